@@ -1,0 +1,1 @@
+"""Agent governance for LangGraph."""

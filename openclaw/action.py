@@ -1,0 +1,150 @@
+"""What is asked: the four governed actions and the result of one, and the policy input made from them.
+
+The shape of the input is public (``openclaw schema input``). Missing parts are absent, never null, except ``approval``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from openclaw.canonical import digest, plain
+
+DEFAULT_ORG = "default"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+
+class Principal(_Frozen):
+    """Who acts: an agent, inside a workflow of an organisation, perhaps on behalf of a person.
+
+    ``chain`` is the delegation path, outermost first, ending with ``agent`` itself.
+    """
+
+    agent: str
+    workflow: str = ""
+    org: str = DEFAULT_ORG
+    roles: tuple[str, ...] = ()
+    on_behalf_of: str | None = None
+    chain: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """The path of this principal's own budget account, such as ``org/default/workflow/returns/agent/refunds``."""
+        path = f"org/{self.org}"
+        if self.workflow:
+            path += f"/workflow/{self.workflow}"
+        return f"{path}/agent/{self.agent}"
+
+
+class Run(_Frozen):
+    """Where in time the action stands: one run of one graph on one thread."""
+
+    id: str
+    thread: str | None = None
+    step: int = 0
+    calls: int = 0
+    started_at: dt.datetime | None = None
+
+
+class ToolCall(_Frozen):
+    """A call of a tool with validated arguments."""
+
+    kind: Literal["tool"] = "tool"
+    principal: Principal
+    name: str
+    args: Mapping[str, object] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    call_id: str = ""
+
+
+class ModelCall(_Frozen):
+    """A call of a chat model. ``sites`` are the places where it may run, such as ``("eu", "on-premises")``."""
+
+    kind: Literal["model"] = "model"
+    principal: Principal
+    name: str
+    provider: str = ""
+    sites: tuple[str, ...] = ()
+    call_id: str = ""
+
+
+class Handoff(_Frozen):
+    """Control passes from one agent to another."""
+
+    kind: Literal["handoff"] = "handoff"
+    principal: Principal
+    name: str
+    args: Mapping[str, object] = Field(default_factory=dict)
+    call_id: str = ""
+
+
+class MemoryAccess(_Frozen):
+    """A read or write of shared memory. ``name`` is the operation: get, put, search or delete."""
+
+    kind: Literal["memory"] = "memory"
+    principal: Principal
+    name: Literal["get", "put", "search", "delete"]
+    args: Mapping[str, object] = Field(default_factory=dict)
+    call_id: str = ""
+
+
+Action = ToolCall | ModelCall | Handoff | MemoryAccess
+
+
+class Context(_Frozen):
+    """What the gate knows about an action besides the action itself. Each part that is None is absent from the input."""
+
+    run: Run | None = None
+    flow: Mapping[str, JsonValue] | None = None
+    budget: Mapping[str, JsonValue] | None = None
+    approval: Mapping[str, JsonValue] | None = None
+    now: dt.datetime
+
+
+def policy_input(action: Action, context: Context) -> dict[str, JsonValue]:
+    """The input document that a policy sees: JSON inside the domain of RFC 8785 (see ``canonical.plain``)."""
+    document: dict[str, JsonValue] = {
+        "kind": action.kind,
+        "principal": _present(action.principal),
+        "approval": dict(context.approval) if context.approval is not None else None,
+        "now": utc(context.now),
+    }
+    if context.run is not None:
+        document["run"] = _present(context.run)
+    if isinstance(action, ModelCall):
+        document["model"] = {"provider": action.provider, "name": action.name, "sites": list(action.sites)}
+    else:
+        subject: dict[str, JsonValue] = {"name": action.name, "args": plain(action.args), "call_id": action.call_id}
+        if isinstance(action, ToolCall):
+            subject["tags"] = list(action.tags)
+        document["tool"] = subject
+    if context.flow is not None:
+        document["flow"] = dict(context.flow)
+    if context.budget is not None:
+        document["budget"] = dict(context.budget)
+    return document
+
+
+def args_digest(action: Action) -> str:
+    """The digest that an approval is bound to: kind, name and exact arguments."""
+    return digest([action.kind, action.name, {} if isinstance(action, ModelCall) else action.args])
+
+
+def utc(moment: dt.datetime) -> str:
+    """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _present(model: BaseModel) -> dict[str, JsonValue]:
+    document: dict[str, JsonValue] = {}
+    for name in type(model).model_fields:
+        value: object = getattr(model, name)
+        if value is not None and value != "":
+            document[name] = utc(value) if isinstance(value, dt.datetime) else plain(value)
+    return document

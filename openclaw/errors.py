@@ -1,0 +1,173 @@
+"""Every error that openclaw raises, in one small tree.
+
+    OpenClawError            .code  .hint
+     ├ Refused               .source .reasons .seq      a governed action may not happen (an answer, not a fault)
+     │  ├ BudgetExceeded     .account .unit .requested .remaining
+     │  ├ ApprovalRequired   .approval                  a person has been asked
+     │  └ Ungoverned         .name                      something reached for a raw tool or model
+     ├ PolicyError           .diagnostics               policies that cannot be loaded
+     ├ AuditError                                       the log cannot be read or written
+     │  └ VerificationError  .seq                       the log does not prove what it claims
+     ├ BudgetError                                      the ledger was asked for something meaningless
+     ├ StoreError                                       the database cannot be opened, read or written
+     └ ConfigurationError                               openclaw was put together wrongly
+
+Names of refusals are participles, names of faults end in ``Error``. ``str(error)`` is one line: what is wrong, then what
+to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+RefusalSource = Literal["policy", "audit", "budget", "approval", "gate"]
+"""Which part said no: the three of "no record, no action", a person's answer, or the door itself."""
+
+
+class OpenClawError(Exception):
+    """Base of every error here.
+
+    Args:
+        message: what is wrong: one line, lower case, values in backticks.
+        hint: what to do about it, or the empty string where the message already says it.
+    """
+
+    code: ClassVar[str] = "openclaw"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class Refused(OpenClawError):
+    """A governed action was refused. ``reasons`` are for people, ``seq`` is the entry that records the refusal."""
+
+    code = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        source: RefusalSource,
+        reasons: Sequence[str] = (),
+        seq: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.source: RefusalSource = source
+        self.reasons = tuple(reasons) or (message,)
+        self.seq = seq
+
+
+class BudgetExceeded(Refused):
+    """An account cannot carry the reservation. ``requested`` and ``remaining`` are in ``unit``."""
+
+    code = "budget_exceeded"
+
+    def __init__(
+        self, *, account: str, unit: str, requested: int, remaining: int, window: str = "total", seq: int | None = None
+    ) -> None:
+        super().__init__(
+            f"budget of `{account}` cannot carry {requested:,} {unit}: {remaining:,} left in its {window} window",
+            source="budget",
+            seq=seq,
+        )
+        self.account = account
+        self.unit = unit
+        self.requested = requested
+        self.remaining = remaining
+        self.window = window
+
+
+class ApprovalRequired(Refused):
+    """A person must answer first; ``approval`` is the identifier to answer to."""
+
+    code = "approval_required"
+
+    def __init__(self, message: str, *, approval: str, reasons: Sequence[str] = (), seq: int | None = None) -> None:
+        super().__init__(
+            message,
+            source="approval",
+            reasons=reasons,
+            seq=seq,
+            hint=f"answer with `openclaw approvals approve {approval}` or `reject`",
+        )
+        self.approval = approval
+
+
+class Ungoverned(Refused):
+    """A raw tool or model was reached inside a run, or a governed one outside of any run."""
+
+    code = "ungoverned"
+
+    def __init__(self, message: str, *, name: str, hint: str = "") -> None:
+        super().__init__(message, source="gate", hint=hint)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding in a policy file. ``line`` and ``column`` are 1-based; 0 where the engine gives no position."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = self.file if not self.line else f"{self.file}:{self.line}:{self.column}"
+        return f"{where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class PolicyError(OpenClawError):
+    """Policies cannot be loaded. ``diagnostics`` name each place."""
+
+    code = "policy"
+
+    def __init__(self, message: str, *, diagnostics: Sequence[Diagnostic] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.diagnostics = tuple(diagnostics)
+
+    def __str__(self) -> str:
+        return "\n  ".join([super().__str__(), *map(str, self.diagnostics)])
+
+
+class AuditError(OpenClawError):
+    """The log cannot be read or written."""
+
+    code = "audit"
+
+
+class VerificationError(AuditError):
+    """The log, or a proof from it, does not hold. ``seq`` is the first entry that shows it, where one does."""
+
+    code = "verification"
+
+    def __init__(self, message: str, *, seq: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seq = seq
+
+
+class BudgetError(OpenClawError):
+    """The ledger was asked for something that has no meaning: a negative amount, an unknown unit or reservation."""
+
+    code = "budget"
+
+
+class StoreError(OpenClawError):
+    """The database cannot be opened, read or written."""
+
+    code = "store"
+
+
+class ConfigurationError(OpenClawError):
+    """Parts were put together in a way that cannot be governed."""
+
+    code = "configuration"
