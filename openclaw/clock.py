@@ -24,8 +24,10 @@ class SystemClock:
     """The machine's clock and its randomness."""
 
     def now(self) -> dt.datetime:
+        """The present moment, in UTC."""
         return dt.datetime.now(dt.UTC)
 
     def new_id(self, prefix: str) -> str:
+        """A fresh identifier: prefix, milliseconds since 1970 and 32 random bits, in hexadecimal."""
         # Milliseconds first: identifiers sort by age, which keeps B-tree inserts at the right edge.
         return f"{prefix}-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(4)}"

@@ -1,0 +1,182 @@
+"""Opening a database: which one, whether it is ours, and what to say when it cannot be had."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from openclaw.action import utc
+from openclaw.clock import Clock
+from openclaw.errors import StoreError
+from openclaw.store.tables import SCHEMA_VERSION, HeadRow, Meta, Table
+
+FORMS = "use `sqlite:///openclaw.db` or `postgresql+psycopg://user@host/database`"
+BUSY_SECONDS = 30
+_CREATION_LOCK = 0x0C1A_A5  # any constant: PostgreSQL advisory lock that lets one process at a time make the tables
+
+
+def connect(url: str, *, create: bool, readonly: bool) -> Engine:
+    """An engine in driver autocommit: transactions begin and end where this package says so, and nowhere else."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"`{url}` is not a database URL", hint=FORMS) from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed, create=create, readonly=readonly)
+        case "postgresql":
+            return _postgresql(parsed)
+        case other:
+            raise StoreError(f"no store for `{other}` databases", hint=FORMS)
+
+
+def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
+    """Make the tables of an empty database, or check that those found are ours; the log's origin name.
+
+    Raises:
+        StoreError: it belongs to another program, is of another schema version, or is empty and ``create`` is false.
+    """
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if create and _is_sqlite(engine) else "BEGIN")
+            try:
+                if create and not _is_sqlite(engine):
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
+                origin = _check(connection, engine.url, clock=clock, create=create)
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+            return origin
+    except SQLAlchemyError as error:
+        raise describe_failure(error, "open", engine.url) from error
+
+
+def describe_failure(error: SQLAlchemyError, doing: str, url: URL | None = None) -> StoreError:
+    """One clear error for what a driver said, with the way out where the cause is known."""
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    where = f" `{url.render_as_string(hide_password=True)}`" if url is not None else ""
+    for pattern, hint in _KNOWN_FAILURES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return StoreError(f"the database{where} cannot be {_PARTICIPLE[doing]}: {said}", hint=hint)
+    return StoreError(f"the database{where} cannot be {_PARTICIPLE[doing]}: {said}", hint="see `openclaw doctor`")
+
+
+_PARTICIPLE = {"open": "opened", "read": "read", "write": "written"}
+
+_KNOWN_FAILURES = (
+    (r"readonly|read-only", "give this user write access to the file and its folder, or choose another place"),
+    (r"unable to open database file", "check that the folder exists and that this user may write there"),
+    (
+        r"file is not a database|malformed",
+        "this file is not an intact SQLite database: choose another, or restore a copy",
+    ),
+    (r"disk is full|No space left", "free some space; nothing runs until the log can be written"),
+    (
+        r"locked",
+        f"another process has held the database for {BUSY_SECONDS} s: end it, or use PostgreSQL for many writers",
+    ),
+    (r"disk I/O error", "the disk does not take writes: check it; nothing runs until the log can be written"),
+    (
+        r"connection refused|could not connect|connection failed",
+        "check that PostgreSQL is running at that host and port",
+    ),
+    (r"password authentication|no password supplied", "check user and password in the URL or in PGPASSWORD"),
+    (r"does not exist", "create the database first: `createdb NAME`"),
+    (r"permission denied", "grant this user the right to create and write tables there"),
+)
+
+
+def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> str:
+    found = set(sa.inspect(connection).get_table_names())
+    ours = set(Table.metadata.tables)
+    shown = url.render_as_string(hide_password=True)
+    if Meta.__tablename__ in found:
+        return _check_version(connection, shown)
+    # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
+    foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
+    if foreign:
+        raise StoreError(
+            f"the database `{shown}` belongs to another program: it has the table `{foreign[0]}` but none of openclaw's",
+            hint="choose another database",
+        )
+    if not create:
+        raise StoreError(f"the database `{shown}` is empty: no governance has written to it", hint="check --store")
+    Table.metadata.create_all(connection)
+    origin = f"openclaw/{secrets.token_hex(8)}"
+    connection.execute(sa.insert(Meta).values(id=1, origin=origin, created_at=utc(clock.now())))
+    connection.execute(sa.insert(HeadRow).values(id=1, size=0, edge=b""))
+    return origin
+
+
+def _check_version(connection: Connection, shown: str) -> str:
+    try:
+        row = connection.execute(sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")).one()
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"the database `{shown}` has a table `openclaw_meta` that openclaw did not make",
+            hint="choose another database",
+        ) from error
+    if row.schema_version != SCHEMA_VERSION:
+        newer = row.schema_version > SCHEMA_VERSION
+        raise StoreError(
+            f"the database `{shown}` has schema version {row.schema_version}, this openclaw reads {SCHEMA_VERSION}",
+            hint="upgrade openclaw" if newer else "use the openclaw that wrote it, or start a new database",
+        )
+    return str(row.origin)
+
+
+def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
+    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+        raise StoreError("an in-memory database cannot keep a durable log", hint="name a file: `sqlite:///openclaw.db`")
+    path = Path(url.database)
+    if path.is_dir():
+        raise StoreError(f"`{path}` is a folder, not a database file", hint="name a file in it")
+    if not create and not path.is_file():
+        raise StoreError(f"there is no database at `{path}`", hint="check --store or OPENCLAW_STORE")
+    if create and not path.parent.is_dir():
+        raise StoreError(f"the folder `{path.parent}` does not exist", hint="create it first")
+    if readonly:
+        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    engine = sa.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: object, _: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+        for pragma in _pragmas(readonly=readonly):
+            cursor.execute(f"PRAGMA {pragma}")  # pyright: ignore[reportUnknownMemberType]
+        cursor.close()  # pyright: ignore[reportUnknownMemberType]
+
+    return engine
+
+
+def _pragmas(*, readonly: bool) -> tuple[str, ...]:
+    # synchronous=FULL: NORMAL may lose the last commits on power loss, and a decision must be durable before its action.
+    return () if readonly else ("journal_mode=WAL", "synchronous=FULL")
+
+
+def _postgresql(url: URL) -> Engine:
+    if url.get_driver_name() != "psycopg":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return sa.create_engine(
+            url, isolation_level="AUTOCOMMIT", pool_pre_ping=True, connect_args={"connect_timeout": 10}
+        )
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            "PostgreSQL needs its driver, which is not installed", hint="pip install 'openclaw-governance[postgres]'"
+        ) from error
+
+
+def _is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"

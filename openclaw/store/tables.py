@@ -1,0 +1,201 @@
+"""All tables, in one place. Rows never leave store/, audit/, budget/ and approvals: callers get frozen values.
+
+Text columns are never null: what is absent is the empty string, so that the canonical form of a row is one thing.
+Times are RFC 3339 text in UTC with microseconds, whose order is time order. Amounts are integers.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+SCHEMA_VERSION = 1
+
+
+class Table(SQLModel, registry=registry()):
+    """Base with a metadata of its own, so that tables of the user's program and ours never mix."""
+
+
+class Meta(Table, table=True):
+    """The one row that says whose database this is. Writers on PostgreSQL lock it, which puts commits in one order."""
+
+    __tablename__: ClassVar[str] = "openclaw_meta"
+
+    id: int = Field(default=1, primary_key=True)
+    schema_version: int = SCHEMA_VERSION
+    origin: str
+    created_at: str
+
+
+class EntryRow(Table, table=True):
+    """One entry of the audit log. ``body`` is canonical JSON (RFC 8785)."""
+
+    __tablename__: ClassVar[str] = "openclaw_entry"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index("openclaw_entry_run", "run", "seq"),
+        Index("openclaw_entry_tool", "tool", "seq"),
+        Index("openclaw_entry_agent", "agent", "seq"),
+    )
+
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at: str
+    kind: str
+    run: str = ""
+    workflow: str = ""
+    agent: str = ""
+    tool: str = ""
+    call_id: str = ""
+    effect: str = ""
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class NodeRow(Table, table=True):
+    """The hash of one complete subtree of 2**level leaves (level ≥ 1). ``index`` counts subtrees of that level."""
+
+    __tablename__: ClassVar[str] = "openclaw_node"
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
+
+    level: int = Field(primary_key=True)
+    index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class HeadRow(Table, table=True):
+    """The right edge of the tree: its size and the hashes of its complete subtrees, largest first, 32 bytes each."""
+
+    __tablename__: ClassVar[str] = "openclaw_head"
+
+    id: int = Field(default=1, primary_key=True)
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    edge: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ActionRow(Table, table=True):
+    """An action that was let through, or refused under a key: what stands between its decision and its outcome."""
+
+    __tablename__: ClassVar[str] = "openclaw_action"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(
+            "openclaw_action_key",
+            "key",
+            unique=True,
+            sqlite_where=text("key <> ''"),
+            postgresql_where=text("key <> ''"),
+        ),
+        Index(
+            "openclaw_action_open",
+            "seq",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    key: str = ""
+    state: str
+    result: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+
+
+class RunRow(Table, table=True):
+    """One run of a graph; a resumed thread goes on with its last one."""
+
+    __tablename__: ClassVar[str] = "openclaw_run"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_run_thread", "thread", "started_at"),)
+
+    id: str = Field(primary_key=True)
+    thread: str = ""
+    workflow: str = ""
+    started_at: str
+
+
+class ApprovalRow(Table, table=True):
+    """A question to a person, bound to one execution (``key``) with exact arguments (``args_digest``)."""
+
+    __tablename__: ClassVar[str] = "openclaw_approval"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index("openclaw_approval_key", "key", unique=True),
+        Index("openclaw_approval_state", "state", "requested_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    key: str
+    state: str
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    run: str = ""
+    thread: str = ""
+    agent: str = ""
+    tool: str = ""
+    args_digest: str
+    request: str = Field(sa_column=Column(Text, nullable=False))
+    requested_at: str
+    expires_at: str = ""
+    answered_by: str = ""
+    answered_at: str = ""
+    reason: str = ""
+
+
+class AccountRow(Table, table=True):
+    """What one account may spend in one window, what it has spent, and what is held. A null limit is no limit."""
+
+    __tablename__: ClassVar[str] = "openclaw_account"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index("openclaw_account_path", "path", "window", "opens_at", unique=True),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    path: str
+    window: str = "total"
+    opens_at: str = ""
+    declared: bool = True
+
+    tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    tokens_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    tokens_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    input_tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    input_tokens_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    input_tokens_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    output_tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    output_tokens_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    output_tokens_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    calls_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    calls_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    calls_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    microusd_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    microusd_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    microusd_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
+class ReservationRow(Table, table=True):
+    """A hold over all accounts of a path. ``accounts`` are their row ids, so that it settles where it was opened."""
+
+    __tablename__: ClassVar[str] = "openclaw_reservation"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(
+            "openclaw_reservation_key",
+            "key",
+            unique=True,
+            sqlite_where=text("key <> ''"),
+            postgresql_where=text("key <> ''"),
+        ),
+        Index(
+            "openclaw_reservation_expiry",
+            "expires_at",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    key: str = ""
+    path: str
+    accounts: str
+    held: str
+    used: str = ""
+    state: str = "pending"
+    opened_at: str
+    expires_at: str
+    closed_at: str = ""
