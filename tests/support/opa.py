@@ -1,0 +1,63 @@
+"""A real Open Policy Agent server on a free loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.postgres import free_port
+
+HOW = "install Open Policy Agent and put `opa` on the PATH (brew install opa, or its release binary)"
+
+PROJECT = Path(__file__).parents[2]
+
+
+def binary() -> str | None:
+    """The path of ``opa``: from the PATH, or built by .ci/run into the project's own tools."""
+    return shutil.which("opa") or shutil.which("opa", path=str(PROJECT / ".tools" / "bin"))
+
+
+@contextlib.contextmanager
+def server(opa: str, *arguments: str) -> Iterator[str]:
+    """Run ``opa run --server`` with more ``arguments`` and give its URL; it is stopped afterwards."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [opa, "run", "--server", "--addr", url.removeprefix("http://"), "--log-level", "error", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_healthy(url, process)
+            yield url
+        except RuntimeError as error:
+            output.seek(0)
+            raise RuntimeError(f"{error}: {output.read().strip()}") from error
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Loopback is never reached by a proxy.
+    for _ in range(300):
+        if process.poll() is not None:
+            raise RuntimeError(f"opa ended with exit code {process.returncode}")
+        try:
+            with opener.open(f"{url}/health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"opa does not answer at {url}")

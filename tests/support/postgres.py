@@ -1,0 +1,129 @@
+"""A throw-away PostgreSQL server: made, run and removed in one temporary folder.
+
+``python tests/support/postgres.py COMMAND …`` runs a command with ``OPENCLAW_TEST_POSTGRES`` set to one. Uses the
+standard library only, so that it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HOW = "install PostgreSQL 15 or newer (apt install postgresql, brew install postgresql), or set OPENCLAW_TEST_POSTGRES"
+
+# A test's database is thrown away, so it need not survive a power cut; many processes open it at once.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "on",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "shared_buffers": "64MB",
+    "listen_addresses": "127.0.0.1",
+    "timezone": "UTC",
+}
+
+
+def binaries() -> Path | None:
+    """The folder of ``initdb`` and ``pg_ctl``: from the PATH, or where Debian and Homebrew hide them."""
+    found = shutil.which("initdb")
+    if found and shutil.which("pg_ctl"):
+        return Path(found).parent
+    places = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/opt/homebrew/opt").glob("postgresql*/bin")]
+    places = [place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()]
+    return max(places, key=lambda place: int(re.sub(r"\D", "", place.parent.name) or 0), default=None)
+
+
+def unprivileged() -> pwd.struct_passwd | None:
+    """The user to run the server as where we are root, which PostgreSQL refuses; None where we are nobody special."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise RuntimeError("PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody` to run it as")
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """Run a server and give its URL, ``postgresql+psycopg://…``; the server and its folder are gone afterwards."""
+    folder = binaries()
+    if folder is None:
+        raise RuntimeError(f"no PostgreSQL server found: {HOW}")
+    user = unprivileged()
+
+    def run(tool: str, *arguments: str, timeout_s: int = 60) -> None:
+        # pg_ctl's own children keep a captured pipe open, so the output goes to a file that is read on failure.
+        with (home / "output").open("w+") as output:
+            done = subprocess.run(
+                [str(folder / tool), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=home,
+                user=user.pw_uid if user else None,
+                group=user.pw_gid if user else None,
+                extra_groups=[] if user else None,
+                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"},
+                timeout=timeout_s,
+                check=False,
+            )
+            if done.returncode:
+                output.seek(0)
+                raise RuntimeError(f"{tool} failed: {output.read().strip()}")
+
+    home = Path(tempfile.mkdtemp(prefix="openclaw-pg-"))
+    data, started = home / "data", False
+    try:
+        if user is not None:
+            os.chown(home, user.pw_uid, user.pw_gid)
+        run("initdb", "--no-sync", "--auth=trust", "--username=openclaw", "--encoding=UTF8", "-D", str(data))
+        with (data / "postgresql.conf").open("a") as conf:
+            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+        port = free_port()
+        started = True
+        run("pg_ctl", "start", "-w", "-D", str(data), "-l", str(home / "log"), "-o", f"-p {port} -k {home}")
+        yield f"postgresql+psycopg://openclaw@127.0.0.1:{port}/postgres"
+    finally:
+        if started:
+            with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
+                run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(data), timeout_s=30)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def main(command: list[str]) -> int:
+    """Run ``command`` beside a server and give its exit code; a signal stops both."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    with server() as url:
+        child = subprocess.Popen(command, env={**os.environ, "OPENCLAW_TEST_POSTGRES": url})
+        try:
+            return child.wait()
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
