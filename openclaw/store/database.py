@@ -19,7 +19,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -116,7 +116,7 @@ class Store:
     # -- reading -------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Generator[Connection]:
         """A connection that sees one moment of the database, with everything deferred so far in it."""
         self.flush()
         with self.peek() as connection:
@@ -129,7 +129,7 @@ class Store:
                     connection.exec_driver_sql("ROLLBACK")
 
     @contextlib.contextmanager
-    def peek(self) -> Iterator[Connection]:
+    def peek(self) -> Generator[Connection]:
         """A connection for single statements, without waiting for what is deferred."""
         self._check_process()
         try:

@@ -7,8 +7,9 @@ import secrets
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from openclaw.action import utc
@@ -150,13 +151,13 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
 
-    @sa.event.listens_for(engine, "connect")
-    def _(connection: object, _: object) -> None:  # pyright: ignore[reportUnusedFunction]
-        cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+    def set_pragmas(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
         for pragma in _pragmas(readonly=readonly):
-            cursor.execute(f"PRAGMA {pragma}")  # pyright: ignore[reportUnknownMemberType]
-        cursor.close()  # pyright: ignore[reportUnknownMemberType]
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
 
+    event.listen(engine, "connect", set_pragmas)
     return engine
 
 

@@ -1,3 +1,5 @@
+# pyright: reportIncompatibleVariableOverride=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# SQLModel types `__tablename__` as a declared_attr and `Field(sa_column=…)` as unknown; both are its documented use.
 """All tables, in one place. Rows never leave store/, audit/, budget/ and approvals: callers get frozen values.
 
 Text columns are never null: what is absent is the empty string, so that the canonical form of a row is one thing.
