@@ -9,6 +9,7 @@
      ├ AuditError                                       the log cannot be read or written
      │  └ VerificationError  .seq                       the log does not prove what it claims
      ├ BudgetError                                      the ledger was asked for something meaningless
+     ├ ApprovalError                                    an answer that cannot be given
      ├ StoreError                                       the database cannot be opened, read or written
      └ ConfigurationError                               openclaw was put together wrongly
 
@@ -73,16 +74,22 @@ class BudgetExceeded(Refused):
     def __init__(
         self, *, account: str, unit: str, requested: int, remaining: int, window: str = "total", seq: int | None = None
     ) -> None:
-        super().__init__(
-            f"budget of `{account}` cannot carry {requested:,} {unit}: {remaining:,} left in its {window} window",
-            source="budget",
-            seq=seq,
+        span = "" if window == "total" else f" in this {window}"
+        message = (
+            f"the budget of `{account}` is overdrawn by {_amount(-remaining, unit)}{span}"
+            if remaining < 0
+            else f"the budget of `{account}` cannot carry {_amount(requested, unit)}: {_amount(remaining, unit)} left{span}"
         )
+        super().__init__(message, source="budget", seq=seq, hint="raise it with `openclaw budget set`")
         self.account = account
         self.unit = unit
         self.requested = requested
         self.remaining = remaining
         self.window = window
+
+
+def _amount(amount: int, unit: str) -> str:
+    return f"${amount / 1_000_000:,.6f}" if unit == "microusd" else f"{amount:,} {unit.replace('_', ' ')}"
 
 
 class ApprovalRequired(Refused):
@@ -159,6 +166,12 @@ class BudgetError(OpenClawError):
     """The ledger was asked for something that has no meaning: a negative amount, an unknown unit or reservation."""
 
     code = "budget"
+
+
+class ApprovalError(OpenClawError):
+    """An answer that cannot be given: to no question, twice, or too late."""
+
+    code = "approval"
 
 
 class StoreError(OpenClawError):

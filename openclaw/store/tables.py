@@ -152,6 +152,7 @@ class AccountRow(Table, table=True):
     path: str
     window: str = "total"
     opens_at: str = ""
+    current: bool = True
     declared: bool = True
 
     tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))

@@ -1,0 +1,468 @@
+"""The ledger: limits on accounts, and reservations that are settled exactly once, released, or expire.
+
+An account is a path of pairs, such as ``org/default/workflow/returns/agent/refunds``. A reservation takes from the account
+and from every account above it, or from none.
+
+    INVARIANT: at admission, posted + pending ≤ limit for every unit of every account and window of the path.
+    INVARIANT: pending of an account is the sum of what its pending reservations hold.
+    INVARIANT: what was used is posted in full, also above what was held; an account above a limit admits nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from sqlalchemy import Connection
+from sqlalchemy.sql.elements import ColumnElement
+
+from openclaw.action import utc
+from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window, opens_at
+from openclaw.errors import BudgetError, BudgetExceeded
+from openclaw.store import Store, Transaction
+from openclaw.store.tables import AccountRow, ReservationRow, Table
+
+HOLD_SECONDS = 900
+"""How long a reservation holds before it expires, unless it is asked for otherwise."""
+
+_ACCOUNT: sa.Table = Table.metadata.tables[str(AccountRow.__tablename__)]
+_RESERVATION: sa.Table = Table.metadata.tables[str(ReservationRow.__tablename__)]
+
+Recorder = Callable[[Transaction, str, dict[str, JsonValue]], None]
+"""Writes a movement that was asked of the ledger directly into the log: transaction, effect, body."""
+
+
+class Reservation(BaseModel):
+    """A hold on a path of accounts. ``state`` is what it was when this value was made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    account: str
+    held: Usage
+    state: Literal["pending", "settled", "released", "expired"] = "pending"
+    key: str = ""
+    expires_at: dt.datetime
+
+
+class Balance(BaseModel):
+    """One account in one window: what it may spend, what it has spent (posted) and what is held (pending)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    window: Window
+    opens_at: dt.datetime | None
+    limits: dict[Unit, int]
+    posted: Usage
+    pending: Usage
+
+    @property
+    def remaining(self) -> dict[Unit, int]:
+        """Limit − posted − pending of every limited unit; negative where more was used than allowed."""
+        return {
+            unit: limit - self.posted.amount(unit) - self.pending.amount(unit) for unit, limit in self.limits.items()
+        }
+
+
+class Ledger:
+    """The accounts in a store. The methods that take a transaction join it; the others open one per call."""
+
+    def __init__(self, store: Store, *, recorder: Recorder | None = None) -> None:
+        self._store = store
+        self._recorder = recorder
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def set_limit(self, account: str, budget: Budget) -> None:
+        """Set the limits of an account in the budget's window. Units that the budget leaves out become unlimited there.
+
+        A limit below what is already spent is taken: the account admits nothing until it is raised or starts afresh.
+        """
+        self._check(account)
+        self._store.run(lambda transaction: self._set_limit(transaction, account, budget, declared=False))
+
+    def declare(self, budgets: Mapping[str, Budget]) -> None:
+        """Set the limits that a program declares, except where ``set_limit`` has set others: operators overrule code."""
+        for account in budgets:
+            self._check(account)
+
+        def unit(transaction: Transaction) -> None:
+            for account, budget in budgets.items():
+                self._set_limit(transaction, account, budget, declared=True)
+
+        if budgets:
+            self._store.run(unit)
+
+    def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
+        row = _current_rows(transaction, [account], create=[(account, budget.window)])[account, budget.window]
+        if declared and not row.declared:
+            return
+        limits = budget.limits()
+        values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
+        transaction.connection.execute(
+            sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row.id).values(**values, declared=declared)
+        )
+        if not declared:
+            body: dict[str, JsonValue] = {"account": account, "window": budget.window, "limits": {**limits}}
+            self._record(transaction, "", {"event": "limit", **body})
+
+    # -- movements -----------------------------------------------------------------------------------------------
+
+    def reserve(
+        self,
+        account: str,
+        *,
+        key: str = "",
+        ttl_seconds: int = HOLD_SECONDS,
+        tokens: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        calls: int = 0,
+        microusd: int = 0,
+    ) -> Reservation:
+        """Hold an amount on the account and on every account above it.
+
+        Args:
+            account: path of the lowest account.
+            key: idempotency key: the same key gives the same reservation again.
+            ttl_seconds: when the hold expires by itself.
+
+        Raises:
+            BudgetExceeded: an account of the path cannot carry it; nothing is held.
+            BudgetError: an amount is negative or not an integer, or the path is malformed.
+        """
+        self._check(account)
+        held = _usage(
+            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+        )
+
+        def unit(transaction: Transaction) -> Reservation | BudgetExceeded:
+            answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
+            refused = isinstance(answer, BudgetExceeded)
+            body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
+            body |= {"refused": answer.message} if refused else {"reservation": answer.id}
+            self._record(transaction, "deny" if refused else "allow", body)
+            return answer
+
+        answer = self._store.run(unit)
+        if isinstance(answer, BudgetExceeded):
+            raise answer
+        return answer
+
+    def settle(
+        self,
+        reservation: Reservation,
+        *,
+        tokens: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        calls: int = 0,
+        microusd: int = 0,
+    ) -> Reservation:
+        """Post what was really used and give back the rest of the hold. Settling again changes nothing.
+
+        Raises:
+            BudgetError: the reservation is unknown, or an amount is negative or not an integer.
+        """
+        used = _usage(
+            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+        )
+        return self._close(reservation, used, "settled")
+
+    def release(self, reservation: Reservation) -> Reservation:
+        """Give the whole hold back: nothing was used."""
+        return self._close(reservation, Usage(), "released")
+
+    def _close(self, reservation: Reservation, used: Usage, state: Literal["settled", "released"]) -> Reservation:
+        def unit(transaction: Transaction) -> Reservation | BudgetError:
+            try:
+                closed = self.post(transaction, reservation.id, used, state=state)
+            except BudgetError as error:
+                return error
+            if closed is not None:
+                event = "settle" if state == "settled" else "release"
+                self._record(
+                    transaction, "", {"event": event, "reservation": reservation.id, "used": dict(used.present())}
+                )
+            return reservation.model_copy(update={"state": state})
+
+        answer = self._store.run(unit)
+        if isinstance(answer, BudgetError):
+            raise answer
+        return answer
+
+    def hold(
+        self, transaction: Transaction, account: str, held: Usage, *, key: str = "", ttl_seconds: int = HOLD_SECONDS
+    ) -> Reservation | BudgetExceeded:
+        """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one."""
+        if key and (known := _by_key(transaction, key)) is not None:
+            return known
+        refusal, rows = self._take(transaction, account, held)
+        if refusal is not None and _expire(transaction):
+            refusal, rows = self._take(transaction, account, held)
+        if refusal is not None:
+            return refusal
+        reservation = Reservation(
+            id=self._store.clock.new_id("hold"),
+            account=account,
+            held=held,
+            key=key,
+            expires_at=transaction.now + dt.timedelta(seconds=ttl_seconds),
+        )
+        transaction.connection.execute(
+            sa.insert(_RESERVATION),
+            {
+                "id": reservation.id,
+                "key": key,
+                "path": account,
+                "accounts": json.dumps(rows),
+                "held": json.dumps(held.present()),
+                "used": "",
+                "state": "pending",
+                "opened_at": utc(transaction.now),
+                "expires_at": utc(reservation.expires_at),
+                "closed_at": "",
+            },
+        )
+        return reservation
+
+    def post(
+        self, transaction: Transaction, reservation_id: str, used: Usage, *, state: Literal["settled", "released"]
+    ) -> Usage | None:
+        """Close a reservation inside a transaction: post ``used``, return the hold. None if it was closed already.
+
+        A reservation that has expired gave its hold back already; what was used is posted all the same.
+        """
+        table, connection = _RESERVATION, transaction.connection
+        row = connection.execute(sa.select(table).where(table.c.id == reservation_id)).mappings().one_or_none()
+        if row is None:
+            raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
+        closed = connection.execute(
+            sa.update(table)
+            .where(table.c.id == reservation_id, table.c.state.in_(("pending", "expired")))
+            .values(state=state, used=json.dumps(used.present()), closed_at=utc(transaction.now))
+        )
+        if closed.rowcount == 0:
+            return None
+        returned = Usage.model_validate(json.loads(row["held"])) if row["state"] == "pending" else Usage()
+        _move(connection, json.loads(row["accounts"]), pending=returned, sign=-1, posted=used)
+        return used
+
+    def _take(self, transaction: Transaction, account: str, held: Usage) -> tuple[BudgetExceeded | None, list[int]]:
+        """Add ``held`` to pending of every account that can carry it; undo all if one cannot."""
+        paths = levels(account)
+        rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
+        ids = [row.id for row in rows.values()]
+        taken = transaction.connection.execute(_TAKE, _taking(ids, held)).scalars().all()
+        if len(taken) == len(ids):
+            return None, ids
+        if taken:
+            _move(transaction.connection, taken, pending=held, sign=-1, posted=Usage())
+        return _refusal([row for row in rows.values() if row.id not in set(taken)], held), []
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def balance(self, account: str, window: Window = "total") -> Balance:
+        """The balance of one account; an account that nobody has used yet is empty and unlimited."""
+        self._check(account)
+        for balance in self.accounts(account):
+            if balance.account == account and balance.window == window:
+                return balance
+        return Balance(account=account, window=window, opens_at=None, limits={}, posted=Usage(), pending=Usage())
+
+    def accounts(self, below: str = "") -> list[Balance]:
+        """The balances of all accounts in their present windows, or of ``below`` and the accounts under it."""
+        query = sa.select(_ACCOUNT).where(_ACCOUNT.c.current).order_by(_ACCOUNT.c.path, _ACCOUNT.c.window)
+        if below:
+            query = query.where(
+                sa.or_(_ACCOUNT.c.path == below, _ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
+            )
+        with self._store.read() as connection:
+            return [_balance(row) for row in connection.execute(query)]
+
+    def remaining(self, account: str) -> dict[Unit, int]:
+        """What is left of each limited unit: the least over the path's accounts and windows. For policy inputs."""
+        with self._store.peek() as connection:
+            rows = connection.execute(_PATH_ROWS, {"paths": levels(account)}).all()
+        now = self._store.clock.now()
+        least: dict[Unit, int] = {}
+        for row in rows:
+            balance = _balance(row)
+            fresh = row.opens_at != _opens(row.window, now)  # its window is over; the next movement opens a new one
+            for unit, left in (balance.limits if fresh else balance.remaining).items():
+                least[unit] = min(left, least.get(unit, left))
+        return least
+
+    def _record(self, transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
+        if self._recorder is not None:
+            self._recorder(transaction, effect, body)
+
+    @staticmethod
+    def _check(account: str) -> None:
+        levels(account)
+
+
+def levels(account: str) -> list[str]:
+    """The accounts of a path from the top: ``org/a``, ``org/a/workflow/b``, …
+
+    Raises:
+        BudgetError: it is not a path of pairs.
+    """
+    parts = account.split("/")
+    if len(parts) % 2 or not all(parts) or parts[0] != "org":
+        raise BudgetError(
+            f"`{account}` is not an account", hint="expected pairs such as `org/default/workflow/returns/agent/refunds`"
+        )
+    return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
+
+
+_PATH_ROWS = sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(sa.bindparam("paths", expanding=True)), _ACCOUNT.c.current)
+
+
+def _current_rows(
+    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, Window]]
+) -> dict[tuple[str, Window], sa.Row[tuple[object, ...]]]:
+    """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
+    connection = transaction.connection
+    rows = {(row.path, row.window): row for row in connection.execute(_PATH_ROWS, {"paths": list(paths)})}
+    stale = [row for row in rows.values() if row.opens_at != _opens(row.window, transaction.now)]
+    missing = [pair for pair in create if pair not in rows]
+    if not stale and not missing:
+        return dict(sorted(rows.items()))
+    for row in stale:
+        connection.execute(sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row.id).values(current=False))
+        limits = {f"{unit}_limit": getattr(row, f"{unit}_limit") for unit in UNITS}
+        _insert(connection, row.path, row.window, transaction.now, {**limits, "declared": row.declared})
+    for path, window in missing:
+        _insert(connection, path, window, transaction.now, {"declared": True})
+    return _current_rows(transaction, paths, create=())
+
+
+def _insert(connection: Connection, path: str, window: Window, now: dt.datetime, values: dict[str, object]) -> None:
+    zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
+    row = {"path": path, "window": window, "opens_at": _opens(window, now), "current": True}
+    connection.execute(sa.insert(_ACCOUNT).values(**zero, **row, **values))
+
+
+def _opens(window: Window, now: dt.datetime) -> str:
+    opened = opens_at(window, now)
+    return "" if opened is None else utc(opened)
+
+
+def _fits(unit: Unit) -> ColumnElement[bool]:
+    limit, posted, pending = (_ACCOUNT.c[f"{unit}_{column}"] for column in ("limit", "posted", "pending"))
+    return sa.or_(limit.is_(None), posted + pending + sa.bindparam(f"take_{unit}", type_=sa.BigInteger) <= limit)
+
+
+_TAKE = (
+    sa.update(_ACCOUNT)
+    .values(
+        {
+            f"{unit}_pending": _ACCOUNT.c[f"{unit}_pending"] + sa.bindparam(f"take_{unit}", type_=sa.BigInteger)
+            for unit in UNITS
+        }
+    )
+    .where(_ACCOUNT.c.id.in_(sa.bindparam("ids", expanding=True)), *(_fits(unit) for unit in UNITS))
+    .returning(_ACCOUNT.c.id)
+)
+"""One conditional UPDATE over all accounts: never read-then-write. Every unit is judged, also one that is not asked for:
+an account above any limit admits nothing."""
+
+_MOVE = (
+    sa.update(_ACCOUNT)
+    .values(
+        {
+            f"{unit}_{column}": _ACCOUNT.c[f"{unit}_{column}"] + sa.bindparam(f"{column}_{unit}", type_=sa.BigInteger)
+            for unit in UNITS
+            for column in ("posted", "pending")
+        }
+    )
+    .where(_ACCOUNT.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
+
+
+def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
+    return {"ids": list(ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+
+
+def _move(connection: Connection, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
+    amounts = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
+    amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
+    connection.execute(_MOVE, {"ids": list(ids), **amounts})
+
+
+def _expire(transaction: Transaction) -> int:
+    """Return the holds whose time has come, by the database's clock; how many there were."""
+    table, connection = _RESERVATION, transaction.connection
+    due = connection.execute(
+        sa.update(table)
+        .where(table.c.state == "pending", table.c.expires_at < utc(transaction.now))
+        .values(state="expired", closed_at=utc(transaction.now))
+        .returning(table.c.accounts, table.c.held)
+    ).all()
+    for accounts, held in due:
+        _move(connection, json.loads(accounts), pending=Usage.model_validate(json.loads(held)), sign=-1, posted=Usage())
+    return len(due)
+
+
+def _by_key(transaction: Transaction, key: str) -> Reservation | None:
+    row = (
+        transaction.connection.execute(sa.select(_RESERVATION).where(_RESERVATION.c.key == key))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    return Reservation(
+        id=row["id"],
+        account=row["path"],
+        held=Usage.model_validate(json.loads(row["held"])),
+        state=row["state"],
+        key=key,
+        expires_at=dt.datetime.fromisoformat(row["expires_at"]),
+    )
+
+
+def _refusal(rows: Sequence[sa.Row[tuple[object, ...]]], held: Usage) -> BudgetExceeded:
+    """The refusal that names the unit which is shortest, on the account that is shortest of it."""
+    worst: BudgetExceeded | None = None
+    for row in rows:
+        balance = _balance(row)
+        for unit, left in balance.remaining.items():
+            asked = held.amount(unit)
+            if asked > left and (worst is None or left - asked < worst.remaining - worst.requested):
+                worst = BudgetExceeded(
+                    account=balance.account, unit=unit, requested=asked, remaining=left, window=balance.window
+                )
+    assert worst is not None, "INVARIANT: a row that the conditional update left out lacks some unit"
+    return worst
+
+
+def _balance(row: sa.Row[tuple[object, ...]]) -> Balance:
+    columns = row._mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - SQLAlchemy's public name for it
+    opened = columns["opens_at"]
+    return Balance(
+        account=columns["path"],
+        window=columns["window"],
+        opens_at=dt.datetime.fromisoformat(opened) if opened else None,
+        limits={unit: columns[f"{unit}_limit"] for unit in UNITS if columns[f"{unit}_limit"] is not None},
+        posted=_amounts(columns, "posted"),
+        pending=_amounts(columns, "pending"),
+    )
+
+
+def _amounts(columns: sa.RowMapping, column: str) -> Usage:
+    return Usage(**{unit: columns[f"{unit}_{column}"] for unit in UNITS})
+
+
+def _usage(**amounts: int) -> Usage:
+    try:
+        return Usage(**amounts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BudgetError(f"`{first['loc'][0]}` is not an amount: {first['msg']}") from error
