@@ -30,6 +30,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence, Set
 from pathlib import PurePath
+from typing import cast
 
 import rfc8785
 from pydantic import BaseModel, JsonValue
@@ -40,7 +41,12 @@ MAX_DEPTH = 64
 
 def canonical(value: object) -> bytes:
     """The RFC 8785 bytes of ``plain(value)``: equal values give equal bytes, on every machine."""
-    return rfc8785.dumps(plain(value))  # pyright: ignore[reportArgumentType]
+    return encode(plain(value))
+
+
+def encode(value: JsonValue) -> bytes:
+    """The RFC 8785 bytes of a JSON value that is already in the domain, such as ``plain`` returns."""
+    return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType]
 
 
 def digest(value: object) -> str:
@@ -73,13 +79,13 @@ def _plain(value: object, above: tuple[int, ...]) -> JsonValue:
         return {"$deep": "sha256:" + hashlib.sha256(_repr(value).encode("utf-8", "surrogatepass")).hexdigest()}
     inside = (*above, id(value))
     if isinstance(value, Mapping):
-        return _mapping(value, inside)  # pyright: ignore[reportUnknownArgumentType]
+        return _mapping(cast("Mapping[object, object]", value), inside)
     if isinstance(value, bytes | bytearray | memoryview):
-        return {"$bytes": base64.b64encode(bytes(value)).decode()}
+        return {"$bytes": base64.b64encode(bytes(cast("bytes", value))).decode()}
     if isinstance(value, Set):
-        return {"$set": sorted((_plain(item, inside) for item in value), key=_sort_key)}  # pyright: ignore[reportUnknownVariableType]
+        return {"$set": sorted((_plain(item, inside) for item in cast("Set[object]", value)), key=encode)}
     if isinstance(value, Sequence):
-        return [_plain(item, inside) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item, inside) for item in cast("Sequence[object]", value)]
     return _scalar(value) or _object(value, inside)
 
 
@@ -116,7 +122,7 @@ def _mapping(value: Mapping[object, object], inside: tuple[int, ...]) -> JsonVal
     if all(type(key) is str and _encodes(key) and not key.startswith("$") for key, _ in items):
         return {str(key): _plain(item, inside) for key, item in items}
     pairs: list[JsonValue] = [[_plain(key, inside), _plain(item, inside)] for key, item in items]
-    return {"$map": sorted(pairs, key=_sort_key)}
+    return {"$map": sorted(pairs, key=encode)}
 
 
 def _members(state: Mapping[str, object], inside: tuple[int, ...]) -> dict[str, JsonValue]:
@@ -154,7 +160,3 @@ def _repr(value: object) -> str:
         return repr(value)
     except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, the record must not be lost
         return f"<unprintable: {type(error).__name__}>"
-
-
-def _sort_key(value: JsonValue) -> bytes:
-    return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType]

@@ -8,9 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from openclaw.action import utc
 from openclaw.audit.merkle import leaf_hash
-from openclaw.canonical import canonical
+from openclaw.canonical import encode
 
 EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt"]
 
@@ -62,8 +61,8 @@ def entry_leaf(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
 
 
 def body_bytes(draft: Draft) -> bytes:
-    """The canonical form of a draft's body."""
-    return canonical(draft.body)
+    """The canonical form of a draft's body, which is JSON in the domain of RFC 8785 (see ``openclaw.canonical.plain``)."""
+    return encode(draft.body)
 
 
 def moment(text: str) -> dt.datetime:
@@ -76,4 +75,4 @@ def _members(texts: dict[str, str] | dict[str, str | int]) -> bytes:
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()[:-1]
 
 
-__all__ = ["Draft", "Entry", "EntryKind", "body_bytes", "entry_bytes", "entry_leaf", "moment", "utc"]
+__all__ = ["Draft", "Entry", "EntryKind", "body_bytes", "entry_bytes", "entry_leaf", "moment"]

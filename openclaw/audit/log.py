@@ -21,6 +21,7 @@ from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_byte
 from openclaw.audit.mask import mask
 from openclaw.audit.merkle import Edge, Node, inclusion_proof, leaf_hash, root_from_inclusion
 from openclaw.audit.note import Checkpoint, Signer, Verifier, open_checkpoint
+from openclaw.canonical import plain
 from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Store, Transaction
 from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
@@ -151,7 +152,9 @@ class AuditLog:
         return seq
 
     def append(self, draft: Draft) -> Entry:
-        """Add one entry in a transaction of its own; returns when it is durable."""
+        """Add one entry in a transaction of its own; returns when it is durable. Any value may stand in its body."""
+        body = {key: plain(value) for key, value in draft.body.items()}
+        draft = draft.model_copy(update={"body": body})
         return self.entry(self._store.run(lambda transaction: self.record(transaction, draft)))
 
     def masked(self, document: dict[str, JsonValue], fields: list[str]) -> dict[str, JsonValue]:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from openclaw.canonical import canonical
+from openclaw.canonical import encode
 
 
 def keyed_digest(value: JsonValue, key: bytes) -> str:
     """``hmac-sha256:`` and the hex HMAC-SHA-256 of the canonical bytes: numbers and booleans are covered like text."""
-    return "hmac-sha256:" + hmac.digest(key, canonical(value), "sha256").hex()
+    return "hmac-sha256:" + hmac.digest(key, encode(value), "sha256").hex()
 
 
 def mask(document: dict[str, JsonValue], fields: Iterable[str], key: bytes) -> dict[str, JsonValue]:

@@ -15,7 +15,7 @@ import base64
 import binascii
 import hashlib
 import os
-import secrets
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,12 +115,12 @@ class Signer:
 
     @classmethod
     def _create(cls, path: Path, name: str) -> Signer:
-        signer = cls(name, secrets.token_bytes(32))
+        signer = cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
         line = f"PRIVATE+KEY+{name}+{signer.verifier.key_id.hex()}+{_b64(_ED25519 + signer._seed)}\n"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Written whole under another name first: a second process never reads half a key, and the first one wins.
-            draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(line)

@@ -169,6 +169,11 @@ class Store:
         if waiting or self._failure is not None:
             self.run(lambda _: None)
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` has been called."""
+        return self._closing
+
     def close(self) -> None:
         """Make everything durable, stop the writer and close the connections. Closing twice is fine."""
         with self._wake:

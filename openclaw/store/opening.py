@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -110,7 +109,7 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> s
     if not create:
         raise StoreError(f"the database `{shown}` is empty: no governance has written to it", hint="check --store")
     Table.metadata.create_all(connection)
-    origin = f"openclaw/{secrets.token_hex(8)}"
+    origin = clock.new_id("openclaw")
     connection.execute(sa.insert(Meta).values(id=1, origin=origin, created_at=utc(clock.now())))
     connection.execute(sa.insert(HeadRow).values(id=1, size=0, edge=b""))
     return origin

@@ -1,0 +1,206 @@
+"""The composition root: policy, store, log, ledger and approvals opened as one thing, and graphs compiled on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from openclaw.action import Action, Run
+from openclaw.approvals import Approval, Approvals, State
+from openclaw.audit import AuditLog, Draft, Signer
+from openclaw.budget import Ledger
+from openclaw.clock import Clock
+from openclaw.decision import Decision
+from openclaw.gate import Gate
+from openclaw.policy import Opa, PolicyEngine, open_engine
+from openclaw.store import Store
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.tools import BaseTool
+    from langgraph.graph.state import CompiledStateGraph
+
+OnRefusal = Literal["message", "raise"]
+
+
+class Desk:
+    """The questions to people, as a program sees them; the command line has the same in ``openclaw approvals``."""
+
+    def __init__(self, gate: Gate, approvals: Approvals) -> None:
+        self._gate = gate
+        self._approvals = approvals
+
+    def list(self, state: State | None = "pending") -> list[Approval]:
+        """The questions in one state, or all of them, oldest first."""
+        return self._approvals.list(state)
+
+    def get(self, approval: str) -> Approval:
+        """One question."""
+        return self._approvals.get(approval)
+
+    def approve(self, approval: str, *, by: str, reason: str = "") -> Approval:
+        """Say yes, once, in somebody's name; then resume the graph with ``graph.invoke(None, config)``."""
+        return self._gate.answer(approval, by=by, approve=True, reason=reason)
+
+    def reject(self, approval: str, *, by: str, reason: str = "") -> Approval:
+        """Say no, once, in somebody's name; the agent is told so when the graph is resumed."""
+        return self._gate.answer(approval, by=by, approve=False, reason=reason)
+
+
+class Governance:
+    """Policy, log, budgets and approvals over one database. Open it with ``Governance.open``; close it, or use ``with``.
+
+    Attributes:
+        audit: the log (``entries``, ``verify``, ``prove``, ``checkpoint``).
+        ledger: the budgets (``set_limit``, ``reserve``, ``settle``, ``release``, ``balance``).
+        policy: the engine (``evaluate``, ``aevaluate``).
+        approvals: the questions to people (``list``, ``approve``, ``reject``).
+        gate: the one door, for those who govern something that is no LangGraph graph.
+    """
+
+    def __init__(
+        self, *, store: Store, policy: PolicyEngine, signer: Signer, checkpoints: Path | None, on_refusal: OnRefusal
+    ) -> None:
+        self._store = store
+        self._on_refusal: OnRefusal = on_refusal
+        self.policy = policy
+        self.audit = AuditLog(store, signer, outside=checkpoints)
+        self.ledger = Ledger(
+            store,
+            recorder=lambda transaction, effect, body: self.audit.record(
+                transaction, Draft(kind="reservation", effect=effect, body=body)
+            ),
+        )
+        approvals = Approvals(store)
+        self.gate = Gate(
+            store=store, log=self.audit, ledger=self.ledger, approvals=approvals, policy=policy, clock=store.clock
+        )
+        self.approvals = Desk(self.gate, approvals)
+
+    @classmethod
+    def open(
+        cls,
+        store: str,
+        *,
+        policies: str | Path | Opa | PolicyEngine,
+        on_refusal: OnRefusal = "message",
+        key: str | Path | None = None,
+        checkpoints: str | Path | None = None,
+        clock: Clock | None = None,
+    ) -> Governance:
+        """Open everything, or nothing.
+
+        Args:
+            store: ``sqlite:///openclaw.db`` or ``postgresql+psycopg://user@host/database``; made if empty.
+            policies: a folder of Rego files, an ``Opa(url)``, or an engine of one's own.
+            on_refusal: whether a refused call becomes a message to the model, or raises ``Refused``.
+            key: file of the key that signs checkpoints; made on first use. Default: ``OPENCLAW_KEY``, else beside the
+                database (SQLite) or in ``~/.openclaw`` (PostgreSQL).
+            checkpoints: file outside the database to which each checkpoint is appended. Default: beside the key.
+            clock: time and identifiers, for tests. Default: the database's clock.
+
+        Raises:
+            PolicyError: the policies cannot be loaded; the message has each place.
+            StoreError: the database cannot be opened or is not ours.
+            AuditError: the signing key cannot be read or made.
+        """
+        engine = open_engine(policies)
+        opened: Store | None = None
+        try:
+            opened = Store.open(store, clock=clock)
+            files = key_files(opened)
+            signer = Signer.load(Path(key) if key else files[0], opened.origin)
+            outside = Path(checkpoints) if checkpoints else files[1]
+            governance = cls(
+                store=opened, policy=engine, signer=signer, checkpoints=outside, on_refusal=on_refusal
+            )
+            governance._record_policy()
+        except BaseException:
+            engine.close()
+            if opened is not None:
+                opened.close()
+            raise
+        return governance
+
+    def compile(self, spec: object, *, checkpointer: object = None, store: object = None) -> CompiledStateGraph:
+        """A plain LangGraph ``CompiledStateGraph`` of an ``Agent``, a ``Workflow`` or one's own ``StateGraph``, governed.
+
+        Args:
+            spec: what to compile.
+            checkpointer: LangGraph's; without one, an ``ask`` is a refusal.
+            store: LangGraph's long-term memory.
+
+        Raises:
+            ConfigurationError: it holds something that cannot be governed; the message names it.
+        """
+        from openclaw.graph import compile_graph
+
+        return compile_graph(
+            spec,
+            gate=self.gate,
+            ledger=self.ledger,
+            checkpointer=checkpointer,
+            store=store,
+            on_refusal=self._on_refusal,
+        )
+
+    def govern(self, tools: Sequence[BaseTool], *, agent: str, roles: Sequence[str] = ()) -> list[BaseTool]:
+        """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``)."""
+        from openclaw.graph import govern_tools
+
+        return govern_tools(tools, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
+
+    def govern_model(self, model: BaseChatModel, *, agent: str, roles: Sequence[str] = ()) -> BaseChatModel:
+        """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``."""
+        from openclaw.graph import govern_model
+
+        return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
+
+    def decide(self, action: Action, *, run: Run | None = None) -> Decision:
+        """Ask the policy without acting: nothing is recorded, nothing reserved."""
+        return self.gate.decide(action, run=run)
+
+    def close(self) -> None:
+        """Make everything durable, sign a last checkpoint, and give back what is open. Closing twice is fine."""
+        if self._store.closed:
+            return
+        try:
+            self.audit.checkpoint_if_grown()
+        finally:
+            try:
+                self._store.close()
+            finally:
+                self.policy.close()
+
+    def __enter__(self) -> Governance:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _record_policy(self) -> None:
+        """The log says from which entry on which policies decided."""
+        last = self.audit.entries(kind="policy", limit=1, newest_first=True)
+        body = {"revision": self.policy.revision, "engine": self.policy.name}
+        if not last or last[0].body != body:
+            self.audit.append(Draft(kind="policy", body={**body}))
+
+
+def key_files(store: Store) -> tuple[Path, Path]:
+    """Where the signing key and the checkpoints of a store are kept unless said otherwise."""
+    database = store.engine.url.database
+    if os.environ.get("OPENCLAW_KEY"):
+        key = Path(os.environ["OPENCLAW_KEY"])
+    elif store.engine.dialect.name == "sqlite" and database:
+        key = Path(f"{database}.key")
+    else:
+        key = Path.home() / ".openclaw" / f"{store.origin}.key"
+    return key, key.with_suffix(".checkpoints")
+
+
+__all__ = ["Desk", "Governance", "key_files"]
