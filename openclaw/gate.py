@@ -298,8 +298,9 @@ class Gate:
                 return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
             with self._store.peek() as connection:
                 known = connection.execute(_BY_KEY, {"key": request.key}).one_or_none()
-            if known is not None and (answer := _known(known.seq, known.state, bytes(known.result))) is not None:
-                return answer
+            # A running one may be finished in what is still deferred: the transaction will see.
+            if known is not None and known.state in ("done", "refused"):
+                return _known(known.seq, known.state, bytes(known.result))
         remaining = self.remaining(request.action.principal)
         return _Asked(request, approval, self._document(request, approval, remaining), remaining)
 
@@ -347,11 +348,13 @@ class Gate:
     def _pass(self, transaction: Transaction, asked: _Asked, decision: Decision, duties: _Duties) -> Admission:
         """The transaction of one admission."""
         request = asked.request
+        body = self._decision_body(asked, decision, duties)
         if request.key is not None:
             known = transaction.connection.execute(_BY_KEY, {"key": request.key}).one_or_none()
-            if known is not None and (answer := _known(known.seq, known.state, bytes(known.result))) is not None:
-                return answer
-        body = self._decision_body(asked, decision, duties)
+            if known is not None and known.state in ("done", "refused"):
+                return _known(known.seq, known.state, bytes(known.result))
+            if known is not None and known.state == "running":
+                return self._turn_away(transaction, request, _unknown_outcome(known.seq), body, note=False)
         refused = self._judge(asked, decision)
         if refused is None and decision.effect is Effect.ASK and not _answered_yes(asked):
             return self._ask(transaction, asked, decision, body)
@@ -436,12 +439,18 @@ class Gate:
         return Waiting(seq, approval.id, decision.reasons)
 
     def _turn_away(
-        self, transaction: Transaction, request: Request, refused: Refused, body: dict[str, JsonValue]
+        self,
+        transaction: Transaction,
+        request: Request,
+        refused: Refused,
+        body: dict[str, JsonValue],
+        *,
+        note: bool = True,
     ) -> Refusal:
         body["refused_by"] = refused.source
         body["reasons"] = [*refused.reasons]
         refused.seq = self._log.record(transaction, self._draft(request, "deny", body))
-        if request.key is not None:
+        if note and request.key is not None:
             stored = {
                 "message": refused.message,
                 "source": refused.source,
@@ -545,33 +554,21 @@ class Gate:
 _BY_KEY = sa.select(_ACTION.c.seq, _ACTION.c.state, _ACTION.c.result).where(_ACTION.c.key == sa.bindparam("key"))
 
 
-def _known(seq: int, state: str, result: bytes) -> Admission | None:
-    """The answer that an execution already has; None where it may be tried (again)."""
-    match state:
-        case "done":
-            return Replayed(seq, result)
-        case "refused":
-            stored = json.loads(result)
-            return Refusal(
-                Refused(
-                    stored["message"],
-                    source=stored["source"],
-                    reasons=tuple(stored["reasons"]),
-                    seq=seq,
-                    hint=stored["hint"],
-                )
-            )
-        case "running":
-            return Refusal(
-                Refused(
-                    f"this call has begun before and its outcome is unknown (entry {seq})",
-                    source="gate",
-                    seq=seq,
-                    hint="find out what it did: see `openclaw audit open`",
-                )
-            )
-        case _:
-            return None
+def _known(seq: int, state: str, result: bytes) -> Admission:
+    """The answer that an execution already has."""
+    if state == "done":
+        return Replayed(seq, result)
+    stored = json.loads(result)
+    reasons = tuple(stored["reasons"])
+    return Refusal(Refused(stored["message"], source=stored["source"], reasons=reasons, seq=seq, hint=stored["hint"]))
+
+
+def _unknown_outcome(seq: int) -> Refused:
+    return Refused(
+        f"this call has begun before and its outcome is unknown (entry {seq})",
+        source="gate",
+        hint="find out what it did: see `openclaw audit open`",
+    )
 
 
 def _unanswered(source: RefusalSource, what: str, error: OpenClawError) -> Refusal:
