@@ -19,10 +19,11 @@ The policy input (``input.flow``)::
 
 ``trust`` is ``trusted`` where the whole value stood in a trusted source; else ``untrusted`` where it, or a significant
 part of it, stood in untrusted sources only; else ``unknown``: the model made it up, computed or paraphrased it.
-``parts`` lists the significant parts that stood in untrusted sources only, by kind: ``url``, ``host``, ``email``,
-``iban``, ``handle`` (``@name``, ``#name``), ``file``, ``number`` (five digits or more), ``token`` (letters mixed with
-digits, or very long), ``text`` (six words in a row). The values themselves are not repeated, so that masking an argument
-in the log masks it everywhere. Members of nested arguments have entries of their own under dotted paths (``to.0``); the
+``parts`` lists the kinds of significant parts that stood in no trusted source, and where they stood instead (``[]``:
+nowhere, the model made them): ``url``, ``host``, ``email``, ``iban``, ``handle`` (``@name``, ``#name``), ``file``,
+``number`` (five digits or more), ``token`` (letters mixed with digits, or very long), ``text`` (six words in a row, copied
+from untrusted sources). The values themselves are not repeated, so that masking an argument in the log masks it
+everywhere. Members of nested arguments have entries of their own under dotted paths (``to.0``); the
 entry of the argument sums them up, the worst trust first.
 
 The comparison is strict where it clears and generous where it taints. To clear a value, the same characters must stand
@@ -367,7 +368,8 @@ def _entries(comparison: _Comparison, name: str, value: JsonValue) -> Iterator[t
         elif isinstance(item, dict):
             stack.extend((f"{path}.{key}", member) for key, member in reversed(item.items()))
             # Keys can carry values too, but most are names that stand everywhere: only their parts tell something.
-            keys.extend(origin for key in islice(item, ARG_MEMBERS_MAX) if (origin := comparison.origin(key)).parts)
+            named = (comparison.origin(key) for key in islice(item, ARG_MEMBERS_MAX))
+            keys.extend(origin for origin in named if any(part.seen_in for part in origin.parts))
         else:
             members[path] = comparison.origin(item)
     yield name, _sum((*members.values(), *keys))
@@ -412,7 +414,7 @@ class _Comparison:
     def _number(self, forms: Sequence[str]) -> _Origin:
         hits = [source for source, document in self.seen if not document.numbers.isdisjoint(forms)]
         origin = self._whole(hits, forms, trivial=all(len(form.replace(".", "").strip("0")) < 3 for form in forms))
-        if origin.trust == "untrusted" and any(map(is_long_number, forms)):
+        if origin.trust != "trusted" and any(map(is_long_number, forms)):
             return replace(origin, parts=(_SeenPart("number", origin.seen_in),))
         return origin
 
@@ -434,10 +436,14 @@ class _Comparison:
         if origin.trust == "trusted":
             return origin
         parts = _unique((*self._parts(spellings), *self._copied(spellings)))
-        if not parts:
-            return origin
-        labels = origin.seen_in or _unique(label for part in parts for label in part.seen_in)
-        return replace(origin, trust="untrusted", seen_in=labels, parts=parts, trivial=False)
+        labels = _unique(label for part in parts for label in part.seen_in)
+        return replace(
+            origin,
+            trust="untrusted" if labels else origin.trust,
+            seen_in=origin.seen_in or labels,
+            parts=parts,
+            trivial=origin.trivial and not parts,
+        )
 
     def _whole(self, hits: Sequence[Source], keys: Sequence[str], *, trivial: bool) -> _Origin:
         trust: ArgTrust = "unknown"
@@ -462,8 +468,7 @@ class _Comparison:
                     for source, document in self.seen
                     if source.trust == "untrusted" and _holds_part(document, part)
                 )
-                if labels:
-                    yield _SeenPart(part.kind, labels)
+                yield _SeenPart(part.kind, labels)
         if len(found) > ARG_PARTS_MAX:
             yield from self.uncompared().parts
 
