@@ -1,0 +1,49 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from openclaw.cli import approvals, audit, budget, doctor, policy, schema, show
+from openclaw.cli.options import Globals, GlobalStore
+
+app = typer.Typer(
+    name="openclaw",
+    help="Review and steer governed agents: their policies, their log, their budgets and their questions to people.",
+    epilog="Exit codes: 0 holds, 1 what was checked does not hold, 2 wrong usage or unreadable input.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        show.lines(f"openclaw {importlib.metadata.version('openclaw-governance')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+]
+
+
+@app.callback()
+def openclaw(
+    context: typer.Context,
+    store: GlobalStore = None,
+    version: VersionOption = False,  # noqa: ARG001 - its callback has done the work
+) -> None:
+    """Review and steer governed agents: their policies, their log, their budgets and their questions to people."""
+    context.obj = Globals(store=store)
+
+
+app.command("doctor")(doctor.doctor)
+app.add_typer(audit.app, name="audit")
+app.add_typer(budget.app, name="budget")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(policy.app, name="policy")
+app.command("schema")(schema.schema)

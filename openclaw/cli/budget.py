@@ -1,0 +1,145 @@
+"""``openclaw budget``: who may spend, and who has spent what."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue, ValidationError
+
+from openclaw.budget import UNITS, Balance, Budget, Unit
+from openclaw.budget.amount import Window
+from openclaw.cli import show
+from openclaw.cli.books import opened
+from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.errors import BudgetError
+
+app = typer.Typer(help="Who may spend, and who has spent what.", no_args_is_help=True, rich_markup_mode=None)
+
+Account = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="Path such as org/default/workflow/returns/agent/refunds.")
+]
+
+
+class WindowName(StrEnum):
+    """How long a limit lasts before it starts afresh."""
+
+    TOTAL = "total"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    @property
+    def window(self) -> Window:
+        """The ledger's name of it."""
+        return self.value
+
+
+@app.command("list")
+def list_accounts(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List all accounts, with what is left of each limit."""
+    with opened(context, store) as books:
+        found = books.ledger.accounts()
+    if as_json:
+        show.as_json_list(_as_json(balance) for balance in found)
+    elif not found:
+        show.note("no accounts yet: they appear when a budget is set or something is spent")
+    else:
+        _print(found, whole=False)
+
+
+@app.command("show")
+def show_account(
+    context: typer.Context, account: Account, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one account and the accounts below it: limits, what is spent, held and left."""
+    with opened(context, store) as books:
+        found = books.ledger.accounts(account)
+        if not found:
+            found = [books.ledger.balance(account)]
+    if as_json:
+        show.as_json_list(_as_json(balance) for balance in found)
+    else:
+        _print(found, whole=True)
+
+
+@app.command("set")
+def set_limit(
+    context: typer.Context,
+    account: Account,
+    tokens: Annotated[int | None, typer.Option(help="Input plus output tokens of model calls.")] = None,
+    input_tokens: Annotated[int | None, typer.Option(help="Tokens sent to models.")] = None,
+    output_tokens: Annotated[int | None, typer.Option(help="Tokens that models wrote.")] = None,
+    calls: Annotated[int | None, typer.Option(help="Tool calls.")] = None,
+    usd: Annotated[str | None, typer.Option(help="Money for model calls, such as 1.50.")] = None,
+    window: Annotated[WindowName, typer.Option(help="When the count starts afresh.")] = WindowName.TOTAL,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the limits of an account, over what programs declare. Units that are left out become unlimited."""
+    try:
+        budget = Budget.model_validate(
+            {
+                "tokens": tokens,
+                "input_tokens": input_tokens,
+                "output_tokens": output_tokens,
+                "calls": calls,
+                "usd": usd,
+                "window": window.value,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"`--{str(first['loc'][0]).replace('_', '-')}`: " if first["loc"] else ""
+        raise BudgetError(where + first["msg"].removeprefix("Value error, ")) from error
+    with opened(context, store, write=True) as books:
+        books.ledger.set_limit(account, budget)
+        balance = books.ledger.balance(account, window.window)
+    if as_json:
+        show.as_json(_as_json(balance))
+    else:
+        _print([balance], whole=True)
+
+
+def _as_json(balance: Balance) -> JsonValue:
+    document: dict[str, JsonValue] = balance.model_dump(mode="json")
+    return {**document, "remaining": {**balance.remaining}}
+
+
+def _print(found: list[Balance], *, whole: bool) -> None:
+    columns = [
+        show.Column("account", wide=True),
+        show.Column("window"),
+        show.Column("unit"),
+        show.Column("limit", justify="right"),
+        show.Column("spent", justify="right"),
+        show.Column("held", justify="right"),
+        show.Column("left", justify="right"),
+    ]
+    rows: list[tuple[str | show.Text, ...]] = []
+    for balance in found:
+        name, window = balance.account, balance.window
+        for unit in UNITS:
+            spent, held = balance.posted.amount(unit), balance.pending.amount(unit)
+            limit = balance.limits.get(unit)
+            if limit is None and not (spent or held) and not (whole and len(found) == 1 and unit == "tokens"):
+                continue
+            left = None if limit is None else limit - spent - held
+            rows.append(
+                (
+                    name,
+                    window,
+                    "usd" if unit == "microusd" else unit,
+                    "" if limit is None else _amount(unit, limit),
+                    _amount(unit, spent),
+                    _amount(unit, held),
+                    "" if left is None else show.Text(_amount(unit, left), style="red" if left <= 0 else ""),
+                )
+            )
+    show.table(columns, rows)
+
+
+def _amount(unit: Unit, amount: int) -> str:
+    return show.usd(amount) if unit == "microusd" else show.count(amount)

@@ -1,0 +1,80 @@
+"""``openclaw doctor``: which engine, store, key and optional parts are live, and what to do about what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import typer
+
+from openclaw.audit import Signer
+from openclaw.cli import DOES_NOT_HOLD, books, show
+from openclaw.cli.options import JsonOption, StoreOption, store_url
+from openclaw.errors import AuditError, StoreError
+from openclaw.review import health
+from openclaw.review.health import Finding
+from openclaw.store import Store
+
+
+def doctor(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say what is live and what is not, and what to do about it. Exit code 1 if something is broken."""
+    findings = [health.engine(), health.sqlite(), *_store(store_url(context, store)), *health.optional_parts()]
+    broken = any(finding.state == "broken" for finding in findings)
+    if as_json:
+        show.as_json({"ok": not broken, "findings": [finding.model_dump(mode="json") for finding in findings]})
+    else:
+        show.fields(
+            line
+            for finding in findings
+            for line in (
+                (finding.part, _state(finding)),
+                *([("", show.plain_text(f"        → {finding.todo}"))] if finding.todo else []),
+            )
+        )
+    if broken:
+        raise typer.Exit(DOES_NOT_HOLD)
+
+
+def _state(finding: Finding) -> show.Text:
+    return show.Text.assemble(show.word(finding.state), " " * (8 - len(finding.state)), show.safe(finding.says))
+
+
+def _store(url: str) -> Iterator[Finding]:
+    try:
+        store = Store.open(url, create=False, readonly=True)
+    except StoreError as error:
+        missing = error.message.startswith("there is no database")
+        todo = "it is made when a Governance is first opened on it; --store names another" if missing else error.hint
+        yield Finding(part="store", state="absent" if missing else "broken", says=error.message, todo=todo)
+        return
+    try:
+        with store.peek() as connection:
+            dialect = connection.dialect
+            version = ".".join(map(str, dialect.server_version_info or ()))
+        shown = store.engine.url.render_as_string(hide_password=True)
+        yield Finding(part="store", state="ok", says=f"{dialect.name} {version}, log `{store.origin}`, at {shown}")
+        yield _key(store)
+    finally:
+        store.close()
+
+
+def _key(store: Store) -> Finding:
+    secret, outside = books.files(store)
+    if not secret.is_file():
+        return Finding(
+            part="key",
+            state="absent",
+            says=f"no signing key at `{secret}`",
+            todo="it is made when a Governance is first opened; on another machine, name it with OPENCLAW_KEY",
+        )
+    try:
+        signer = Signer.load(secret, store.origin)
+    except AuditError as error:
+        return Finding(part="key", state="broken", says=error.message, todo=error.hint)
+    if secret.stat().st_mode & 0o077:
+        return Finding(
+            part="key",
+            state="broken",
+            says=f"the signing key `{secret}` can be read by others on this machine",
+            todo=f"chmod 600 {secret}",
+        )
+    return Finding(part="key", state="ok", says=f"{signer.verifier}, checkpoints also in `{outside}`")

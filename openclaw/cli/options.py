@@ -1,0 +1,33 @@
+"""Options that many commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORE = "sqlite:///openclaw.db"
+
+_STORE_HELP = f"The database: sqlite:///file.db or postgresql+psycopg://user@host/name. Default: {DEFAULT_STORE}"
+
+GlobalStore = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", envvar="OPENCLAW_STORE", show_default=False, help=_STORE_HELP),
+]
+# Without the variable: what is said before the command's name would lose against it.
+StoreOption = Annotated[str | None, typer.Option("--store", metavar="URL", show_default=False, help=_STORE_HELP)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@dataclass(slots=True)
+class Globals:
+    """What was said before the name of the command."""
+
+    store: str | None = None
+
+
+def store_url(context: typer.Context, told: str | None) -> str:
+    """The store that is meant: said after the command, before it, in the environment, or the default."""
+    said = context.find_root().obj
+    return told or (said.store if isinstance(said, Globals) else None) or DEFAULT_STORE

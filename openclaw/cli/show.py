@@ -1,0 +1,219 @@
+"""How everything is printed: data on stdout, messages on stderr, tables for people, JSON for programs.
+
+What is printed comes from logs, so from agents and from the documents that they read: control and direction characters
+are shown as escapes, and nothing is ever read as markup.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+BROKEN_PIPE = 141
+"""Exit code when the reader of our output has gone: 128 + SIGPIPE, as for any other tool in a pipe."""
+
+PIPE_WIDTH = 10_000
+"""Columns where stdout is neither a terminal nor told its width: nothing is cut, for `grep` and `less -S`."""
+
+GAP = "  "
+WIDE_MIN = 16
+"""A column that gives way on a narrow terminal keeps this many columns; beyond that the terminal wraps the line."""
+
+STYLES = {
+    "allow": "green",
+    "done": "green",
+    "approved": "green",
+    "holds": "green",
+    "ok": "green",
+    "ask": "yellow",
+    "waiting": "yellow",
+    "pending": "yellow",
+    "cancelled": "yellow",
+    "open": "yellow",
+    "absent": "yellow",
+    "deny": "red",
+    "failed": "red",
+    "rejected": "red",
+    "expired": "red",
+    "broken": "red",
+}
+"""One colour for one meaning, wherever the word stands."""
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+class _Screen(Console):
+    """A console that leaves quietly when nobody reads any more."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        leave_quietly()
+
+
+def leave_quietly() -> NoReturn:
+    """End the process after a broken pipe, without the interpreter's own complaint at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(BROKEN_PIPE)
+
+
+def screen() -> Console:
+    """Stdout, as wide as it is."""
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return _Screen(highlight=False, markup=False, emoji=False, width=None if told else PIPE_WIDTH)
+
+
+def messages() -> Console:
+    """Stderr, for what is not data."""
+    return _Screen(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def safe(text: str) -> str:
+    """``text`` on one line, in which nothing moves the cursor, changes colours or turns the direction of writing."""
+    return _UNSAFE.sub(lambda found: _escape(found.group()), text)
+
+
+def _escape(character: str) -> str:
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\u{ord(character):04x}")
+
+
+def word(text: str) -> Text:
+    """A state such as ``allow`` or ``failed`` in its colour."""
+    return Text(safe(text), style=STYLES.get(text, ""))
+
+
+def plain_text(text: str, style: str = "") -> Text:
+    """Any text from outside, made safe."""
+    return Text(safe(text), style=style)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole."""
+
+    name: str
+    justify: Literal["left", "right"] = "left"
+    wide: bool = False
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print a table without frames: a line of headings, a line for each row."""
+    out = screen()
+    heads = [plain_text(column.name.upper(), "bold") for column in columns]
+    cells = [heads, *([plain_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)]
+    widths = [max(row[at].cell_len for row in cells) for at in range(len(columns))]
+    wide = [at for at, column in enumerate(columns) if column.wide]
+    fixed = sum(width for at, width in enumerate(widths) if at not in wide) + len(GAP) * (len(columns) - 1)
+    for at in wide:
+        widths[at] = min(widths[at], max(WIDE_MIN, (out.width - fixed) // len(wide)))
+    for row in cells:
+        out.print(_row(row, columns, widths), soft_wrap=True)
+
+
+def _row(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
+    line = Text()
+    for at, (cell, column, width) in enumerate(zip(row, columns, widths, strict=True)):
+        fitted = cell.copy()
+        fitted.truncate(width, overflow="ellipsis")
+        room = width - fitted.cell_len
+        line.append(GAP if at else "")
+        if column.justify == "right":
+            line.append(" " * room)
+        line.append_text(fitted)
+        if column.justify == "left" and at < len(columns) - 1:
+            line.append(" " * room)
+    line.rstrip()
+    return line
+
+
+def fields(pairs: Iterable[tuple[str, str | Text]]) -> None:
+    """Print names and values, one pair a line; what does not fit goes on below itself."""
+    out, shown = screen(), list(pairs)
+    indent = max((len(name) for name, _ in shown), default=0) + len(GAP)
+    for name, value in shown:
+        text = plain_text(value) if isinstance(value, str) else value
+        for number, part in enumerate(text.wrap(out, max(WIDE_MIN, out.width - indent), overflow="fold") or [Text()]):
+            part.rstrip()
+            out.print(Text.assemble((name if number == 0 else "").ljust(indent), part), soft_wrap=True)
+
+
+def as_json(value: object) -> None:
+    """Print one JSON value, readable and parseable."""
+    _write(_json(value, indent=2) + "\n")
+
+
+def as_json_list(values: Iterable[object]) -> None:
+    """Print a JSON array, one element a line, as the elements come: a long log is never held whole."""
+    first = True
+    for value in values:
+        _write(("[\n" if first else ",\n") + _json(value))
+        first = False
+    _write("[]\n" if first else "\n]\n")
+
+
+def lines(text: str) -> None:
+    """Print text that is data itself, such as a signed note."""
+    _write(text if text.endswith("\n") else text + "\n")
+
+
+def note(text: str) -> None:
+    """Say something that is not data."""
+    messages().print(plain_text(text))
+
+
+def failure(text: str) -> None:
+    """Say what is wrong, each line of it led by what kind of line it is."""
+    first, *rest = text.splitlines() or [""]
+    out = messages()
+    out.print(Text.assemble(("error: ", "bold red"), plain_text(first)))
+    for line in rest:
+        out.print(plain_text(line))
+
+
+def moment(at: dt.datetime) -> str:
+    """``2026-11-23 10:00:00.123Z``: UTC, to the millisecond."""
+    utc = at.astimezone(dt.UTC)
+    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def duration(seconds: float) -> str:
+    """A span of time in at most two units: ``850 µs``, ``12 ms``, ``1.3 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    if seconds < 0.001:
+        return f"{round(seconds * 1_000_000)} µs"
+    if seconds < 0.9995:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int) -> str:
+    """``12,345``."""
+    return f"{number:,}"
+
+
+def usd(microusd: int) -> str:
+    """Micro-USD as dollars: ``$1.50``, ``$0.000123``; exact, at least two decimals."""
+    sign, whole = "-" if microusd < 0 else "", abs(microusd)
+    decimals = f"{whole % 1_000_000:06d}".rstrip("0").ljust(2, "0")
+    return f"{sign}${whole // 1_000_000:,}.{decimals}"
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    # These can stand only inside a string here, where JSON has an escape for each of them.
+    return re.sub(r"(?![\n\r\t])" + _UNSAFE.pattern, lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)

@@ -1,0 +1,103 @@
+"""What an entry says, in the words in which a reviewer thinks of it. Reads every shape of body, also of a damaged entry."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import JsonValue
+
+from openclaw.audit import Entry
+
+ARGUMENT_MAX = 40
+"""Characters of one argument in a line."""
+
+
+def part(body: JsonValue, *path: str) -> JsonValue:
+    """The value below ``path`` in a body, or None where any step of it is missing."""
+    for step in path:
+        if not isinstance(body, dict):
+            return None
+        body = body.get(step)
+    return body
+
+
+def text(body: JsonValue, *path: str) -> str:
+    """``part`` as text; the empty string where it is missing or no text."""
+    found = part(body, *path)
+    return found if isinstance(found, str) else ""
+
+
+def number(body: JsonValue, *path: str) -> int:
+    """``part`` as an integer; 0 where it is missing or none."""
+    found = part(body, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def texts(body: JsonValue, *path: str) -> tuple[str, ...]:
+    """``part`` as texts; empty where it is missing or no list."""
+    found = part(body, *path)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def event(entry: Entry) -> str:
+    """What happened, in one word: ``allow``, ``deny``, ``done``, ``approved``, ``limit``, ``checkpoint``, …"""
+    match entry.kind:
+        case "decision":
+            return entry.effect
+        case "outcome":
+            return text(entry.body, "status")
+        case "approval":
+            return text(entry.body, "answer")
+        case "reservation":
+            return text(entry.body, "event")
+        case "checkpoint" | "policy" | "halt":
+            return entry.kind
+
+
+def reasons(entry: Entry) -> tuple[str, ...]:
+    """Why a decision is what it is: the reasons of whoever refused, or else those of the policy."""
+    return texts(entry.body, "reasons") or texts(entry.body, "decision", "reasons")
+
+
+def detail(entry: Entry) -> str:
+    """The rest of the story, in one line."""
+    body = entry.body
+    match entry.kind:
+        case "decision":
+            said = "; ".join(reasons(entry))
+            return said if said and entry.effect != "allow" else call(entry)
+        case "outcome":
+            return f"of {number(body, 'decision')}" + (f": {text(body, 'error')}" if text(body, "error") else "")
+        case "approval":
+            why = text(body, "reason")
+            return f"{text(body, 'approval')} by {text(body, 'by')}" + (f": {why}" if why else "")
+        case "reservation":
+            return text(body, "refused") or text(body, "account") or text(body, "reservation")
+        case "checkpoint":
+            return f"of {number(body, 'size')} entries"
+        case "policy" | "halt":
+            return text(body, "revision") or text(body, "reason") or text(body, "scope")
+
+
+def call(entry: Entry) -> str:
+    """What a decision was about: ``refund(order="A-17", amount=40)``, or the provider and name of a model."""
+    return brief_call(part(entry.body, "input"), entry.tool)
+
+
+def brief_call(asked: JsonValue, name: str) -> str:
+    """A policy input as a call, such as ``refund(order="A-17", amount=40)``; ``name`` where it does not say."""
+    if text(asked, "kind") == "model":
+        return "/".join(filter(None, (text(asked, "model", "provider"), text(asked, "model", "name")))) or name
+    args = part(asked, "tool", "args")
+    if not isinstance(args, dict):
+        return name
+    if args.keys() == {"$masked"}:
+        return f"{name}(masked)"
+    return f"{name}({', '.join(f'{key}={_brief(value)}' for key, value in args.items())})"
+
+
+def _brief(value: JsonValue) -> str:
+    if isinstance(value, dict) and value.keys() == {"$masked"}:
+        return "masked"
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= ARGUMENT_MAX else shown[: ARGUMENT_MAX - 1] + "…"
