@@ -4,7 +4,7 @@
 Values outside that domain get one tagged form, an object with a single key that starts with ``$``:
 
     {"$int": "9007199254740993"}     an integer beyond ±(2^53 - 1)
-    {"$float": "NaN"}                NaN, Infinity, -Infinity
+    {"$float": "NaN"}                NaN, Infinity, -Infinity, and floats beyond ±(2^53 - 1), such as "1e+300"
     {"$decimal": "1.10"}             Decimal
     {"$bytes": "aGk="}               bytes, bytearray, memoryview: base64
     {"$text": "…"}                   a string with lone surrogates: base64 of its UTF-8 with surrogatepass
@@ -72,7 +72,8 @@ def _plain(value: object, above: tuple[int, ...]) -> JsonValue:
         return number if -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER else {"$int": _digits(number)}
     if isinstance(value, float):
         number = float(value)
-        return number if math.isfinite(number) else {"$float": _float_name(number)}
+        # A large whole float would be written as digits, and read back as an integer outside the domain.
+        return number if abs(number) <= MAX_SAFE_INTEGER else {"$float": _float_name(number)}
     if id(value) in above:
         return {"$cycle": len(above) - above.index(id(value))}
     if len(above) >= MAX_DEPTH:
@@ -149,6 +150,8 @@ def _digits(number: int) -> str:
 
 
 def _float_name(number: float) -> str:
+    if math.isfinite(number):
+        return repr(number)
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 

@@ -1,0 +1,149 @@
+"""The tree against the naive definition of RFC 6962 section 2.1, known roots, and mutated proofs."""
+
+from __future__ import annotations
+
+import pytest
+
+from openclaw.audit.merkle import (
+    EMPTY_ROOT,
+    Edge,
+    check_consistency,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    root_from_inclusion,
+)
+from openclaw.errors import VerificationError
+
+# The inputs and roots that implementations of RFC 6962 have tested themselves with since the first log.
+KNOWN_INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+KNOWN_ROOTS = [
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+SIZE = 40
+LEAVES = [leaf_hash(str(number).encode()) for number in range(SIZE)]
+
+
+def naive_root(leaves: list[bytes]) -> bytes:
+    if not leaves:
+        return EMPTY_ROOT
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    return node_hash(naive_root(leaves[:split]), naive_root(leaves[split:]))
+
+
+def subtrees(leaves: list[bytes]) -> dict[tuple[int, int], bytes]:
+    edge, nodes = Edge(), {}
+    for number, leaf in enumerate(leaves):
+        nodes[0, number] = leaf
+        nodes |= {(level, index): digest for level, index, digest in edge.append(leaf)}
+    return nodes
+
+
+NODES = subtrees(LEAVES)
+
+
+def subtree(level: int, index: int) -> bytes:
+    return NODES[level, index]
+
+
+def flips(data: bytes) -> list[bytes]:
+    return [
+        data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)
+    ]
+
+
+def test_the_known_roots_come_out() -> None:
+    edge = Edge()
+    for text, root in zip(KNOWN_INPUTS, KNOWN_ROOTS, strict=True):
+        edge.append(leaf_hash(bytes.fromhex(text)))
+        assert edge.root().hex() == root
+
+
+def test_the_edge_has_the_naive_root_at_every_size() -> None:
+    edge = Edge()
+    assert edge.root() == EMPTY_ROOT
+    for size in range(1, SIZE + 1):
+        edge.append(LEAVES[size - 1])
+        assert edge.root() == naive_root(LEAVES[:size])
+        assert Edge.from_bytes(size, edge.to_bytes()).root() == edge.root()
+
+
+def test_an_edge_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(VerificationError, match="a tree of 3 leaves has 2 subtrees at its edge, not 1"):
+        Edge.from_bytes(3, b"\x00" * 32)
+
+
+def test_every_inclusion_proof_leads_to_the_root() -> None:
+    for size in range(1, SIZE + 1):
+        root = naive_root(LEAVES[:size])
+        for index in range(size):
+            path = inclusion_proof(index, size, subtree)
+            assert root_from_inclusion(LEAVES[index], index, size, path) == root
+
+
+def test_every_consistency_proof_joins_its_roots() -> None:
+    for new in range(1, SIZE + 1):
+        for old in range(1, new + 1):
+            path = consistency_proof(old, new, subtree)
+            check_consistency(old, new, naive_root(LEAVES[:old]), naive_root(LEAVES[:new]), path)
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 7), (3, 7), (6, 7), (5, 8), (12, 13)])
+def test_every_bit_flip_of_an_inclusion_proof_is_found(index: int, size: int) -> None:
+    root, path = naive_root(LEAVES[:size]), inclusion_proof(index, size, subtree)
+    for at, step in enumerate(path):
+        for flipped in flips(step):
+            assert root_from_inclusion(LEAVES[index], index, size, [*path[:at], flipped, *path[at + 1 :]]) != root
+    for flipped in flips(LEAVES[index]):
+        assert root_from_inclusion(flipped, index, size, path) != root
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, 7), (3, 7), (6, 7), (5, 8), (12, 13)])
+def test_a_proof_for_another_place_or_length_is_found(index: int, size: int) -> None:
+    root, path = naive_root(LEAVES[:size]), inclusion_proof(index, size, subtree)
+    mutations = [(other, size, path) for other in range(size) if other != index]
+    mutations += [(index, size, path[:-1]), (index, size, [*path, b"\x00" * 32])]
+    for other_index, other_size, other_path in mutations:
+        try:
+            assert root_from_inclusion(LEAVES[index], other_index, other_size, other_path) != root
+        except VerificationError:
+            continue
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (3, 7), (4, 7), (6, 8), (7, 13), (8, 8)])
+def test_every_bit_flip_of_a_consistency_proof_or_root_is_found(old: int, new: int) -> None:
+    first, second, path = naive_root(LEAVES[:old]), naive_root(LEAVES[:new]), consistency_proof(old, new, subtree)
+    mutated = [(flipped, second, path) for flipped in flips(first)]
+    mutated += [(first, flipped, path) for flipped in flips(second)]
+    mutated += [(first, second, [*path[:at], flipped, *path[at + 1 :]]) for at, step in enumerate(path) for flipped in flips(step)]
+    mutated += [(first, second, path[:-1])] if path else []
+    mutated += [(first, second, [*path, b"\x00" * 32])]
+    for one, other, proof in mutated:
+        with pytest.raises(VerificationError):
+            check_consistency(old, new, one, other, proof)
+
+
+@pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0)])
+def test_a_leaf_that_is_not_there_has_no_proof(index: int, size: int) -> None:
+    with pytest.raises(VerificationError, match="has no leaf"):
+        inclusion_proof(index, size, subtree)
+    with pytest.raises(VerificationError, match="has no leaf"):
+        root_from_inclusion(LEAVES[0], index, size, [])
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 0), (0, 4), (5, 0), (5, 4)])
+def test_a_tree_is_not_consistent_with_a_smaller_one(old: int, new: int) -> None:
+    with pytest.raises(VerificationError, match="there is no consistency proof"):
+        check_consistency(old, new, EMPTY_ROOT, EMPTY_ROOT, [])

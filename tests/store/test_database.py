@@ -1,0 +1,182 @@
+"""Writing: in order, together, durable when it returns, and never half."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from openclaw.errors import BudgetError, StoreError
+from openclaw.store import Store, Transaction
+
+INSERT = sa.text("INSERT INTO openclaw_run (id, thread, workflow, started_at) VALUES (:id, '', '', :at)")
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = Store.open(store_url)
+    yield opened
+    opened.close()
+
+
+def insert(name: str):
+    def unit(transaction: Transaction) -> str:
+        transaction.connection.execute(INSERT, {"id": name, "at": "2026"})
+        return name
+
+    return unit
+
+
+def names(store: Store) -> list[str]:
+    with store.read() as connection:
+        return list(connection.execute(sa.text("SELECT id FROM openclaw_run ORDER BY id")).scalars())
+
+
+def test_a_unit_is_durable_for_others_when_it_returns(store: Store, store_url: str) -> None:
+    assert store.run(insert("a")) == "a"
+    other = Store.open(store_url)
+    assert names(other) == ["a"]
+    other.close()
+
+
+def test_units_that_gather_share_one_transaction_and_run_in_order(store: Store) -> None:
+    entered, go = threading.Event(), threading.Event()
+    seen: list[tuple[int, str]] = []
+
+    def block(_: Transaction) -> None:
+        entered.set()
+        assert go.wait(30)
+
+    def unit(name: str):
+        def run(transaction: Transaction) -> None:
+            seen.append((id(transaction), name))
+
+        return run
+
+    first = store.submit(block)
+    assert entered.wait(30)
+    jobs = [store.submit(unit(name)) for name in "abcdef"]
+    go.set()
+    first.wait()
+    for job in jobs:
+        job.wait()
+    assert [name for _, name in seen] == list("abcdef")
+    assert len({transaction for transaction, _ in seen}) == 1
+
+
+def test_a_unit_that_raises_leaves_nothing_and_takes_nobody_with_it(store: Store) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def block(_: Transaction) -> None:
+        entered.set()
+        assert go.wait(30)
+
+    def fail(transaction: Transaction) -> None:
+        insert("half")(transaction)
+        raise BudgetError("no")
+
+    gate = store.submit(block)
+    assert entered.wait(30)
+    before, failing, after = store.submit(insert("before")), store.submit(fail), store.submit(insert("after"))
+    go.set()
+    gate.wait()
+    assert before.wait() == "before"
+    assert after.wait() == "after"
+    with pytest.raises(BudgetError, match="no"):
+        failing.wait()
+    assert names(store) == ["after", "before"]
+
+
+def test_a_deferred_unit_is_seen_by_readers_and_survives_close(store_url: str) -> None:
+    store = Store.open(store_url)
+    store.defer(insert("a"))
+    assert names(store) == ["a"]
+    store.defer(insert("b"))
+    store.close()
+    again = Store.open(store_url)
+    assert names(again) == ["a", "b"]
+    again.close()
+
+
+def test_a_deferred_unit_commits_by_itself(store: Store) -> None:
+    done = threading.Event()
+
+    def unit(_: Transaction) -> None:
+        done.set()
+
+    store.defer(unit)
+    assert done.wait(30)
+
+
+async def test_a_cancelled_waiter_goes_away_and_its_unit_commits(store: Store) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def block(transaction: Transaction) -> None:
+        entered.set()
+        assert go.wait(30)
+        insert("a")(transaction)
+
+    task = asyncio.create_task(store.arun(block))
+    await asyncio.to_thread(entered.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go.set()
+    assert await store.arun(insert("b")) == "b"
+    assert await asyncio.to_thread(names, store) == ["a", "b"]
+
+
+def test_a_statement_that_fails_is_a_store_error_for_its_waiters_and_writing_goes_on(store: Store) -> None:
+    with pytest.raises(StoreError, match="the database cannot be written"):
+        store.run(lambda tx: tx.connection.execute(sa.text("INSERT INTO no_such_table VALUES (1)")))
+    assert store.run(insert("a")) == "a"
+
+
+def test_a_closed_store_takes_nothing(store_url: str) -> None:
+    store = Store.open(store_url)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="the store is closed"):
+        store.run(insert("a"))
+
+
+def test_a_store_open_for_reading_takes_nothing(store_url: str) -> None:
+    Store.open(store_url).close()
+    store = Store.open(store_url, create=False, readonly=True)
+    assert names(store) == []
+    with pytest.raises(StoreError, match="open for reading only"):
+        store.run(insert("a"))
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_store_is_not_used_across_a_fork(sqlite_url: str) -> None:
+    store = Store.open(sqlite_url)
+    store.run(insert("a"))
+    child = os.fork()
+    if child == 0:
+        try:
+            store.run(insert("b"))
+        except StoreError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    store.close()
+
+
+def test_many_threads_lose_nothing(store: Store) -> None:
+    def work(thread: int) -> None:
+        for number in range(20):
+            store.run(insert(f"{thread:02}-{number:02}"))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names(store)) == 16 * 20

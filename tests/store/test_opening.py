@@ -1,0 +1,108 @@
+"""Opening a database: what is ours is opened, what is not is refused with its reason and the way out."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from openclaw.errors import StoreError
+from openclaw.store import Store
+
+
+@pytest.mark.parametrize(
+    ("url", "says", "hint"),
+    [
+        ("nonsense", "`nonsense` is not a database URL", "sqlite:///openclaw.db"),
+        ("mysql://host/db", "no store for `mysql` databases", "postgresql+psycopg://"),
+        ("sqlite://", "an in-memory database cannot keep a durable log", "name a file"),
+        ("sqlite:///:memory:", "an in-memory database cannot keep a durable log", "name a file"),
+        ("sqlite:////no/such/folder/x.db", "the folder `/no/such/folder` does not exist", "create it"),
+        ("sqlite:////", "is a folder", "name a file in it"),
+        ("postgresql+psycopg://localhost:1/x", "cannot be opened", "check that PostgreSQL is running"),
+    ],
+)
+def test_a_wrong_url_is_one_clear_error(url: str, says: str, hint: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store.open(url)
+    assert says in caught.value.message
+    assert hint in caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_the_password_of_a_url_is_never_shown() -> None:
+    with pytest.raises(StoreError) as caught:
+        Store.open("postgresql+psycopg://user:geheim@localhost:1/x")
+    assert "geheim" not in str(caught.value)
+
+
+def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as theirs:
+        theirs.execute("CREATE TABLE customers (name)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"belongs to another program: it has the table `customers`"):
+        Store.open(f"sqlite:///{path}")
+    with sqlite3.connect(path) as theirs:
+        assert theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("customers",)]
+    assert path.read_bytes()[100:] == before[100:]
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database at all, but long enough to look like a file of some kind\n" * 20)
+    with pytest.raises(StoreError, match=r"file is not a database; this file is not an intact SQLite database"):
+        Store.open(f"sqlite:///{path}")
+
+
+def test_a_missing_database_is_not_made_by_a_reader(tmp_path: Path) -> None:
+    path = tmp_path / "missing.db"
+    with pytest.raises(StoreError, match="there is no database at"):
+        Store.open(f"sqlite:///{path}", create=False)
+    assert not path.exists()
+
+
+def test_another_schema_version_is_refused(store_url: str) -> None:
+    store = Store.open(store_url)
+    store.run(lambda tx: tx.connection.execute(sa.text("UPDATE openclaw_meta SET schema_version = 99")))
+    store.close()
+    with pytest.raises(StoreError, match=r"schema version 99, this openclaw reads 1; upgrade openclaw"):
+        Store.open(store_url)
+
+
+def test_a_postgresql_database_may_be_shared_with_other_tables(postgres_url: str) -> None:
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE checkpoints (thread text)"))
+    Store.open(postgres_url).close()
+    with engine.begin() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM checkpoints")).scalar_one() == 0
+    engine.dispose()
+
+
+def test_opening_twice_keeps_the_origin(store_url: str) -> None:
+    first = Store.open(store_url)
+    first.close()
+    second = Store.open(store_url)
+    second.close()
+    assert first.origin == second.origin
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o500)
+    with pytest.raises(StoreError, match="unable to open database file; check that the folder exists"):
+        Store.open(f"sqlite:///{folder / 'x.db'}")
+
+
+def test_sqlite_writes_are_synced_to_the_disk(sqlite_url: str) -> None:
+    store = Store.open(sqlite_url)
+    with store.peek() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+    store.close()
