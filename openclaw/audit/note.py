@@ -162,7 +162,7 @@ def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     _check_signature(text, signatures, verifier)
     lines = text.split("\n")
     try:
-        size, root = int(lines[1]), base64.b64decode(lines[2], validate=True)
+        size, root = int(lines[1]), _unb64(lines[2])
         if str(size) != lines[1] or size < 0 or len(root) != 32:
             raise ValueError(lines[1])
     except (IndexError, ValueError) as error:
@@ -176,7 +176,7 @@ def _check_signature(text: str, signatures: str, verifier: Verifier) -> None:
         if not line.startswith(_DASH) or name != verifier.name:
             continue
         try:
-            blob = base64.b64decode(encoded, validate=True)
+            blob = _unb64(encoded)
             if blob[:4] != verifier.key_id:
                 continue
             verifier.key.verify(blob[4:], text.encode())
@@ -188,3 +188,11 @@ def _check_signature(text: str, signatures: str, verifier: Verifier) -> None:
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def _unb64(text: str) -> bytes:
+    """Base64 in its one canonical spelling: the last character may carry no stray bits, or two texts would mean one thing."""
+    data = base64.b64decode(text, validate=True)
+    if _b64(data) != text:
+        raise ValueError("base64 with stray bits")
+    return data

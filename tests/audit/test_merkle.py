@@ -59,9 +59,7 @@ def subtree(level: int, index: int) -> bytes:
 
 
 def flips(data: bytes) -> list[bytes]:
-    return [
-        data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)
-    ]
+    return [data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)]
 
 
 def test_the_known_roots_come_out() -> None:
@@ -127,7 +125,11 @@ def test_every_bit_flip_of_a_consistency_proof_or_root_is_found(old: int, new: i
     first, second, path = naive_root(LEAVES[:old]), naive_root(LEAVES[:new]), consistency_proof(old, new, subtree)
     mutated = [(flipped, second, path) for flipped in flips(first)]
     mutated += [(first, flipped, path) for flipped in flips(second)]
-    mutated += [(first, second, [*path[:at], flipped, *path[at + 1 :]]) for at, step in enumerate(path) for flipped in flips(step)]
+    mutated += [
+        (first, second, [*path[:at], flipped, *path[at + 1 :]])
+        for at, step in enumerate(path)
+        for flipped in flips(step)
+    ]
     mutated += [(first, second, path[:-1])] if path else []
     mutated += [(first, second, [*path, b"\x00" * 32])]
     for one, other, proof in mutated:
