@@ -1,1 +1,7 @@
-"""graph"""
+"""Agents and workflows on LangGraph: sealed tools and models inside a governed run."""
+
+from openclaw.graph.agent import Agent
+from openclaw.graph.compile import compile_graph, govern_model, govern_tools
+from openclaw.graph.workflow import Workflow
+
+__all__ = ["Agent", "Workflow", "compile_graph", "govern_model", "govern_tools"]

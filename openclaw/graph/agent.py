@@ -1,0 +1,130 @@
+"""What an agent is: a name, a model, tools, roles, perhaps a budget. A frozen description; nothing runs here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import SystemMessage
+from langchain_core.tools import BaseTool
+
+from openclaw.action import DEFAULT_ORG, Principal
+from openclaw.budget import Budget
+from openclaw.errors import ConfigurationError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who acts, without saying how: the part of an agent that policies and budgets know."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+    on_behalf_of: str | None = None
+
+    def principal(self, *, workflow: str = "", org: str = DEFAULT_ORG, chain: Sequence[str] = ()) -> Principal:
+        """This identity inside a workflow, at the end of a delegation chain."""
+        return Principal(
+            agent=self.name,
+            workflow=workflow,
+            org=org,
+            roles=self.roles,
+            on_behalf_of=self.on_behalf_of,
+            chain=tuple(chain) or (self.name,),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent: a model that may call tools, under a name that policies and budgets refer to.
+
+    Args:
+        name: letters, digits, ``_`` and ``-``, at most 50; unique in its workflow.
+        model: a LangChain chat model, or ``"provider:name"`` where the ``langchain`` package is installed.
+        tools: LangChain tools. Compiling seals them, and the model, in place (see ``openclaw.graph.seal``).
+        roles: what policies see in ``principal.roles``.
+        budget: the limits of this agent's own account.
+        prompt: the system prompt.
+        on_behalf_of: the person for whom the agent acts, such as ``user:ada``.
+
+    Raises:
+        ConfigurationError: a part is of the wrong kind, or two tools have the same name.
+    """
+
+    name: str
+    _: KW_ONLY
+    model: BaseChatModel | str
+    tools: Sequence[BaseTool] = ()
+    roles: Sequence[str] = ()
+    budget: Budget | None = None
+    prompt: str | SystemMessage | None = None
+    on_behalf_of: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name("agent", self.name)
+        object.__setattr__(self, "tools", tuple(_items(self, "tools", self.tools)))
+        object.__setattr__(self, "roles", tuple(_items(self, "roles", self.roles)))
+        _check_model(self)
+        _check_tools(self)
+        check_kind(
+            f"budget of agent `{self.name}`", self.budget, Budget, hint="give a Budget, such as Budget(tokens=20_000)"
+        )
+        if any(not isinstance(role, str) or not role for role in self.roles):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"roles of agent `{self.name}` are not all names", hint='give ["payer", …]')
+        if self.prompt is not None and not isinstance(self.prompt, str | SystemMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"prompt of agent `{self.name}` is neither text nor a SystemMessage")
+
+    @property
+    def identity(self) -> Identity:
+        """The part of this agent that policies and budgets know."""
+        return Identity(self.name, tuple(self.roles), self.on_behalf_of)
+
+
+def check_name(what: str, name: object) -> None:
+    """Raise ConfigurationError unless ``name`` can stand in tool names and account paths."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{what} name `{name}` cannot be used",
+            hint="use letters, digits, `_` and `-`, starting with a letter or digit, at most 50",
+        )
+
+
+def check_kind(what: str, value: object, kind: type[object], *, hint: str) -> None:
+    """Raise ConfigurationError unless ``value`` is None or of ``kind``."""
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(f"{what} is {type(value).__name__}, not {kind.__name__}", hint=hint)
+
+
+def _items(agent: Agent, field: str, value: object) -> Sequence[object]:
+    if isinstance(value, str | BaseTool) or not isinstance(value, Sequence | set | frozenset):
+        raise ConfigurationError(f"{field} of agent `{agent.name}` are {type(value).__name__}", hint="give a list")
+    return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _check_model(agent: Agent) -> None:
+    if isinstance(agent.model, BaseChatModel):
+        return
+    if isinstance(agent.model, str) and agent.model:  # pyright: ignore[reportUnnecessaryIsInstance]
+        return
+    raise ConfigurationError(
+        f"model of agent `{agent.name}` is {type(agent.model).__name__}, not a chat model",
+        hint='give a LangChain chat model before any `bind`, or "provider:name"',
+    )
+
+
+def _check_tools(agent: Agent) -> None:
+    names: set[str] = set()
+    for tool in agent.tools:
+        if not isinstance(tool, BaseTool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"tool `{getattr(tool, '__name__', tool)}` of agent `{agent.name}` is {type(tool).__name__}, not a tool",
+                hint="decorate the function with `@tool` from langchain_core.tools",
+            )
+        if tool.name in names:
+            raise ConfigurationError(
+                f"agent `{agent.name}` has two tools named `{tool.name}`", hint="rename one of them"
+            )
+        names.add(tool.name)

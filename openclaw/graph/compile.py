@@ -1,0 +1,339 @@
+"""Compiling: from a description, or from somebody's own graph, to a LangGraph graph that runs inside the gate."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
+from langgraph.types import Command
+
+from openclaw.action import DEFAULT_ORG, Principal, Run
+from openclaw.budget import Budget
+from openclaw.errors import ConfigurationError
+from openclaw.graph import scope as scopes
+from openclaw.graph import tripwire, walk
+from openclaw.graph.agent import Agent, Identity, check_name
+from openclaw.graph.loop import Member, draw, member
+from openclaw.graph.metering import bound_model, seal_model
+from openclaw.graph.scope import OnRefusal, Scope, Shared
+from openclaw.graph.seal import bound, seal, trust_of
+from openclaw.graph.workflow import Workflow
+
+if TYPE_CHECKING:
+    from langgraph.store.base import BaseStore
+    from langgraph.types import Checkpointer
+
+    from openclaw.budget import Ledger
+    from openclaw.gate import Gate
+
+ToolT = TypeVar("ToolT", bound=BaseTool)
+ModelT = TypeVar("ModelT", bound=BaseChatModel)
+
+_END = object()
+_BINDING = "_openclaw_binding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a governed graph knows of its government."""
+
+    gate: Gate
+    name: str
+    principal: Principal
+    on_refusal: OnRefusal
+    trust: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class _Governed(Pregel[Any, Any, Any, Any]):
+    """A LangGraph graph like any other, which carries its run to everything that runs inside it.
+
+    Every entry point of LangGraph (``invoke``, ``batch``, events) goes through ``stream`` or ``astream``.
+    """
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
+        """As LangGraph's own ``stream``, inside a governed run."""
+        scope = self._open(input, config)
+        inner = cast("Iterator[Any]", super().stream(input, config, **kwargs))
+        try:
+            while True:
+                # The run is set for one drive of the iterator only: between two, the context is the caller's.
+                with scopes.entered(scope):
+                    item = next(inner, _END)
+                if item is _END:
+                    return
+                yield item
+        finally:
+            with scopes.entered(scope):
+                inner.close()  # type: ignore[attr-defined]
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: A002
+        """As LangGraph's own ``astream``, inside a governed run."""
+        scope = await self._aopen(input, config)
+        inner = cast("AsyncIterator[Any]", super().astream(input, config, **kwargs))
+        try:
+            while True:
+                with scopes.entered(scope):
+                    item = await anext(inner, _END)
+                if item is _END:
+                    return
+                yield item
+        finally:
+            with scopes.entered(scope):
+                await inner.aclose()  # type: ignore[attr-defined]
+
+    def copy(self, update: dict[str, Any] | None = None) -> _Governed:
+        """A copy (``with_config`` makes one) that is governed alike."""
+        own = {key: value for key, value in self.__dict__.items() if key not in {"__orig_class__", _BINDING}}
+        twin = type(self)(**{**own, **(update or {})})
+        twin.__dict__[_BINDING] = self.__dict__[_BINDING]
+        return twin
+
+    # --- Runs ---------------------------------------------------------------------------------------------------------
+
+    def _open(self, given: object, config: RunnableConfig | None) -> Scope:
+        binding = cast("Binding", self.__dict__[_BINDING])
+        outer = scopes.current()
+        if outer is not None:
+            return _within(outer, binding)
+        return _scope(binding, _open_run(binding, *self._thread(given, config)))
+
+    async def _aopen(self, given: object, config: RunnableConfig | None) -> Scope:
+        binding = cast("Binding", self.__dict__[_BINDING])
+        outer = scopes.current()
+        if outer is not None:
+            return _within(outer, binding)
+        return _scope(binding, await asyncio.to_thread(_open_run, binding, *self._thread(given, config)))
+
+    def _thread(self, given: object, config: RunnableConfig | None) -> tuple[str | None, bool]:
+        merged = {**((self.config or {}).get("configurable") or {}), **((config or {}).get("configurable") or {})}
+        thread = merged.get("thread_id")
+        resumed = given is None or (isinstance(given, Command) and given.resume is not None)
+        return None if thread is None else str(thread), resumed and thread is not None
+
+
+class GovernedPregel(_Governed):
+    """A graph of the functional API (``@entrypoint``), governed."""
+
+
+class GovernedGraph(_Governed, CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled StateGraph, governed. A ``CompiledStateGraph`` to everybody who asks."""
+
+
+def compile_graph(
+    spec: Agent | Workflow | StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any],
+    *,
+    gate: Gate,
+    ledger: Ledger | None = None,
+    checkpointer: Checkpointer = None,
+    store: BaseStore | None = None,
+    on_refusal: OnRefusal = "message",
+    name: str | None = None,
+) -> GovernedGraph:
+    """A graph whose every tool call and model call passes ``gate``.
+
+    Args:
+        spec: an Agent, a Workflow, one's own StateGraph, or a compiled graph (which keeps its checkpointer and store).
+        gate: the one door.
+        ledger: where the budgets of the description are declared; without one they are not.
+        checkpointer: LangGraph's. Without one nothing can wait: an ``ask`` is a refusal that says so.
+        store: LangGraph's store, for tools that take one.
+        on_refusal: ``message`` answers a refused call with a message, ``raise`` raises ``Refused`` through the graph.
+        name: what policies see as workflow and agent where ``spec`` is somebody's own graph; by default the graph's name.
+
+    Raises:
+        ConfigurationError: the graph holds something that cannot be governed. It names the node and what stands there.
+    """
+    if on_refusal not in {"message", "raise"}:
+        raise ConfigurationError(f"on_refusal is `{on_refusal}`", hint='use "message" or "raise"')
+    tripwire.arm()
+    if ledger is not None and isinstance(spec, Agent | Workflow):
+        ledger.declare(declared_budgets(spec))
+    match spec:
+        case Agent():
+            return _compile_agents([spec], spec.name, "", DEFAULT_ORG, gate, on_refusal, checkpointer, store)
+        case Workflow():
+            agents = list(spec.agents)
+            return _compile_agents(agents, spec.name, spec.name, spec.org, gate, on_refusal, checkpointer, store)
+        case StateGraph():
+            return _govern(spec.compile(checkpointer=checkpointer, store=store, name=name), gate, on_refusal, name)
+        case Pregel():
+            update: dict[str, Any] = {"checkpointer": checkpointer} if checkpointer is not None else {}
+            update |= {"store": store} if store is not None else {}
+            return _govern(spec.copy(update), gate, on_refusal, name)
+        case _:
+            raise ConfigurationError(
+                f"`{type(spec).__qualname__}` cannot be compiled",
+                hint="give an Agent, a Workflow, a StateGraph or a compiled graph",
+            )
+
+
+def govern_tools(
+    tools: Sequence[ToolT],
+    *,
+    agent: Agent | str,
+    gate: Gate,
+    roles: Sequence[str] = (),
+    on_refusal: OnRefusal = "message",
+) -> list[ToolT]:
+    """Sealed copies of ``tools`` that always act as ``agent``, for a graph of one's own; the originals are sealed too.
+
+    They run inside graphs that ``compile_graph`` returned, and nowhere else.
+    """
+    del gate, on_refusal  # The run brings both; they are asked for so that nobody governs without having a gate.
+    tripwire.arm()
+    identity = _identity(agent, roles)
+    return [bound(tool, identity) for tool in tools]
+
+
+def govern_model(
+    model: ModelT,
+    *,
+    agent: Agent | str,
+    gate: Gate,
+    roles: Sequence[str] = (),
+    on_refusal: OnRefusal = "message",
+) -> ModelT:
+    """A sealed copy of ``model`` whose calls are always those of ``agent``; the original is sealed too."""
+    del gate, on_refusal
+    tripwire.arm()
+    return bound_model(model, _identity(agent, roles))
+
+
+def declared_budgets(spec: Agent | Workflow) -> dict[str, Budget]:
+    """The budgets that a description declares, by account."""
+    if isinstance(spec, Agent):
+        return {} if spec.budget is None else {spec.identity.principal().account: spec.budget}
+    budgets = {
+        agent.identity.principal(workflow=spec.name, org=spec.org).account: agent.budget
+        for agent in spec.agents
+        if agent.budget is not None
+    }
+    return budgets if spec.budget is None else {f"org/{spec.org}/workflow/{spec.name}": spec.budget, **budgets}
+
+
+# --- Putting together -------------------------------------------------------------------------------------------------
+
+
+def _compile_agents(
+    agents: Sequence[Agent],
+    name: str,
+    workflow: str,
+    org: str,
+    gate: Gate,
+    on_refusal: OnRefusal,
+    checkpointer: Checkpointer,
+    store: BaseStore | None,
+) -> GovernedGraph:
+    members: list[Member] = [
+        member(agent, _model(agent), [other for other in agents if other is not agent]) for agent in agents
+    ]
+    graph = draw(members, workflow=workflow, org=org).compile(checkpointer=checkpointer, store=store, name=name)
+    principal = agents[0].identity.principal(workflow=workflow, org=org)
+    return _bind(graph, name=name, principal=principal, gate=gate, on_refusal=on_refusal)
+
+
+def _govern(graph: Pregel[Any, Any, Any, Any], gate: Gate, on_refusal: OnRefusal, name: str | None) -> GovernedGraph:
+    known_as = name or (graph.name if graph.name and graph.name != "LangGraph" else "graph")
+    check_name("graph", known_as)
+    principal = Principal(agent=known_as, workflow=known_as, chain=(known_as,))
+    return _bind(graph, name=known_as, principal=principal, gate=gate, on_refusal=on_refusal)
+
+
+def _bind(
+    graph: Pregel[Any, Any, Any, Any], *, name: str, principal: Principal, gate: Gate, on_refusal: OnRefusal
+) -> GovernedGraph:
+    found = walk.find(graph)
+    for tool in found.tools:
+        seal(tool)
+    for model in found.models:
+        seal_model(model)
+    trust: dict[str, str] = {}
+    for tool in found.tools:
+        # Two tools of one name and different trust: the worse one counts, since results are known by name.
+        trust[tool.name] = trust_of(tool) if trust.get(tool.name) != "untrusted" else "untrusted"
+    binding = Binding(gate=gate, name=name, principal=principal, on_refusal=on_refusal, trust=trust)
+    graph.__class__ = _governed_class(type(graph))
+    graph.__dict__[_BINDING] = binding
+    return cast("GovernedGraph", graph)
+
+
+def _governed_class(base: type[Pregel[Any, Any, Any, Any]]) -> type[Any]:
+    if issubclass(base, GovernedGraph):
+        return base
+    if base is CompiledStateGraph:
+        return GovernedGraph
+    if base is Pregel:
+        return GovernedPregel
+    raise ConfigurationError(
+        f"a graph of class `{base.__qualname__}` cannot be governed", hint="compile a StateGraph or an `@entrypoint`"
+    )
+
+
+def _model(agent: Agent) -> BaseChatModel:
+    if isinstance(agent.model, BaseChatModel):
+        return seal_model(agent.model)
+    try:
+        init_chat_model = importlib.import_module("langchain.chat_models").init_chat_model
+    except ImportError as error:
+        raise ConfigurationError(
+            f"model `{agent.model}` of agent `{agent.name}` is a name, and the `langchain` package is not installed",
+            hint="`pip install langchain`, or give a chat model object",
+        ) from error
+    try:
+        made = init_chat_model(agent.model)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(f"model `{agent.model}` of agent `{agent.name}` cannot be made: {error}") from error
+    return seal_model(made)
+
+
+def _identity(agent: Agent | str, roles: Sequence[str]) -> Identity:
+    if isinstance(agent, Agent):
+        return agent.identity
+    check_name("agent", agent)
+    return Identity(agent, tuple(roles))
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+def _open_run(binding: Binding, thread: str | None, resumed: bool) -> Run:
+    return binding.gate.open_run(workflow=binding.name, thread=thread, resumed=resumed)
+
+
+def _scope(binding: Binding, run: Run) -> Scope:
+    return Scope(
+        gate=binding.gate,
+        run=run,
+        principal=binding.principal,
+        on_refusal=binding.on_refusal,
+        trust=binding.trust,
+        shared=Shared(calls=run.calls),
+    )
+
+
+def _within(outer: Scope, binding: Binding) -> Scope:
+    """A governed graph inside a governed run: the same run, one link further down the delegation chain."""
+    if outer.gate is not binding.gate:
+        raise ConfigurationError(
+            f"graph `{binding.name}` is governed by another Governance than the run it was started in",
+            hint="compile both with the same Governance",
+        )
+    chain = scopes.delegated(outer.principal.chain, binding.principal.agent)
+    return Scope(
+        gate=outer.gate,
+        run=outer.run,
+        principal=binding.principal.model_copy(update={"chain": chain}),
+        origin=outer.principal.chain,
+        on_refusal=binding.on_refusal,
+        trust={**outer.trust, **binding.trust},
+        shared=outer.shared,
+    )

@@ -1,0 +1,456 @@
+"""Sealed chat models: the same object, of a metered subclass of its own class, which reserves before it calls.
+
+One call: count the input, hold it together with the most that may come out, cap the output at what is held where the
+model can be told, call, and settle what the provider reports. Providers that report nothing are settled by estimate, and
+so is a stream that is abandoned or cancelled: with what had come out by then. Sealing is in place, for the reasons given in
+``openclaw.graph.seal``.
+
+Tokens are whole numbers as LangChain's ``usage_metadata`` has them: cached input and reasoning output are parts of input
+and output there, so the details are never added on top. Money is micro-USD.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.errors import GraphBubbleUp
+
+from openclaw.action import ModelCall
+from openclaw.budget import Usage, prices
+from openclaw.errors import ConfigurationError, Refused
+from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.graph import scope as scopes
+from openclaw.graph.scope import MARK
+from openclaw.graph.seal import AGENT, acting_principal, pack, refusal_facts, unpack, waiting
+
+if TYPE_CHECKING:
+    from openclaw.graph.agent import Identity
+
+ModelT = TypeVar("ModelT", bound=BaseChatModel)
+
+DEFAULT_OUTPUT_TOKENS = 1024
+"""Held for the output of a call whose model declares no maximum; the call is capped at it where the model can be told."""
+
+SEALED_MARK = "openclaw_sealed"
+"""Key in a sealed model's serialised form, by which the tripwire tells it from a raw one."""
+
+_MAX_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
+_END = object()
+
+_INSIDE: ContextVar[BaseChatModel | None] = ContextVar("openclaw_inside", default=None)
+"""The sealed model whose admitted call is under way: its own methods may call each other without another admission."""
+
+
+def inside_admitted_call() -> bool:
+    """True within an admitted model call, where a model may use another one as its implementation."""
+    return _INSIDE.get() is not None
+
+
+class SealedModel:
+    """Mixin of every metered model class; ``isinstance(model, SealedModel)`` tells whether a model is sealed."""
+
+    # LangChain prefers this native event hook over `_stream` where a class has it; the metered path is `_stream`.
+    _stream_chat_model_events = None
+    _astream_chat_model_events = None
+
+    @functools.cached_property
+    def _serialized(self) -> dict[str, Any]:
+        return {**super()._serialized, SEALED_MARK: True}  # type: ignore[misc]
+
+
+def seal_model(model: ModelT) -> ModelT:
+    """Seal ``model`` in place and return it. Sealing a sealed model changes nothing.
+
+    LangChain's response cache is switched off for it: an answer from a cache would be recorded nowhere, and a refusal
+    would be cached as an answer.
+
+    Raises:
+        ConfigurationError: it is no chat model, or of a class whose objects cannot change their class.
+    """
+    if isinstance(model, SealedModel):
+        return model
+    if not isinstance(model, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise ConfigurationError(
+            f"`{type(model).__qualname__}` is not a LangChain chat model",
+            hint="give a BaseChatModel; a model that is chosen at run time cannot be governed, choose it before",
+        )
+    try:
+        object.__setattr__(model, "__class__", _metered_class(type(model)))
+    except TypeError as error:
+        raise ConfigurationError(f"model of class `{type(model).__qualname__}` cannot be sealed: {error}") from error
+    model.__dict__.pop("_serialized", None)
+    model.__dict__["cache"] = False
+    return model
+
+
+def bound_model(model: ModelT, agent: Identity) -> ModelT:
+    """A sealed copy of ``model`` whose calls are always those of ``agent``; ``model`` itself is sealed too."""
+    copy = seal_model(model).model_copy()
+    copy.__dict__[AGENT] = agent
+    return copy
+
+
+# --- The class swap ---------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _metered_class(base: type[BaseChatModel]) -> type[BaseChatModel]:
+    namespace: dict[str, object] = {
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+        "__annotations__": {},
+        "_generate": _metered_generate(base._generate),  # noqa: SLF001
+        "_agenerate": _metered_agenerate(base._agenerate),  # noqa: SLF001
+    }
+    # LangChain asks whether a class overrides these to learn whether it streams at all.
+    if base._stream is not BaseChatModel._stream:  # noqa: SLF001
+        namespace["_stream"] = _metered_stream(base._stream)  # noqa: SLF001
+    if base._astream is not BaseChatModel._astream:  # noqa: SLF001
+        namespace["_astream"] = _metered_astream(base._astream)  # noqa: SLF001
+    return cast("type[BaseChatModel]", type(base)(base.__name__, (SealedModel, base), namespace))
+
+
+def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., ChatResult]:
+    @functools.wraps(generate)
+    def _generate(self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        if _INSIDE.get() is self:
+            return generate(self, messages, *args, **kwargs)
+        call = _Call(self, messages, kwargs)
+        admission = call.scope.gate.admit(call.request) if not call.foreign else call.refuse()
+        if not isinstance(admission, Permit):
+            return ChatResult(generations=[ChatGeneration(message=call.instead(admission))])
+        token = _INSIDE.set(self)
+        try:
+            result = generate(self, messages, *args, **call.capped(kwargs))
+            call.complete(result)
+        except Exception as error:
+            call.fail(error)
+            raise
+        else:
+            return result
+        finally:
+            _INSIDE.reset(token)
+            call.scope.gate.finish(admission, call.outcome(admission))
+
+    return _generate
+
+
+def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(agenerate)
+    async def _agenerate(self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        if _INSIDE.get() is self:
+            return await agenerate(self, messages, *args, **kwargs)
+        call = _Call(self, messages, kwargs)
+        admission = await (call.scope.gate.aadmit(call.request) if not call.foreign else call.arefuse())
+        if not isinstance(admission, Permit):
+            return ChatResult(generations=[ChatGeneration(message=call.instead(admission))])
+        token = _INSIDE.set(self)
+        try:
+            result = await agenerate(self, messages, *args, **call.capped(kwargs))
+            call.complete(result)
+        except Exception as error:
+            call.fail(error)
+            raise
+        else:
+            return result
+        finally:
+            _INSIDE.reset(token)
+            call.scope.gate.finish(admission, call.outcome(admission))
+
+    return _agenerate
+
+
+def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Callable[..., Any]:
+    @functools.wraps(stream)
+    def _stream(
+        self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        if _INSIDE.get() is self:
+            yield from stream(self, messages, *args, **kwargs)
+            return
+        call = _Call(self, messages, kwargs)
+        admission = call.scope.gate.admit(call.request) if not call.foreign else call.refuse()
+        if not isinstance(admission, Permit):
+            yield _as_chunk(call.instead(admission))
+            return
+        inner = stream(self, messages, *args, **call.capped(kwargs))
+        try:
+            while True:
+                # Set for one drive only: between two chunks, the context belongs to whoever reads the stream.
+                token = _INSIDE.set(self)
+                try:
+                    chunk = next(inner, _END)
+                finally:
+                    _INSIDE.reset(token)
+                if not isinstance(chunk, ChatGenerationChunk):
+                    call.complete()
+                    return
+                call.add(chunk)
+                yield chunk
+        except Exception as error:
+            call.fail(error)
+            raise
+        finally:
+            # An abandoned stream arrives here by GeneratorExit and is settled with what had come out by then.
+            call.scope.gate.finish(admission, call.outcome(admission))
+            close = getattr(inner, "close", None)
+            if close is not None:
+                close()
+
+    return _stream
+
+
+def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]]) -> Callable[..., Any]:
+    @functools.wraps(astream)
+    async def _astream(
+        self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        if _INSIDE.get() is self:
+            async for chunk in astream(self, messages, *args, **kwargs):
+                yield chunk
+            return
+        call = _Call(self, messages, kwargs)
+        admission = await (call.scope.gate.aadmit(call.request) if not call.foreign else call.arefuse())
+        if not isinstance(admission, Permit):
+            yield _as_chunk(call.instead(admission))
+            return
+        inner = astream(self, messages, *args, **call.capped(kwargs))
+        try:
+            while True:
+                token = _INSIDE.set(self)
+                try:
+                    chunk = await anext(inner, None)
+                finally:
+                    _INSIDE.reset(token)
+                if chunk is None:
+                    call.complete()
+                    return
+                call.add(chunk)
+                yield chunk
+        except Exception as error:
+            call.fail(error)
+            raise
+        finally:
+            call.scope.gate.finish(admission, call.outcome(admission))
+            close = getattr(inner, "aclose", None)
+            if close is not None:
+                await close()
+
+    return _astream
+
+
+# --- One call ---------------------------------------------------------------------------------------------------------
+
+
+class _Call:
+    """One call of a sealed model, from the count of its input to what is settled."""
+
+    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage], kwargs: Mapping[str, object]) -> None:
+        params = cast("Mapping[str, object]", model._get_ls_params(**_named(kwargs)))  # noqa: SLF001
+        self.provider = str(params.get("ls_provider") or "")
+        self.name = str(params.get("ls_model_name") or type(model).__name__)
+        self.scope = scopes.require(self.name)
+        self._model = model
+        self._status = "cancelled"
+        self._error = ""
+        self._seen: AIMessage | None = None
+        self._exact: tuple[int, int] | None = None
+        scopes.see_messages(self.scope, messages)
+        self.foreign = _provider_tools(kwargs.get("tools"))
+        self._input = _count(messages, kwargs.get("tools"))
+        self._cap, self._may_cap = _output_limit(model, kwargs)
+        where = scopes.task()
+        self.action = ModelCall(principal=acting_principal(model, self.scope), name=self.name, provider=self.provider)
+        fingerprint = {"messages": [_essence(message) for message in messages]} if where.checkpointed else {}
+        self.execution = scopes.execution(self.scope, where, name=f"model {self.name}", call_id="", args=fingerprint)
+        self.request = Request(
+            action=self.action,
+            run=self.scope.moment(),
+            hold=self._usage(self._input, self._cap),
+            flow=self.scope.shared.describe({}),
+            key=self.execution.key,
+            can_wait=where.checkpointed,
+            unpriced=prices.cost_microusd(self.name, self.provider, 1, 1) is None,
+        )
+
+    def refuse(self) -> Refusal:
+        """Refuse a call that carries tools which would run at the provider, out of the gate's sight."""
+        return self.scope.gate.refuse(self.request, reason=self._foreign_reason())
+
+    async def arefuse(self) -> Refusal:
+        """The same for an event loop."""
+        return await self.scope.gate.arefuse(self.request, reason=self._foreign_reason())
+
+    def _foreign_reason(self) -> str:
+        return f"tool `{self.foreign}` would run at the provider, where no gate can see it"
+
+    def capped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The call's own arguments, with the output capped at what is held where the model takes such an argument."""
+        return {**kwargs, "max_tokens": self._cap} if self._may_cap else dict(kwargs)
+
+    def instead(self, admission: Admission) -> AIMessage:
+        """The message of a call that is not made: an earlier answer, or a refusal that ends an agent's loop."""
+        match admission:
+            case Replayed(result=kept):
+                earlier = unpack(kept)
+                if isinstance(earlier, AIMessage):
+                    return earlier
+                return AIMessage(f"`{self.name}` has already answered here; the answer was not kept")
+            case Waiting():
+                self.scope.shared.waits(self.execution.identity)
+                raise waiting(admission, self.action)
+            case Refusal(error=refused):
+                if self.scope.on_refusal == "raise":
+                    raise refused
+                return refusal_answer(refused)
+            case _:
+                raise TypeError(f"the gate answered with {type(admission).__name__}")
+
+    def add(self, chunk: ChatGenerationChunk) -> None:
+        """Count one chunk of a stream."""
+        message = cast("AIMessageChunk", chunk.message)
+        self._seen = message if self._seen is None else cast("AIMessage", cast("AIMessageChunk", self._seen) + message)
+
+    def complete(self, result: ChatResult | None = None) -> None:
+        """The provider is done; what it reports, if it does, is exact."""
+        self._status = "done"
+        reported = _reported(result) if result is not None else _usage_of(self._seen)
+        if result is not None and result.generations:
+            first = result.generations[0].message
+            self._seen = first if isinstance(first, AIMessage) else None
+        self._exact = reported
+
+    def fail(self, error: Exception) -> None:
+        """The provider, or the way to it, failed. A pause of the graph is not a failure."""
+        self._status = "cancelled" if isinstance(error, GraphBubbleUp) else "failed"
+        self._error = f"{type(error).__name__}: {error}"
+
+    def outcome(self, permit: Permit) -> Outcome:
+        """What is settled: the provider's own count, or an estimate that says it is one."""
+        if self._exact is not None:
+            usage = self._usage(*self._exact)
+        else:
+            partial = _usage_of(self._seen) or (0, 0)
+            produced = _count([self._seen], None) if self._seen is not None else 0
+            usage = self._usage(max(self._input, partial[0]), max(produced, partial[1]))
+        keep = self._status == "done" and permit.key is not None and self._seen is not None
+        return Outcome(
+            status=cast("Any", self._status),
+            usage=usage,
+            result=_essence(self._seen) if self._seen is not None else None,
+            error=self._error,
+            replay=pack(_whole(self._seen)) if keep and self._seen is not None else b"",
+            estimated=self._exact is None,
+        )
+
+    def _usage(self, given: int, produced: int) -> Usage:
+        cost = prices.cost_microusd(self.name, self.provider, given, produced)
+        return Usage(tokens=given + produced, input_tokens=given, output_tokens=produced, microusd=cost or 0)
+
+
+def refusal_answer(refused: Refused) -> AIMessage:
+    """What an agent hears instead of its model: no tool calls, so every agent loop ends with a valid transcript."""
+    return AIMessage(
+        content=f"Stopped by {refused.source}: {'; '.join(refused.reasons)}",
+        response_metadata={MARK: refusal_facts(refused), "finish_reason": "stop"},
+        usage_metadata=None,
+    )
+
+
+# --- Counting ---------------------------------------------------------------------------------------------------------
+
+
+def _count(messages: Sequence[BaseMessage], tools: object) -> int:
+    schemas = cast("list[Any]", tools) if isinstance(tools, list) else None
+    return count_tokens_approximately(list(messages), tools=schemas)
+
+
+def _output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[int, bool]:
+    """The most that may come out, and whether the call has to be told so."""
+    for declared in (*(kwargs.get(name) for name in _MAX_NAMES), *(getattr(model, name, None) for name in _MAX_NAMES)):
+        if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
+            return declared, False
+    return DEFAULT_OUTPUT_TOKENS, "max_tokens" in type(model).model_fields
+
+
+def _usage_of(message: BaseMessage | None) -> tuple[int, int] | None:
+    usage = getattr(message, "usage_metadata", None)
+    if not isinstance(usage, Mapping):
+        return None
+    counts = cast("Mapping[str, object]", usage)
+    given, produced = counts.get("input_tokens"), counts.get("output_tokens")
+    if not isinstance(given, int) or not isinstance(produced, int) or given < 0 or produced < 0 or not given + produced:
+        return None
+    return given, produced
+
+
+def _reported(result: ChatResult) -> tuple[int, int] | None:
+    # Providers that return several candidates repeat the total of the call on each of them.
+    counts = [_usage_of(generation.message) for generation in result.generations]
+    known = [count for count in counts if count is not None]
+    return max(known, key=sum) if known else None
+
+
+def _essence(message: BaseMessage) -> dict[str, object]:
+    """What identifies a message: no ids, which differ when a prompt is built again."""
+    essence: dict[str, object] = {"type": message.type, "content": message.content}
+    calls = getattr(message, "tool_calls", None)
+    return {**essence, "tool_calls": calls} if calls else essence
+
+
+def _whole(message: AIMessage) -> AIMessage:
+    if not isinstance(message, AIMessageChunk):
+        return message
+    return AIMessage(
+        content=message.content,
+        tool_calls=message.tool_calls,
+        invalid_tool_calls=message.invalid_tool_calls,
+        response_metadata=message.response_metadata,
+        usage_metadata=message.usage_metadata,
+        id=message.id,
+    )
+
+
+def _as_chunk(message: AIMessage) -> ChatGenerationChunk:
+    calls = [
+        {
+            "name": call["name"],
+            "args": json.dumps(call["args"]),
+            "id": call["id"],
+            "index": index,
+            "type": "tool_call_chunk",
+        }
+        for index, call in enumerate(message.tool_calls)
+    ]
+    return ChatGenerationChunk(
+        message=AIMessageChunk(
+            content=message.content,
+            tool_call_chunks=cast("Any", calls),
+            response_metadata=message.response_metadata,
+            chunk_position="last",
+        )
+    )
+
+
+def _provider_tools(tools: object) -> str:
+    """The name of a tool in a request that the provider would run itself, or the empty string."""
+    for spec in cast("list[object]", tools) if isinstance(tools, list) else []:
+        if not isinstance(spec, Mapping):
+            continue
+        described = cast("Mapping[str, object]", spec)
+        if not described.keys() & {"function", "input_schema", "parameters", "function_declarations"}:
+            return str(described.get("name") or described.get("type") or next(iter(described), "unknown"))
+    return ""
+
+
+def _named(kwargs: Mapping[str, object]) -> dict[str, Any]:
+    return {key: kwargs[key] for key in ("model", "stop") if key in kwargs}

@@ -1,0 +1,216 @@
+"""The run that is under way: who acts, through which gate, and what has entered the context so far.
+
+A context variable carries it. The compiled graph sets it around every step (``graph.compile``), so it follows the work
+into threads, tasks and subgraphs; where it is missing, nothing governed runs. It holds for exactly one drive of the
+graph's iterator: a context variable set inside a generator would leak to whoever drives that generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.runnables.config import var_child_runnable_config
+
+from openclaw.action import Principal, Run
+from openclaw.canonical import digest
+from openclaw.errors import Ungoverned
+from openclaw.flow import Flow, Source
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from openclaw.gate import Gate
+
+OnRefusal = Literal["message", "raise"]
+
+MARK = "openclaw"
+"""Key under which a message that openclaw wrote itself says so."""
+
+_ORDINALS_MAX = 10_000
+_CHAIN_MAX = 32
+
+
+class Shared:
+    """What all steps of one run share: the flow of values, the count of calls, and ordinals. Safe to use from threads."""
+
+    def __init__(self, *, calls: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._calls = calls
+        self._flow = Flow()
+        self._seen: set[str] = set()
+        self._ordinals: OrderedDict[str, int] = OrderedDict()
+
+    def count_call(self) -> int:
+        """The number of tool calls of this run before this one."""
+        with self._lock:
+            self._calls += 1
+            return self._calls - 1
+
+    @property
+    def calls(self) -> int:
+        """The number of tool calls so far."""
+        return self._calls
+
+    def ordinal(self, identity: str) -> int:
+        """How many equal executions this one follows, so that a deliberate second call is not taken for a re-run."""
+        with self._lock:
+            number = self._ordinals.pop(identity, -1) + 1
+            self._ordinals[identity] = number
+            while len(self._ordinals) > _ORDINALS_MAX:
+                self._ordinals.popitem(last=False)
+            return number
+
+    def waits(self, identity: str) -> None:
+        """Take an ordinal back: the call did not run but waits, and will ask again as the same one."""
+        with self._lock:
+            if identity in self._ordinals:
+                self._ordinals[identity] -= 1
+
+    def see(self, source: Source, content: object, *, key: str | None = None) -> None:
+        """Feed one value into the flow; one ``key`` is fed once."""
+        with self._lock:
+            if key is not None:
+                if key in self._seen:
+                    return
+                self._seen.add(key)
+            self._flow.see(source, content)
+
+    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue]:
+        """The ``flow`` part of the policy input for these arguments."""
+        with self._lock:
+            return self._flow.describe(args)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """One run as one step of it sees it. ``origin`` is the delegation chain that led into this graph."""
+
+    gate: Gate
+    run: Run
+    principal: Principal
+    origin: tuple[str, ...] = ()
+    on_refusal: OnRefusal = "message"
+    trust: Mapping[str, str] = field(default_factory=dict[str, str])
+    shared: Shared = field(default_factory=Shared)
+
+    def acting(self, principal: Principal) -> Scope:
+        """This run with another principal, whose delegation chain goes on from the one that holds now."""
+        return replace(self, principal=principal)
+
+    def moment(self) -> Run:
+        """The run as the policy sees it at this very step."""
+        step = (var_child_runnable_config.get() or {}).get("metadata", {}).get("langgraph_step")
+        return self.run.model_copy(
+            update={"step": step if isinstance(step, int) else self.run.step, "calls": self.shared.calls}
+        )
+
+
+_CURRENT: ContextVar[Scope | None] = ContextVar("openclaw_scope", default=None)
+
+
+def current() -> Scope | None:
+    """The run under way, or None."""
+    return _CURRENT.get()
+
+
+def require(name: str) -> Scope:
+    """The run under way.
+
+    Raises:
+        Ungoverned: there is none, so nothing governed may start. ``name`` is what tried.
+    """
+    scope = _CURRENT.get()
+    if scope is None:
+        raise Ungoverned(
+            f"`{name}` is governed and was reached outside of any run",
+            name=name,
+            hint="run it from a graph that `Governance.compile` returned; it takes your own StateGraph too",
+        )
+    return scope
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[Scope]:
+    """Make ``scope`` the run under way. For plain functions, never around a ``yield`` of a generator."""
+    token = _CURRENT.set(scope)
+    try:
+        yield scope
+    finally:
+        _CURRENT.reset(token)
+
+
+def delegated(chain: Sequence[str], agent: str) -> tuple[str, ...]:
+    """The delegation chain after control passes to ``agent``: the origin always stays, the middle of a very long one goes."""
+    longer = (*chain, agent) if not chain or chain[-1] != agent else tuple(chain)
+    return longer if len(longer) <= _CHAIN_MAX else (longer[0], *longer[-(_CHAIN_MAX - 1) :])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Where LangGraph runs us: the thread, and the task of it, which is the same again when a node is re-run."""
+
+    thread: str | None
+    identity: str
+    checkpointed: bool
+
+
+def task() -> Task:
+    """The LangGraph task under way; outside of one, a task that cannot be re-run and cannot wait."""
+    configurable: Mapping[str, object] = (var_child_runnable_config.get() or {}).get("configurable") or {}
+    thread = configurable.get("thread_id")
+    identity = f"{configurable.get('checkpoint_ns') or ''}#{configurable.get('__pregel_task_id') or ''}"
+    # LangGraph hands its checkpointer to tasks under this key; there is no public way to ask a running task for it.
+    checkpointed = bool(configurable.get("__pregel_checkpointer")) and identity != "#"
+    return Task(thread=None if thread is None else str(thread), identity=identity, checkpointed=checkpointed)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution: what it is a run of, and the key that names it, or None where nothing can run again."""
+
+    identity: str
+    key: str | None
+
+
+def execution(scope: Scope, where: Task, *, name: str, call_id: str, args: Mapping[str, object]) -> Execution:
+    """Name this very execution.
+
+    The same name after an interrupt or a crash (same thread, task, call, tool and arguments), another one for a retry
+    within the same run, which is a new execution and is decided and recorded as one.
+    """
+    if not where.checkpointed:
+        return Execution("", None)
+    identity = f"{where.thread}\0{where.identity}\0{call_id}\0{name}\0{digest(args)}"
+    ordinal = scope.shared.ordinal(identity)
+    return Execution(identity, hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:
+    """Feed the flow from a transcript: what people and the graph's author wrote, and what tools returned.
+
+    What the model wrote is no source: its values came from somewhere else, or from nowhere. A tool that declares no trust is
+    untrusted.
+    """
+    names: dict[str, str] = {}
+    for message in messages:
+        if isinstance(message, AIMessage):
+            names.update({call["id"]: call["name"] for call in message.tool_calls if call["id"]})
+            continue
+        if MARK in message.additional_kwargs:
+            continue  # A refusal of ours: the tool was not run, nothing of its came in.
+        key = f"{message.type}:{message.id or digest(message.content)}"
+        if isinstance(message, ToolMessage):
+            name = message.name or names.get(message.tool_call_id, "unknown")
+            declared = scope.trust.get(name) == "trusted"
+            source = Source(kind="tool", name=name, trust="trusted" if declared else "untrusted")
+        else:
+            source = Source(kind="prompt", name="prompt", trust="trusted")
+        scope.shared.see(source, cast("object", message.content), key=key)

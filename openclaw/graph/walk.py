@@ -1,0 +1,235 @@
+"""The walk: what a graph holds, before it runs.
+
+From each node it follows everything that can hold a tool or a model: runnables and what they are made of, functions and
+their closures, defaults and the globals they name, partials, bound methods and their objects, containers, subgraphs, the
+bodies of tools. What can be sealed is returned to be sealed; what cannot is refused here, by node and name. What only comes
+to be while the graph runs is left to the tripwire.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel, BaseLLM
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langgraph.pregel import Pregel
+from langgraph.pregel.remote import RemoteGraph
+
+from openclaw.errors import ConfigurationError
+from openclaw.graph import seal
+
+_OBJECTS_MAX = 200_000
+_FOREIGN = frozenset({"langchain", "langchain_core", "langgraph", "langsmith", "openclaw", "pydantic"})
+"""Packages whose code is not read: it is known. Their objects are followed by what they hold."""
+
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.BuiltinFunctionType)
+
+
+@dataclass(slots=True)
+class Found:
+    """What a graph holds: objects, each with the node where it was first met."""
+
+    tools: list[BaseTool] = field(default_factory=list[BaseTool])
+    models: list[BaseChatModel] = field(default_factory=list[BaseChatModel])
+    nodes: dict[int, str] = field(default_factory=dict[int, str])
+
+
+def find(graph: Pregel[Any, Any, Any, Any]) -> Found:
+    """Everything governable in ``graph``.
+
+    Raises:
+        ConfigurationError: something in it cannot be governed.
+    """
+    walker = _Walker()
+    walker.graph(graph, "")
+    for node, function in walker.functions:
+        tool = walker.tool_of(function)
+        if tool is not None:
+            raise ConfigurationError(
+                f"node `{node}` calls the function behind tool `{tool}` directly, round the gate",
+                hint=f"call `{tool}.invoke(…)` there",
+            )
+    return walker.found
+
+
+class _Walker:
+    def __init__(self) -> None:
+        self.found = Found()
+        self.functions: list[tuple[str, types.FunctionType]] = []
+        self._behind: dict[int, str] = {}
+        self._visited: set[int] = set()
+        # Objects are told apart by identity, so those that are made on the way must not be freed on the way.
+        self._held: list[object] = []
+
+    def tool_of(self, function: types.FunctionType) -> str | None:
+        """The tool that ``function`` is the function of, if it is one's."""
+        return self._behind.get(id(function)) or seal.raw_function(function)
+
+    def graph(self, graph: Pregel[Any, Any, Any, Any], above: str) -> None:
+        """Walk the nodes of a graph, and the functions that route between them."""
+        self._visited.add(id(graph))
+        builder = getattr(graph, "builder", None)
+        for name, node in graph.nodes.items():
+            self._walk([node.bound, *node.writers], above + name)
+        for name, branches in getattr(builder, "branches", {}).items():
+            self._walk([branch.path for branch in branches.values()], above + str(name))
+        for name, spec in getattr(builder, "nodes", {}).items():
+            self._walk([spec.runnable], above + str(name))
+
+    def _walk(self, roots: Iterable[object], node: str) -> None:
+        pending = list(roots)
+        while pending:
+            thing = pending.pop()
+            if isinstance(thing, _ATOMS) or id(thing) in self._visited:
+                continue
+            self._visited.add(id(thing))
+            self._held.append(thing)
+            if len(self._held) > _OBJECTS_MAX:
+                raise ConfigurationError(
+                    f"node `{node}` holds more than {_OBJECTS_MAX:,} objects, too many to look through",
+                    hint="let its functions take large data from the state instead of closing over it",
+                )
+            pending.extend(self._visit(thing, node))
+
+    def _visit(self, thing: object, node: str) -> Iterator[object]:
+        if isinstance(thing, BaseTool):
+            yield from self._tool(thing, node)
+        elif isinstance(thing, BaseChatModel):
+            self.found.models.append(thing)
+            self.found.nodes[id(thing)] = node
+        elif isinstance(thing, RemoteGraph):
+            _refuse(
+                node, "remote graph", thing.name or "", "a graph on another server governs itself; call it from a tool"
+            )
+        elif isinstance(thing, BaseLLM):
+            _refuse(node, "text model", type(thing).__name__, "use a chat model, which can be metered")
+        elif isinstance(thing, Pregel):
+            self.graph(cast("Pregel[Any, Any, Any, Any]", thing), f"{node}/")
+        elif type(thing).__name__ == "_ConfigurableModel":
+            _refuse(
+                node,
+                "model",
+                "chosen at run time",
+                'name the model when it is made: `init_chat_model("provider:name")`',
+            )
+        else:
+            yield from _members(thing)
+            if isinstance(thing, types.FunctionType):
+                self.functions.append((node, thing))
+
+    def _tool(self, tool: BaseTool, node: str) -> Iterator[object]:
+        self.found.tools.append(tool)
+        self.found.nodes[id(tool)] = node
+        for function in seal.inner_functions(tool):
+            if isinstance(function, types.FunctionType):
+                self._behind[id(function)] = tool.name
+                # The function belongs to its tool: what it holds is followed, but meeting it here is no accusation.
+                self._held.append(function)
+                yield from _function(function)
+            else:
+                yield function
+        yield from (value for key, value in vars(tool).items() if key not in {"func", "coroutine", "args_schema"})
+
+
+def _members(thing: object) -> Iterator[object]:
+    """What an object holds that could be, or hold, a tool or a model."""
+    match thing:
+        case types.FunctionType():
+            yield from _function(thing)
+        case types.MethodType():
+            yield thing.__self__
+            yield thing.__func__
+        case functools.partial():
+            yield thing.func
+            yield from cast("tuple[object, ...]", thing.args)
+            yield from cast("dict[str, object]", thing.keywords).values()
+        case dict() | types.MappingProxyType():
+            yield from cast("Mapping[object, object]", thing).values()
+        case list() | tuple() | set() | frozenset():
+            yield from cast("Iterable[object]", thing)
+        case types.ModuleType() | types.CodeType():
+            return
+        case _:
+            yield from _object(thing)
+
+
+def _object(thing: object) -> Iterator[object]:
+    """The state of an object, read without running any code of its class."""
+    kind = type(thing)
+    if not (
+        isinstance(thing, Runnable | types.SimpleNamespace) or _framework(kind.__module__) or _own(kind.__module__)
+    ):
+        return  # A connection, a client, a lock: other people's machinery, where no agent's tools are kept.
+    yield from getattr(thing, "__dict__", {}).values()
+    for base in kind.__mro__:
+        for member in vars(base).values():
+            if isinstance(member, types.MemberDescriptorType):
+                try:
+                    yield member.__get__(thing, kind)
+                except AttributeError:
+                    continue  # A slot that was never filled.
+    call = vars(kind).get("__call__")
+    if isinstance(call, types.FunctionType):
+        yield call
+
+
+def _function(function: types.FunctionType) -> Iterator[object]:
+    """What a function holds on to. Code of known packages is not read, but its closures are followed."""
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # Not filled yet: a name that is assigned later.
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    wrapped = getattr(function, "__wrapped__", None)
+    if wrapped is not None:
+        yield wrapped
+    if _own(function.__module__):
+        yield from _globals(function)
+
+
+def _globals(function: types.FunctionType) -> Iterator[object]:
+    names = set(_names(function.__code__))
+    for name in names:
+        value = function.__globals__.get(name)
+        if isinstance(value, types.ModuleType):
+            # `import tools; tools.refund.invoke(…)`: the attribute is among the same names.
+            space = vars(value) if _own(value.__name__) else {}
+            yield from (space[other] for other in names if other in space)
+        elif value is not None:
+            yield value
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _names(constant)
+
+
+def _framework(module: str | None) -> bool:
+    """LangChain, LangGraph and what is built on them: their plain objects hold agents' parts."""
+    return (module or "").startswith(("langchain", "langgraph", "deepagents"))
+
+
+@functools.cache
+def _own(module: str | None) -> bool:
+    """Code that somebody wrote for this program: not of the standard library, not installed as a package."""
+    name = module or ""
+    if not name or name.partition(".")[0] in _FOREIGN or name.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is None or not {"site-packages", "dist-packages"} & set(PurePath(file).parts)
+
+
+def _refuse(node: str, what: str, name: str, hint: str) -> None:
+    raise ConfigurationError(f"node `{node}` holds a {what} that cannot be governed: `{name}`", hint=hint)
