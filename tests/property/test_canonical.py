@@ -81,7 +81,10 @@ def test_different_forms_are_different_values(left: object, right: object) -> No
         (b"hi", '{"$bytes":"aGk="}'),
         (decimal.Decimal("1.10"), '{"$decimal":"1.10"}'),
         ("\ud800", '{"$text":"7aCA"}'),
-        (dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone(dt.timedelta(hours=1))), '{"$time":"2026-01-02T02:04:05Z"}'),
+        (
+            dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone(dt.timedelta(hours=1))),
+            '{"$time":"2026-01-02T02:04:05Z"}',
+        ),
         (dt.date(2026, 1, 2), '{"$time":"2026-01-02"}'),
         ({3, 1, 2}, '{"$set":[1,2,3]}'),
         ({1: "a"}, '{"$map":[[1,"a"]]}'),
@@ -138,7 +141,9 @@ def test_a_digest_names_its_algorithm() -> None:
 @given(
     st.text(st.characters(codec="utf-8")),
     st.text(st.characters(codec="utf-8")),
-    st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(-100, 100) | st.floats(allow_nan=False, allow_infinity=False)),
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8")), st.integers(-100, 100) | st.floats(allow_nan=False, allow_infinity=False)
+    ),
 )
 def test_the_spliced_bytes_of_an_entry_are_its_rfc8785_bytes(tool: str, call_id: str, body: dict[str, float]) -> None:
     draft = Draft(kind="decision", tool=tool, call_id=call_id, effect="allow", body={**body})
