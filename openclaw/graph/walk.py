@@ -218,7 +218,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 def _framework(module: str | None) -> bool:
     """LangChain, LangGraph and what is built on them: their plain objects hold agents' parts."""
-    return (module or "").startswith(("langchain", "langgraph", "deepagents"))
+    return (module or "").startswith(("langchain", "langgraph", "deepagents", "openclaw.graph"))
 
 
 @functools.cache

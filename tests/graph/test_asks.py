@@ -1,0 +1,184 @@
+"""Asks: a call that a person must answer, across interrupts, restarts, and graphs that others drew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Command
+
+from openclaw.graph import Agent
+from openclaw.testing import ScriptedModel
+from tests.graph.house import House
+from tests.graph.house import house as open_house
+from tests.graph.test_agent import answers, assert_valid
+
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+GO: Any = {"messages": [("user", "go")]}
+
+
+def two_calls(house: House) -> Agent:
+    """An agent that makes a harmless and a risky call side by side."""
+    model = ScriptedModel([[("look", {"x": 1}), ("risky", {"x": 2})], "All done."])
+    return Agent("solo", model=model, tools=[house.tool("look"), house.tool("risky")])
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("resume", [None, Command(resume="anything")])
+def test_an_approved_call_runs_once_and_its_sibling_is_not_run_again(
+    house: House, durability: Any, resume: Any
+) -> None:
+    graph = house.compile(two_calls(house), checkpointer=InMemorySaver())
+    parked = graph.invoke(GO, THREAD, durability=durability)
+    [interrupt] = parked["__interrupt__"]
+    assert interrupt.value["name"] == "risky"
+    assert interrupt.value["reasons"] == ["a person looks at this"]
+    assert interrupt.value["approval"] == house.pending()[0]
+    assert house.did == [("look", 1)]
+    house.approve_all()
+    messages = graph.invoke(resume, THREAD, durability=durability)["messages"]
+    assert messages[-1].content == "All done."
+    assert house.did == [("look", 1), ("risky", 2)]
+    assert house.decisions("look") == ["allow"]
+    assert house.decisions("risky") == ["ask", "allow"]
+    assert [outcome["status"] for outcome in house.outcomes("look")] == ["done"]
+    assert len({entry.run for entry in house.entries("decision")}) == 1
+    assert_valid(messages)
+
+
+def test_resuming_without_an_answer_waits_on_and_asks_once(house: House) -> None:
+    graph = house.compile(two_calls(house), checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    for resume in (None, Command(resume=True), Command(resume={"approve": True})):
+        assert "__interrupt__" in graph.invoke(resume, THREAD)
+    assert len(house.pending()) == 1
+    assert house.decisions("risky") == ["ask"]
+    assert house.did == [("look", 1)]
+
+
+def test_a_rejected_call_is_never_run_and_the_agent_hears_why(house: House) -> None:
+    graph = house.compile(two_calls(house), checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    house.gate.answer(house.pending()[0], by="ada", approve=False, reason="not today")
+    messages = graph.invoke(None, THREAD)["messages"]
+    assert answers(messages)["scripted-0-1"].content == "Refused by approval: rejected by ada: not today"
+    assert house.did == [("look", 1)]
+    assert_valid(messages)
+
+
+def test_two_asks_of_one_step_are_answered_each_for_itself(house: House) -> None:
+    model = ScriptedModel([[("risky", {"x": 1}), ("risky", {"x": 2})], "ok"])
+    graph = house.compile(Agent("solo", model=model, tools=[house.tool("risky")]), checkpointer=InMemorySaver())
+    assert len(graph.invoke(GO, THREAD)["__interrupt__"]) == 2
+    by_argument = {
+        found.request["input"]["tool"]["args"]["x"]: found.id  # type: ignore[index, call-overload]
+        for found in house.approvals.list()
+    }
+    house.gate.answer(by_argument[2], by="ada", approve=True)
+    assert len(graph.invoke(None, THREAD)["__interrupt__"]) == 1
+    assert house.did == [("risky", 2)]
+    house.gate.answer(by_argument[1], by="ada", approve=False)
+    messages = graph.invoke(None, THREAD)["messages"]
+    assert house.did == [("risky", 2)]
+    assert_valid(messages)
+
+
+def test_without_a_checkpointer_an_ask_is_a_refusal_that_says_so(house: House) -> None:
+    messages = house.compile(two_calls(house)).invoke(GO)["messages"]
+    assert "no checkpointer" in str(answers(messages)["scripted-0-1"].content)
+    assert house.did == [("look", 1)]
+    assert house.pending() == []
+
+
+def test_the_same_call_in_a_later_step_is_asked_again(house: House) -> None:
+    model = ScriptedModel([("risky", {"x": 2}), ("risky", {"x": 2}), "ok"])
+    graph = house.compile(Agent("solo", model=model, tools=[house.tool("risky")]), checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    house.approve_all()
+    assert "__interrupt__" in graph.invoke(None, THREAD)
+    assert house.did == [("risky", 2)]
+    house.approve_all()
+    graph.invoke(None, THREAD)
+    assert house.did == [("risky", 2)] * 2
+
+
+async def test_asks_on_an_event_loop_with_the_async_sqlite_checkpointer(house: House, tmp_path: Path) -> None:
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "graph.db")) as saver:
+        graph = house.compile(two_calls(house), checkpointer=saver)
+        assert "__interrupt__" in await graph.ainvoke(GO, THREAD)
+        house.approve_all()
+        messages = (await graph.ainvoke(None, THREAD))["messages"]
+    assert house.did == [("look", 1), ("risky", 2)]
+    assert house.decisions("look") == ["allow"]
+    assert_valid(messages)
+
+
+def test_a_restart_between_ask_and_answer_loses_nothing(tmp_path: Path) -> None:
+    did: list[Any] = []
+    for turn in ("ask", "resume"):
+        with (
+            open_house(tmp_path) as house,
+            SqliteSaver.from_conn_string(str(tmp_path / "graph.db")) as saver,
+        ):
+            house.did = did
+            graph = house.compile(two_calls(house), checkpointer=saver)
+            if turn == "ask":
+                assert "__interrupt__" in graph.invoke(GO, THREAD)
+            else:
+                house.approve_all()
+                assert graph.invoke(None, THREAD)["messages"][-1].content == "All done."
+                assert house.decisions("look") == ["allow"]
+    assert did == [("look", 1), ("risky", 2)]
+
+
+def own_graph(house: House, extra: int = 0) -> StateGraph[Any, Any, Any, Any]:
+    """A graph of somebody's own whose single node runs all calls, and so runs again as a whole after an interrupt."""
+    calls = [
+        {"name": "look", "args": {"x": 1}, "id": "a", "type": "tool_call"},
+        {"name": "risky", "args": {"x": 2}, "id": "b", "type": "tool_call"},
+    ]
+    graph = StateGraph(MessagesState)
+    graph.add_node("say", lambda state: {"messages": [AIMessage("", tool_calls=calls)]})
+    graph.add_node("act", ToolNode([house.tool("look"), house.tool("risky")]))
+    graph.add_edge(START, "say")
+    graph.add_edge("say", "act")
+    return graph
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_a_node_that_runs_again_gets_the_stored_result_of_what_had_run(house: House, durability: Any) -> None:
+    graph = house.compile(own_graph(house), checkpointer=InMemorySaver(), name="own")
+    graph.invoke(GO, THREAD, durability=durability)
+    assert house.did == [("look", 1)]
+    house.approve_all()
+    messages = graph.invoke(None, THREAD, durability=durability)["messages"]
+    assert house.did == [("look", 1), ("risky", 2)]
+    results = [message for message in messages if isinstance(message, ToolMessage)]
+    assert [message.content for message in results] == ["look did 1", "risky did 2"]
+    assert house.decisions("look") == ["allow"]
+    assert house.decisions("risky") == ["ask", "allow"]
+
+
+def test_calls_without_ids_in_a_node_of_ones_own_are_told_apart_and_not_repeated(house: House) -> None:
+    look, risky = house.tool("look"), house.tool("risky")
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        said = [look.invoke({"x": 1}), look.invoke({"x": 1}), risky.invoke({"x": 2})]
+        return {"messages": [AIMessage(" ".join(said))]}
+
+    drawn = StateGraph(MessagesState).add_node("act", act).add_edge(START, "act")
+    graph = house.compile(drawn, checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    assert house.did == [("look", 1), ("look", 1)]
+    house.approve_all()
+    messages = graph.invoke(None, THREAD)["messages"]
+    assert messages[-1].content == "look did 1 look did 1 risky did 2"
+    assert house.did == [("look", 1), ("look", 1), ("risky", 2)]
+    assert house.decisions("look") == ["allow", "allow"]

@@ -1,0 +1,210 @@
+"""Sealed models: what is held, what is settled, and how a refused call ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatResult
+from langgraph.graph import START, MessagesState, StateGraph
+
+from openclaw.budget import Budget
+from openclaw.errors import BudgetExceeded, Ungoverned
+from openclaw.graph import Agent, Workflow, govern_model
+from openclaw.graph.metering import DEFAULT_OUTPUT_TOKENS, seal_model
+from openclaw.testing import ScriptedModel
+from tests.graph.house import House
+
+ACCOUNT = "org/default/workflow/own/agent/own"
+GO: Any = {"messages": [("user", "go")]}
+
+
+def drawn(node: Any) -> StateGraph[Any, Any, Any, Any]:
+    return StateGraph(MessagesState).add_node("act", node).add_edge(START, "act")
+
+
+def settled(house: House, account: str = ACCOUNT) -> tuple[int, int]:
+    house.gate.flush()
+    balance = house.ledger.balance(account)
+    assert not balance.pending.present()
+    return balance.posted.input_tokens, balance.posted.output_tokens
+
+
+def test_reported_usage_is_settled_exactly_and_charged_to_every_level(house: House) -> None:
+    for account in ("org/default", "org/default/workflow/desk", "org/default/workflow/desk/agent/one"):
+        house.ledger.set_limit(account, Budget(tokens=1_000_000))
+    desk = Workflow("desk", agents=[Agent("one", model=ScriptedModel(["hello"], usage=(120, 7)))])
+    house.compile(desk).invoke(GO)
+    for account in ("org/default", "org/default/workflow/desk", "org/default/workflow/desk/agent/one"):
+        assert settled(house, account) == (120, 7)
+    [outcome] = house.outcomes("scripted")
+    assert outcome["used"] == {"tokens": 127, "input_tokens": 120, "output_tokens": 7}
+    assert "estimated" not in outcome
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke", "astream", "batch", "structured"])
+def test_every_way_of_calling_is_charged_once(house: House, how: str) -> None:
+    house.ledger.set_limit(ACCOUNT, Budget(tokens=1_000_000))
+    model = govern_model(ScriptedModel(["one two three"], usage=(50, 3)), agent="own", gate=house.gate)
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        match how:
+            case "invoke":
+                model.bind_tools([house.tool("look")]).with_retry().invoke(state["messages"])
+            case "stream":
+                assert len(list(model.stream(state["messages"]))) > 1
+            case "batch":
+                model.with_config(tags=["x"]).batch([state["messages"]])
+            case _:
+                model.bind(stop=["x"]).invoke(state["messages"])
+        return {}
+
+    async def aact(state: MessagesState) -> dict[str, Any]:
+        if how == "astream":
+            assert len([chunk async for chunk in model.astream(state["messages"])]) > 1
+        else:
+            await model.ainvoke(state["messages"])
+        return {}
+
+    if how in {"ainvoke", "astream"}:
+        asyncio.run(house.compile(drawn(aact), name="own").ainvoke(GO))
+    else:
+        house.compile(drawn(act), name="own").invoke(GO)
+    assert settled(house) == (50, 3)
+    assert house.decisions("scripted") == ["allow"]
+
+
+def test_missing_usage_is_estimated_and_says_so(house: House) -> None:
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_000_000))
+    house.compile(Agent("solo", model=ScriptedModel(["some words"], reports_usage=False))).invoke(GO)
+    [outcome] = house.outcomes("scripted")
+    assert outcome["estimated"] is True
+    given, produced = settled(house, "org/default/agent/solo")
+    assert given > 0
+    assert produced > 0
+
+
+def test_an_abandoned_stream_is_settled_with_what_had_come_out(house: House) -> None:
+    house.ledger.set_limit(ACCOUNT, Budget(tokens=1_000_000))
+    model = ScriptedModel([" ".join(["word"] * 400)], usage=(50, 400))
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        stream = model.stream(state["messages"])
+        for _ in range(5):
+            next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        return {}
+
+    house.compile(drawn(act), name="own").invoke(GO)
+    [outcome] = house.outcomes("scripted")
+    assert outcome["status"] == "cancelled"
+    assert outcome["estimated"] is True
+    given, produced = settled(house)
+    assert given > 0
+    assert 0 < produced < 50
+
+
+class Broken(ScriptedModel):
+    """A provider that fails."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise ConnectionError("provider is down")
+
+
+def test_a_provider_error_charges_the_input(house: House) -> None:
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_000_000))
+    with pytest.raises(ConnectionError):
+        house.compile(Agent("solo", model=Broken([]))).invoke(GO)
+    [outcome] = house.outcomes("scripted")
+    assert (outcome["status"], outcome["error"]) == ("failed", "ConnectionError: provider is down")
+    given, produced = settled(house, "org/default/agent/solo")
+    assert given > 0
+    assert produced == 0
+
+
+async def test_a_cancelled_call_is_settled(house: House) -> None:
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_000_000))
+    started = asyncio.Event()
+
+    class Slow(ScriptedModel):
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            started.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    work = asyncio.create_task(house.compile(Agent("solo", model=Slow([]))).ainvoke(GO))
+    await started.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    [outcome] = house.outcomes("scripted")
+    assert outcome["status"] == "cancelled"
+    assert settled(house, "org/default/agent/solo")[0] > 0
+
+
+def test_output_is_capped_at_what_is_held(house: House) -> None:
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_000_000))
+    long = "x" * (DEFAULT_OUTPUT_TOKENS * 8)
+    messages = house.compile(Agent("solo", model=ScriptedModel([long]))).invoke(GO)["messages"]
+    assert len(messages[-1].content) == DEFAULT_OUTPUT_TOKENS * 4
+
+
+def test_parallel_calls_never_overspend(house: House) -> None:
+    house.ledger.set_limit(ACCOUNT, Budget(tokens=250))
+    model = ScriptedModel(["ok"], usage=(20, 50), max_tokens=50)
+    refused: list[bool] = []
+
+    async def act(state: MessagesState) -> dict[str, Any]:
+        said = await asyncio.gather(*(model.ainvoke([("user", "x" * 40)]) for _ in range(20)))
+        refused.extend("openclaw" in answer.response_metadata for answer in said)
+        return {}
+
+    asyncio.run(house.compile(drawn(act), name="own").ainvoke(GO))
+    given, produced = settled(house)
+    assert given + produced <= 250
+    assert 0 < refused.count(False) < 20
+
+
+def test_a_refused_model_call_is_a_message_without_tool_calls_or_raises(house: House) -> None:
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=10))
+    agent = Agent("solo", model=ScriptedModel([("look", {})]), tools=[house.tool("look")])
+    last = house.compile(agent).invoke(GO)["messages"][-1]
+    assert isinstance(last, AIMessage)
+    assert not last.tool_calls
+    assert last.response_metadata["openclaw"]["source"] == "budget"
+    with pytest.raises(BudgetExceeded):
+        house.compile(agent, on_refusal="raise").invoke(GO)
+    assert list(house.compile(agent).stream(GO, stream_mode="messages"))
+    assert house.did == []
+
+
+def test_tools_that_run_at_the_provider_are_refused(house: House) -> None:
+    model = ScriptedModel(["ok"])
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        bound = model.bind(tools=[{"type": "web_search_20250305", "name": "web_search"}])
+        return {"messages": [bound.invoke(state["messages"])]}
+
+    last = house.compile(drawn(act)).invoke(GO)["messages"][-1]
+    assert "`web_search` would run at the provider" in last.content
+    assert house.decisions("scripted") == ["deny"]
+
+
+def test_a_sealed_model_is_still_of_its_class_and_refuses_outside_of_runs() -> None:
+    model = seal_model(ScriptedModel(["ok"]))
+    assert isinstance(model, ScriptedModel)
+    assert type(model).__name__ == "ScriptedModel"
+    assert seal_model(model) is model
+    with pytest.raises(Ungoverned, match="outside of any run"):
+        model.invoke("hi")
+    with pytest.raises(Ungoverned):
+        list(model.stream("hi"))
