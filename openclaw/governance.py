@@ -111,9 +111,9 @@ class Governance:
         opened: Store | None = None
         try:
             opened = Store.open(store, clock=clock)
-            files = key_files(opened)
-            signer = Signer.load(Path(key) if key else files[0], opened.origin)
-            outside = Path(checkpoints) if checkpoints else files[1]
+            key_file, beside = key_files(opened, key)
+            signer = Signer.load(key_file, opened.origin)
+            outside = Path(checkpoints) if checkpoints else beside
             governance = cls(
                 store=opened, policy=engine, signer=signer, checkpoints=outside, on_refusal=on_refusal
             )
@@ -191,16 +191,17 @@ class Governance:
             self.audit.append(Draft(kind="policy", body={**body}))
 
 
-def key_files(store: Store) -> tuple[Path, Path]:
-    """Where the signing key and the checkpoints of a store are kept unless said otherwise."""
+def key_files(store: Store, key: str | Path | None = None) -> tuple[Path, Path]:
+    """Where a store's signing key is kept, and beside it the checkpoints, unless said otherwise."""
     database = store.engine.url.database
-    if os.environ.get("OPENCLAW_KEY"):
-        key = Path(os.environ["OPENCLAW_KEY"])
+    named = key or os.environ.get("OPENCLAW_KEY")
+    if named:
+        path = Path(named)
     elif store.engine.dialect.name == "sqlite" and database:
-        key = Path(f"{database}.key")
+        path = Path(f"{database.removeprefix('file:')}.key")  # the prefix stands there when it is open for reading only
     else:
-        key = Path.home() / ".openclaw" / f"{store.origin}.key"
-    return key, key.with_suffix(".checkpoints")
+        path = Path.home() / ".openclaw" / f"{store.origin}.key"
+    return path, path.with_suffix(".checkpoints")
 
 
 __all__ = ["Desk", "Governance", "key_files"]

@@ -199,6 +199,7 @@ class AuditLog:
             return
         record = json.dumps({"note": checkpoint.note}) + "\n"
         try:
+            self._outside.parent.mkdir(parents=True, exist_ok=True)
             with self._outside.open("a") as file:
                 file.write(record)
                 file.flush()
