@@ -224,10 +224,11 @@ def print_timeline(story: Timeline) -> None:
         show.plain_text(f"  thread {story.thread}" if story.thread else ""),
     )
     tree = Tree(title)
+    digits = max((len(str(step.seq)) for step in story.steps), default=1)
     for turn in story.turns:
         branch = tree.add(show.plain_text(turn.agent or "(no agent)", "bold"))
         for step in turn.steps:
-            leaf = branch.add(_step(step))
+            leaf = branch.add(_step(step, digits))
             for line in _notes(step):
                 leaf.add(line)
     out = show.screen()
@@ -235,7 +236,7 @@ def print_timeline(story: Timeline) -> None:
     out.print(f"{show.moment(story.began)}, {span}: {', '.join([*counts, *spent])}")
 
 
-def _step(step: Step) -> Text:
+def _step(step: Step, digits: int) -> Text:
     used = [show.duration(step.duration_ms / 1000)] if step.duration_ms is not None else []
     used += [f"{'about ' if step.estimated else ''}{show.count(step.tokens)} tokens"] if step.tokens else []
     used += [show.usd(step.microusd)] if step.microusd else []
@@ -244,7 +245,7 @@ def _step(step: Step) -> Text:
     states += [step.state] if step.state not in (*states, "rejected", "denied") else []
     states += ["deny"] if step.state == "denied" else []
     what = step.label if step.kind == "tool" else f"{step.kind} {step.label}"
-    line = Text.assemble((f"{step.seq:>4}  ", "dim"), show.plain_text(what), "  ")
+    line = Text.assemble((f"{step.seq:>{digits}}  ", "dim"), show.plain_text(what), "  ")
     for at, state in enumerate(states):
         line.append(" → " if at else "")
         line.append_text(show.word(state))

@@ -67,7 +67,7 @@ def opened(
     """
     store = Store.open(store_url(context, told), clock=CLOCK, create=False, readonly=not write)
     try:
-        secret, outside = files(store, key)
+        secret, outside = key_files(store, key)
         log = AuditLog(store, _signer(store, secret, needed=signs), outside=outside)
 
         def record(transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
@@ -76,15 +76,6 @@ def opened(
         yield Books(store, log, Ledger(store, recorder=record), Approvals(store))
     finally:
         store.close()
-
-
-def files(store: Store, key: Path | None = None) -> tuple[Path, Path]:
-    """The files of the signing key and of the checkpoints outside the database."""
-    if key is not None:
-        return key, key.with_suffix(".checkpoints")
-    # A database that is open for reading only goes by a `file:` name.
-    secret, outside = (Path(str(path).removeprefix("file:")) for path in key_files(store))
-    return secret, outside
 
 
 def _signer(store: Store, secret: Path, *, needed: bool) -> Signer:

@@ -119,12 +119,14 @@ def _print(found: list[Balance], *, whole: bool) -> None:
         show.Column("left", justify="right"),
     ]
     rows: list[tuple[str | show.Text, ...]] = []
+    # Where nothing limits them, the halves of a total say little: only the view of one account has them.
+    shown = UNITS if whole else ("tokens", "calls", "microusd")
     for balance in found:
         name, window = balance.account, balance.window
         for unit in UNITS:
             spent, held = balance.posted.amount(unit), balance.pending.amount(unit)
             limit = balance.limits.get(unit)
-            if limit is None and not (spent or held) and not (whole and len(found) == 1 and unit == "tokens"):
+            if limit is None and (unit not in shown or not (spent or held)):
                 continue
             left = None if limit is None else limit - spent - held
             rows.append(
@@ -138,7 +140,10 @@ def _print(found: list[Balance], *, whole: bool) -> None:
                     "" if left is None else show.Text(_amount(unit, left), style="red" if left <= 0 else ""),
                 )
             )
-    show.table(columns, rows)
+    if rows:
+        show.table(columns, rows)
+    else:
+        show.note("nothing is limited and nothing spent")
 
 
 def _amount(unit: Unit, amount: int) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import typer
 
 from openclaw.audit import Signer
-from openclaw.cli import DOES_NOT_HOLD, books, show
+from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.options import JsonOption, StoreOption, store_url
 from openclaw.errors import AuditError, StoreError
+from openclaw.governance import key_files
 from openclaw.review import health
 from openclaw.review.health import Finding
 from openclaw.store import Store
@@ -50,15 +51,18 @@ def _store(url: str) -> Iterator[Finding]:
         with store.peek() as connection:
             dialect = connection.dialect
             version = ".".join(map(str, dialect.server_version_info or ()))
-        shown = store.engine.url.render_as_string(hide_password=True)
-        yield Finding(part="store", state="ok", says=f"{dialect.name} {version}, log `{store.origin}`, at {shown}")
+        yield Finding(
+            part="store",
+            state="ok",
+            says=f"{dialect.name} {version}, log `{store.origin}`, at {health.without_password(url)}",
+        )
         yield _key(store)
     finally:
         store.close()
 
 
 def _key(store: Store) -> Finding:
-    secret, outside = books.files(store)
+    secret, outside = key_files(store)
     if not secret.is_file():
         return Finding(
             part="key",

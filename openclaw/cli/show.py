@@ -111,8 +111,10 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
     widths = [max(row[at].cell_len for row in cells) for at in range(len(columns))]
     wide = [at for at, column in enumerate(columns) if column.wide]
     fixed = sum(width for at, width in enumerate(widths) if at not in wide) + len(GAP) * (len(columns) - 1)
-    for at in wide:
-        widths[at] = min(widths[at], max(WIDE_MIN, (out.width - fixed) // len(wide)))
+    left = out.width - fixed
+    for taken, at in enumerate(sorted(wide, key=lambda at: widths[at])):  # what a narrow one leaves goes to the others
+        widths[at] = min(widths[at], max(WIDE_MIN, left // (len(wide) - taken)))
+        left -= widths[at]
     for row in cells:
         out.print(_row(row, columns, widths), soft_wrap=True)
 
@@ -216,4 +218,7 @@ def _json(value: object, indent: int | None = None) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        leave_quietly()

@@ -65,7 +65,7 @@ def detail(entry: Entry) -> str:
     match entry.kind:
         case "decision":
             said = "; ".join(reasons(entry))
-            return said if said and entry.effect != "allow" else call(entry)
+            return f"{said} · {call(entry)}" if said and entry.effect != "allow" else call(entry)
         case "outcome":
             return f"of {number(body, 'decision')}" + (f": {text(body, 'error')}" if text(body, "error") else "")
         case "approval":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.engine import make_url
 
 State = Literal["ok", "absent", "broken"]
 
@@ -31,11 +33,16 @@ class Finding(BaseModel):
     todo: str = ""
 
 
+def without_password(url: str) -> str:
+    """A store's URL as it may be shown."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
 def engine() -> Finding:
     """Which policy engine would decide."""
     if importlib.util.find_spec("openclaw._native") is not None:
         try:
-            from openclaw import _native as native
+            native = importlib.import_module("openclaw._native")
         except ImportError as error:
             return Finding(
                 part="engine",

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 from pydantic import JsonValue
 
@@ -23,7 +22,7 @@ from openclaw.gate import Admission, Outcome, Permit, Request, Waiting
 from openclaw.governance import Governance
 
 BEGAN = dt.datetime(2026, 11, 23, 10, 0, 0, tzinfo=dt.UTC)
-ORIGIN = "0123456789abcdef"
+ORIGIN = "openclaw-0001"
 SEED = bytes(range(32))
 
 
@@ -158,15 +157,12 @@ class Story:
 
 
 @contextmanager
-def told(url: str, folder: Path, *, policies: object = None, clock: StillClock | None = None) -> Iterator[Story]:
+def told(url: str, folder: Path, *, policies: Path | None = None, clock: StillClock | None = None) -> Iterator[Story]:
     """A story told as far as a refund that was approved and paid; tell on, or look at it."""
     clock = clock or StillClock()
     key = folder / "openclaw.db.key"
-    write_key(key, f"openclaw/{ORIGIN}")
-    with (
-        mock.patch("openclaw.store.opening.secrets.token_hex", return_value=ORIGIN),
-        Governance.open(url, policies=policies or DeskPolicy(), key=key, clock=clock) as governance,
-    ):
+    write_key(key, ORIGIN)
+    with Governance.open(url, policies=policies or DeskPolicy(), key=key, clock=clock) as governance:
         governance.ledger.set_limit("org/default/workflow/returns", Budget(tokens=20_000, usd="0.50", calls=10))
         governance.ledger.declare({"org/default/workflow/returns/agent/refunds": Budget(calls=3)})
         story = Story(governance, clock)

@@ -1,0 +1,39 @@
+"""Numbers, spans and moments as people read them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from openclaw.cli import show
+
+
+@pytest.mark.parametrize(
+    ("microusd", "shown"),
+    [(0, "$0.00"), (1, "$0.000001"), (1_500_000, "$1.50"), (1_234_560_000, "$1,234.56"), (-40_000, "-$0.04")],
+)
+def test_money_is_exact_and_has_two_decimals_at_least(microusd: int, shown: str) -> None:
+    assert show.usd(microusd) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 µs"),
+        (0.00085, "850 µs"),
+        (0.012, "12 ms"),
+        (0.9996, "1.0 s"),
+        (1.26, "1.3 s"),
+        (59.96, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (12_000, "3 h 20 min"),
+    ],
+)
+def test_spans_have_two_units_at_most(seconds: float, shown: str) -> None:
+    assert show.duration(seconds) == shown
+
+
+def test_moments_are_shown_in_utc() -> None:
+    at = dt.datetime(2026, 11, 23, 12, 0, 0, 1500, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    assert show.moment(at) == "2026-11-23 10:00:00.001Z"
