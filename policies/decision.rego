@@ -67,9 +67,10 @@ _obligations contains obligation if {
 }
 
 # Every reason in a verdict, as text. Empty only for `false`, an empty set, array or object.
-_reasons(rule, verdict) := {_text(rule, reason) | some reason in verdict} if {
+# Comprehensions name one variable before the bar: rego-cpp loses the parameters of a function there.
+_reasons(rule, verdict) := {text | some reason in verdict; text := _text(rule, reason)} if {
 	_listed(verdict)
-} else := {_entry(rule, key, verdict[key]) | some key in object.keys(verdict)} if {
+} else := {text | some key in object.keys(verdict); text := _entry(rule, key, verdict[key])} if {
 	is_object(verdict)
 } else := set() if {
 	verdict == false

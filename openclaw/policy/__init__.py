@@ -4,25 +4,56 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openclaw.errors import ConfigurationError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.engine import PolicyEngine
+from openclaw.policy.spec import Opa
 
-__all__ = ["PolicyEngine", "open_engine"]
+__all__ = ["Opa", "PolicyEngine", "describe_engine", "open_engine"]
 
 
-def open_engine(policies: str | Path | PolicyEngine) -> PolicyEngine:
-    """The engine for ``policies``.
+def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
+    """The engine that decides by ``policies``.
 
     Args:
-        policies: a folder, decided by regorus where the native extension is installed, or an engine, which is returned
-            as it is.
+        policies: a folder, decided in this process by regorus where the native extension is installed and by regopy in
+            child processes where it is not; an ``Opa`` server; or an engine, which is returned as it is.
 
     Raises:
-        PolicyError: the folder cannot be read or its policies cannot be used; each diagnostic names file, line and
-            column.
+        PolicyError: the policies cannot be read or used, or the server cannot be reached; each diagnostic names file,
+            line and column.
+        ConfigurationError: there is no engine here that could decide.
     """
-    from openclaw.policy.regorus import RegorusEngine
+    if isinstance(policies, Opa):
+        from openclaw.policy.opa import OpaEngine
 
-    if isinstance(policies, str | Path):
-        return RegorusEngine(Bundle.read(policies))
-    return policies
+        return OpaEngine(policies)
+    if not isinstance(policies, str | Path):
+        return policies
+    from openclaw.policy import regopy, regorus
+
+    bundle = Bundle.read(policies)
+    if regorus.available():
+        return regorus.RegorusEngine(bundle)
+    if regopy.available():
+        return regopy.RegopyEngine(bundle)
+    raise ConfigurationError(
+        "no policy engine is installed",
+        hint="install a Rust compiler or regopy and reinstall openclaw-governance, or use an OPA server",
+    )
+
+
+def describe_engine() -> str:
+    """Which embedded engine is live here and, where it is not the fast one, how to get that: one line."""
+    from importlib.metadata import version
+
+    from openclaw.policy import regopy, regorus
+
+    if regorus.available():
+        from openclaw import _native
+
+        return f"regorus {_native.REGORUS}, in this process (native extension)"
+    get_native = "for the fast engine install a Rust compiler (rustup.rs) and reinstall openclaw-governance"
+    if regopy.available():
+        return f"regopy {version('regopy')}, in child processes; {get_native}"
+    return f"none; {get_native}, or use an OPA server"

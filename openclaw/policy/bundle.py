@@ -79,7 +79,7 @@ class Bundle:
                 hint="add one, such as `package openclaw.policies.main` with `allow if …`",
             )
         scans = {module: scan(module.text) for module in modules}
-        findings += [finding for module, found in scans.items() for finding in _misplaced(module, found)]
+        findings += [finding for module, found in scans.items() for finding in misplaced(module, found)]
         findings += _data_conflicts(data, scans)
         if findings:
             raise PolicyError(f"policy folder `{root}` cannot be used", diagnostics=findings)
@@ -134,6 +134,11 @@ def _text(path: Path, findings: list[Diagnostic]) -> str | None:
     except OSError as error:
         findings.append(Diagnostic(str(path), 0, 0, f"cannot be read: {error.strerror}"))
         return None
+    if b"\0" in content:
+        # To a C library the file would end here, and the rules after it would be gone.
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        findings.append(Diagnostic(str(path), line, 1, "holds a NUL byte", "remove it"))
+        return None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -146,7 +151,7 @@ def _text(path: Path, findings: list[Diagnostic]) -> str | None:
         return None
 
 
-def _misplaced(module: Module, found: Scan) -> Iterator[Diagnostic]:
+def misplaced(module: Module, found: Scan) -> Iterator[Diagnostic]:
     """What would be loaded and yet never take part in the decision, or would take the decision over."""
     package = found.package
     if package is None:

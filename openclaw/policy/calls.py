@@ -21,6 +21,9 @@ _WAYS_OUT = {
 }
 
 
+_SYNTAX = frozenset({"set", "print"})  # `set()` is the empty set; print() says something and is otherwise true.
+
+
 def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: str) -> Iterator[Diagnostic]:
     """Every call in ``bundle`` of a function that is neither a rule of it nor a built-in of ``engine``."""
     scans = {module: scan(module.text) for module in bundle.modules}
@@ -29,7 +32,7 @@ def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: st
     }
     for module, found in scans.items():
         for call in found.calls:
-            if _resolved(call, found) & defined or has_builtin(call.dotted):
+            if call.dotted in _SYNTAX or _resolved(call, found) & defined or has_builtin(call.dotted):
                 continue
             yield Diagnostic(
                 module.shown,

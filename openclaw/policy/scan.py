@@ -7,7 +7,8 @@ must not pass in a policy, and serves those findings with a position.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,19 +64,30 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a file declares and uses. ``v0``: bodies without ``if``, the syntax before Rego v1."""
+    """What a file declares and uses, and what an engine of v0 heritage takes for something else.
+
+    ``v0``: bodies without ``if``, the syntax before Rego v1. ``lonely``: names that stand once in their rule and get a
+    value nowhere in it, so that they must be rules of the package. ``lost``: parameters of a function before the bar
+    of a comprehension that does not name them after it. ``escaped``: strings that are written with more than
+    themselves (``\\u00e9``), or raw strings that would be written with an escape elsewhere.
+    """
 
     package: Name | None
     imports: dict[str, tuple[str, ...]]
     rules: tuple[Name, ...]
     calls: tuple[Name, ...]
     v0: tuple[Name, ...]
+    lonely: tuple[Name, ...]
+    lost: tuple[Name, ...]
+    escaped: tuple[Name, ...]
 
 
 def scan(text: str) -> Scan:
     """Read one file. Never fails: what is not Rego gives an empty or partial answer, and the engine's own error."""
     tokens = tuple(_tokens(text))
     heads = [at for at in range(len(tokens)) if _starts_rule(tokens, at)]
+    statements = [tokens[start:end] for start, end in pairwise([*heads, len(tokens)])]
+    statements = [rule for rule in statements if rule[0].text not in {"package", "import"}]
     package: Name | None = None
     imports: dict[str, tuple[str, ...]] = {}
     rules: list[Name] = []
@@ -99,7 +111,10 @@ def scan(text: str) -> Scan:
         imports=imports,
         rules=tuple(rules),
         calls=tuple(_calls(tokens, set(heads))),
-        v0=tuple(_bare_bodies(tokens, heads)),
+        v0=tuple(name for rule in statements for name in _bare_body(rule)),
+        lonely=tuple(name for rule in statements for name in _lonely(rule)),
+        lost=tuple(name for rule in statements for name in _lost(rule)),
+        escaped=tuple(Name((token.text,), token.line, token.column) for token in tokens if _is_escaped(token)),
     )
 
 
@@ -135,11 +150,11 @@ def _starts_rule(tokens: tuple[Token, ...], at: int) -> bool:
     return at == 0 or tokens[at - 1].text not in _UNFINISHED
 
 
-def _is(tokens: tuple[Token, ...], at: int, text: str) -> bool:
+def _is(tokens: Sequence[Token], at: int, text: str) -> bool:
     return at < len(tokens) and tokens[at].text == text
 
 
-def _path(tokens: tuple[Token, ...], at: int) -> tuple[Name | None, int]:
+def _path(tokens: Sequence[Token], at: int) -> tuple[Name | None, int]:
     """The dotted name that starts at ``at``, with ``["…"]`` parts, and the index after it."""
     if at >= len(tokens) or tokens[at].kind != "name":
         return None, at
@@ -159,34 +174,109 @@ def _path(tokens: tuple[Token, ...], at: int) -> tuple[Name | None, int]:
 
 
 def _calls(tokens: tuple[Token, ...], heads: set[int]) -> Iterator[Name]:
-    for at, token in enumerate(tokens):
-        inside = at > 0 and tokens[at - 1].text == "."
-        if token.kind != "name" or token.text in _KEYWORDS or inside or at in heads or at - 1 in heads:
+    for at in range(len(tokens)):
+        if not _is_root(tokens, at) or at in heads or at - 1 in heads:
             continue
         name, after = _path(tokens, at)
         if name is not None and _is(tokens, after, "(") and not tokens[after].spaced:
             yield name
 
 
-def _bare_bodies(tokens: tuple[Token, ...], heads: list[int]) -> Iterator[Name]:
-    """Rules whose body is not announced by ``if``: an engine of v0 heritage takes them for something else."""
-    for start, end in pairwise([*heads, len(tokens)]):
-        rule = tokens[start:end]
-        if rule[0].text in {"package", "import"}:
+def _is_root(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a name starts here: no keyword, and no field of another name. ``contains(…)`` is a function."""
+    token = tokens[at]
+    if token.kind != "name" or (at > 0 and tokens[at - 1].text == "."):
+        return False
+    called = at + 1 < len(tokens) and tokens[at + 1].text == "(" and not tokens[at + 1].spaced
+    return token.text not in _KEYWORDS or (token.text == "contains" and called)
+
+
+def _bare_body(rule: Sequence[Token]) -> Iterator[Name]:
+    every = False
+    for before, token in pairwise(rule):
+        every = every or token.text == "every"
+        if token.text != "{" or token.depth or every:
             continue
-        every = False
-        for before, token in pairwise(rule):
-            every = every or token.text == "every"
-            if token.text != "{" or token.depth or every:
-                continue
-            names_something = before.kind in {"text", "number"} or before.text in {
-                "]",
-                ")",
-                "}",
-                "else",
-                "true",
-                "false",
-            }
-            if names_something or (before.kind == "name" and before.text not in _KEYWORDS):
-                yield Name((rule[0].text,), token.line, token.column)
-                break
+        ends_head = before.kind in {"text", "number"} or before.text in {"]", ")", "}", "else", "true", "false"}
+        if ends_head or (before.kind == "name" and before.text not in _KEYWORDS):
+            yield Name((rule[0].text,), token.line, token.column)
+            return
+
+
+def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
+    seen: Counter[str] = Counter()
+    for token in rule:
+        if token.kind == "text" and token.text.startswith("$"):
+            seen.update(re.findall(r"[A-Za-z_]\w*", token.text))
+    bound: set[str] = {"_", "input", "data"}
+    roots = [at for at in range(len(rule)) if _is_root(rule, at)]
+    seen.update(rule[at].text for at in roots)
+    declaring = False
+    for at, token in enumerate(rule):
+        declaring = token.text in {"some", "every"} or (declaring and token.text != "in")
+        if declaring and token.kind == "name":
+            bound.add(token.text)
+        if token.text in {":=", "="} and at:
+            bound |= _names(rule[_opening(rule, at - 1) : at])
+            bound |= set() if token.text == ":=" else {rule[at + 1].text} if at + 1 < len(rule) else set()
+        if token.text == "walk" and _is(rule, at + 1, "("):
+            bound |= _names(rule[at : _closing(rule, at + 1)])
+        if token.text == "[" and at + 2 < len(rule) and rule[at + 2].text == "]" and at and not token.spaced:
+            bound.add(rule[at + 1].text)  # `things[i]` gives `i` its values.
+    bound |= set(_parameters(rule)) | {rule[0].text}
+    if rule[0].text == "default" and len(rule) > 1:
+        bound.add(rule[1].text)
+    for at in roots:
+        token = rule[at]
+        _, after = _path(rule, at)
+        called = _is(rule, after, "(") and not rule[after].spaced
+        if seen[token.text] == 1 and token.text not in bound and not called:
+            yield Name((token.text,), token.line, token.column)
+
+
+def _lost(rule: Sequence[Token]) -> Iterator[Name]:
+    parameters = set(_parameters(rule))
+    for at, token in enumerate(rule):
+        if token.text != "|" or not parameters:
+            continue
+        start = next((back for back in range(at, -1, -1) if rule[back].depth == token.depth - 1), 0)
+        if rule[start].text not in {"[", "{"}:
+            continue  # A union, not a comprehension.
+        end = _closing(rule, start)
+        for name in sorted((_names(rule[start:at]) & parameters) - _names(rule[at:end])):
+            yield Name((name,), token.line, token.column)
+
+
+def _parameters(rule: Sequence[Token]) -> list[str]:
+    """The names between the brackets of a function's head."""
+    _, after = _path(rule, 0)
+    if not _is(rule, after, "(") or rule[after].spaced:
+        return []
+    return sorted(_names(rule[after : _closing(rule, after)]))
+
+
+def _names(tokens: Sequence[Token]) -> set[str]:
+    return {tokens[at].text for at in range(len(tokens)) if _is_root(tokens, at)}
+
+
+def _opening(rule: Sequence[Token], at: int) -> int:
+    """The index of the bracket that ``at`` closes; ``at`` itself where it closes none."""
+    if rule[at].text not in _CLOSE:
+        return at
+    return next((back for back in range(at - 1, -1, -1) if rule[back].depth == rule[at].depth), at)
+
+
+def _closing(rule: Sequence[Token], at: int) -> int:
+    """The index after the bracket that closes the one at ``at``."""
+    for after in range(at + 1, len(rule)):
+        if rule[after].text in _CLOSE and rule[after].depth == rule[at].depth:
+            return after + 1
+    return len(rule)
+
+
+def _is_escaped(token: Token) -> bool:
+    if token.kind != "text":
+        return False
+    if token.text.endswith("`"):
+        return any(sign in token.text for sign in '\\"\n\r\t')
+    return re.search(r"\\[u/]", token.text) is not None
