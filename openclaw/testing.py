@@ -50,7 +50,8 @@ class ScriptedModel(BaseChatModel):
     max_tokens: int | None = None
 
     def __init__(self, script: Sequence[Line] = (), **kwargs: Any) -> None:
-        super().__init__(script=list(script), **kwargs)
+        values: dict[str, Any] = {"script": list(script), **kwargs}
+        super().__init__(**values)
 
     @property
     def _llm_type(self) -> str:
@@ -84,7 +85,7 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         whole = self._next(messages, kwargs)
-        words = cast("str", whole.content).split(" ") if isinstance(whole.content, str) and whole.content else []
+        words = whole.content.split(" ") if isinstance(whole.content, str) and whole.content else []
         for index, word in enumerate(words):
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=word if not index else f" {word}"))
             if run_manager:

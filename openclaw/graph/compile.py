@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -29,8 +29,8 @@ from openclaw.graph.seal import bound, seal, trust_of
 from openclaw.graph.workflow import Workflow
 
 if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
-    from langgraph.types import Checkpointer
 
     from openclaw.budget import Ledger
     from openclaw.gate import Gate
@@ -62,7 +62,7 @@ class _Governed(Pregel[Any, Any, Any, Any]):
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``stream``, inside a governed run."""
         scope = self._open(input, config)
-        inner = cast("Iterator[Any]", super().stream(input, config, **kwargs))
+        inner = cast("Generator[Any]", super().stream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
             while True:
                 # The run is set for one drive of the iterator only: between two, the context is the caller's.
@@ -73,12 +73,12 @@ class _Governed(Pregel[Any, Any, Any, Any]):
                 yield item
         finally:
             with scopes.entered(scope):
-                inner.close()  # type: ignore[attr-defined]
+                inner.close()
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``astream``, inside a governed run."""
         scope = await self._aopen(input, config)
-        inner = cast("AsyncIterator[Any]", super().astream(input, config, **kwargs))
+        inner = cast("AsyncGenerator[Any]", super().astream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
             while True:
                 with scopes.entered(scope):
@@ -88,13 +88,13 @@ class _Governed(Pregel[Any, Any, Any, Any]):
                 yield item
         finally:
             with scopes.entered(scope):
-                await inner.aclose()  # type: ignore[attr-defined]
+                await inner.aclose()
 
     def copy(self, update: dict[str, Any] | None = None) -> _Governed:
         """A copy (``with_config`` makes one) that is governed alike."""
         own = {key: value for key, value in self.__dict__.items() if key not in {"__orig_class__", _BINDING}}
         twin = type(self)(**{**own, **(update or {})})
-        twin.__dict__[_BINDING] = self.__dict__[_BINDING]
+        vars(twin)[_BINDING] = self.__dict__[_BINDING]
         return twin
 
     # --- Runs ---------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def compile_graph(
     *,
     gate: Gate,
     ledger: Ledger | None = None,
-    checkpointer: Checkpointer = None,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     store: BaseStore | None = None,
     on_refusal: OnRefusal = "message",
     name: str | None = None,
@@ -164,7 +164,8 @@ def compile_graph(
             agents = list(spec.agents)
             return _compile_agents(agents, spec.name, spec.name, spec.org, gate, on_refusal, checkpointer, store)
         case StateGraph():
-            return _govern(spec.compile(checkpointer=checkpointer, store=store, name=name), gate, on_refusal, name)
+            compiled = spec.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
+            return _govern(compiled, gate, on_refusal, name)
         case Pregel():
             update: dict[str, Any] = {"checkpointer": checkpointer} if checkpointer is not None else {}
             update |= {"store": store} if store is not None else {}
@@ -230,13 +231,14 @@ def _compile_agents(
     org: str,
     gate: Gate,
     on_refusal: OnRefusal,
-    checkpointer: Checkpointer,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None,
     store: BaseStore | None,
 ) -> GovernedGraph:
     members: list[Member] = [
         member(agent, _model(agent), [other for other in agents if other is not agent]) for agent in agents
     ]
-    graph = draw(members, workflow=workflow, org=org).compile(checkpointer=checkpointer, store=store, name=name)
+    drawn = draw(members, workflow=workflow, org=org)
+    graph = drawn.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
     principal = agents[0].identity.principal(workflow=workflow, org=org)
     return _bind(graph, name=name, principal=principal, gate=gate, on_refusal=on_refusal)
 
@@ -262,7 +264,7 @@ def _bind(
         trust[tool.name] = trust_of(tool) if trust.get(tool.name) != "untrusted" else "untrusted"
     binding = Binding(gate=gate, name=name, principal=principal, on_refusal=on_refusal, trust=trust)
     graph.__class__ = _governed_class(type(graph))
-    graph.__dict__[_BINDING] = binding
+    vars(graph)[_BINDING] = binding
     return cast("GovernedGraph", graph)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
@@ -115,8 +115,12 @@ def draw(members: Sequence[Member], *, workflow: str, org: str) -> StateGraph[An
     """The graph of these agents, the first of which is the entry."""
     loop = _Loop({item.agent.name: item for item in members}, members[0].agent.name, workflow, org)
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(State, input_schema=MessagesState, output_schema=MessagesState)
-    graph.add_node(MODEL, RunnableCallable(loop.call_model, loop.acall_model, trace=False))
-    graph.add_node(TOOLS, RunnableCallable(loop.call_tool, loop.acall_tool, trace=False))
+    graph.add_node(  # pyright: ignore[reportUnknownMemberType]
+        MODEL, RunnableCallable(loop.call_model, loop.acall_model, trace=False)
+    )
+    graph.add_node(  # pyright: ignore[reportUnknownMemberType]
+        TOOLS, RunnableCallable(loop.call_tool, loop.acall_tool, trace=False)
+    )
     graph.add_edge(START, MODEL)
     graph.add_conditional_edges(MODEL, loop.after_model, [TOOLS, END])
     graph.add_edge(TOOLS, MODEL)
@@ -155,7 +159,7 @@ class _Loop:
         message = _addressable(answer).model_copy(update={"name": answer.name or name})
         return {"messages": [message], "active_agent": name, "delegation": list(state.get("delegation") or [name])}
 
-    def after_model(self, state: State) -> list[Send] | Literal["__end__"]:
+    def after_model(self, state: State) -> list[Send] | str:
         """One task per tool call, in the order of the model's message; the end where there is none."""
         last = state["messages"][-1]
         if not isinstance(last, AIMessage):

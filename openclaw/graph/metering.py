@@ -9,6 +9,9 @@ Tokens are whole numbers as LangChain's ``usage_metadata`` has them: cached inpu
 and output there, so the details are never added on top. Money is micro-USD.
 """
 
+# LangChain has no public way to what is overridden and read here (`_run`, `_generate`, …): see the tests in tests/bypass/.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import functools
@@ -63,7 +66,7 @@ class SealedModel:
 
     @functools.cached_property
     def _serialized(self) -> dict[str, Any]:
-        return {**super()._serialized, SEALED_MARK: True}  # type: ignore[misc]
+        return {**cast("Any", super())._serialized, SEALED_MARK: True}  # noqa: SLF001
 
 
 def seal_model(model: ModelT) -> ModelT:
@@ -86,15 +89,15 @@ def seal_model(model: ModelT) -> ModelT:
         object.__setattr__(model, "__class__", _metered_class(type(model)))
     except TypeError as error:
         raise ConfigurationError(f"model of class `{type(model).__qualname__}` cannot be sealed: {error}") from error
-    model.__dict__.pop("_serialized", None)
-    model.__dict__["cache"] = False
+    vars(model).pop("_serialized", None)
+    vars(model)["cache"] = False
     return model
 
 
 def bound_model(model: ModelT, agent: Identity) -> ModelT:
     """A sealed copy of ``model`` whose calls are always those of ``agent``; ``model`` itself is sealed too."""
     copy = seal_model(model).model_copy()
-    copy.__dict__[AGENT] = agent
+    vars(copy)[AGENT] = agent
     return copy
 
 
@@ -116,7 +119,8 @@ def _metered_class(base: type[BaseChatModel]) -> type[BaseChatModel]:
         namespace["_stream"] = _metered_stream(base._stream)  # noqa: SLF001
     if base._astream is not BaseChatModel._astream:  # noqa: SLF001
         namespace["_astream"] = _metered_astream(base._astream)  # noqa: SLF001
-    return cast("type[BaseChatModel]", type(base)(base.__name__, (SealedModel, base), namespace))
+    metaclass = cast("Callable[..., type[BaseChatModel]]", type(base))
+    return metaclass(base.__name__, (SealedModel, base), namespace)
 
 
 def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., ChatResult]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
@@ -29,6 +29,7 @@ class Tripwire(BaseCallbackHandler):
     run_inline = True
 
     def on_tool_start(self, serialized: Mapping[str, Any] | None, input_str: str, **_: Any) -> None:
+        """Refuse a tool that is not a sealed one on its way in."""
         name = str((serialized or {}).get("name", "unknown"))
         if scope.current() is not None and not seal.starting(name):
             _refuse("tool", name)
@@ -36,11 +37,13 @@ class Tripwire(BaseCallbackHandler):
     def on_chat_model_start(
         self, serialized: Mapping[str, Any] | None, messages: list[list[BaseMessage]], **_: Any
     ) -> None:
+        """Refuse a chat model that does not carry the mark of a sealed one."""
         if scope.current() is None or (serialized or {}).get(metering.SEALED_MARK) or metering.inside_admitted_call():
             return
         _refuse("model", _class_name(serialized))
 
     def on_llm_start(self, serialized: Mapping[str, Any] | None, prompts: list[str], **_: Any) -> None:
+        """Refuse every text model: none can be metered."""
         if scope.current() is not None and not metering.inside_admitted_call():
             _refuse("model", _class_name(serialized))
 
@@ -58,8 +61,8 @@ def arm() -> None:
 
 
 def _class_name(serialized: Mapping[str, Any] | None) -> str:
-    path = (serialized or {}).get("id")
-    return str(path[-1]) if isinstance(path, list) and path else "unknown"
+    path = cast("list[object]", (serialized or {}).get("id") or ["unknown"])
+    return str(path[-1])
 
 
 def _refuse(what: str, name: str) -> NoReturn:

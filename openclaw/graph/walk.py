@@ -77,7 +77,7 @@ class _Walker:
         """Walk the nodes of a graph, and the functions that route between them."""
         self._visited.add(id(graph))
         builder = getattr(graph, "builder", None)
-        for name, node in graph.nodes.items():
+        for name, node in cast("dict[str, Any]", graph.nodes).items():
             self._walk([node.bound, *node.writers], above + name)
         for name, branches in getattr(builder, "branches", {}).items():
             self._walk([branch.path for branch in branches.values()], above + str(name))
@@ -168,7 +168,7 @@ def _object(thing: object) -> Iterator[object]:
         isinstance(thing, Runnable | types.SimpleNamespace) or _framework(kind.__module__) or _own(kind.__module__)
     ):
         return  # A connection, a client, a lock: other people's machinery, where no agent's tools are kept.
-    yield from getattr(thing, "__dict__", {}).values()
+    yield from cast("dict[str, object]", getattr(cast("object", thing), "__dict__", {})).values()
     for base in kind.__mro__:
         for member in vars(base).values():
             if isinstance(member, types.MemberDescriptorType):
