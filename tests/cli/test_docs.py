@@ -1,0 +1,98 @@
+"""docs/commands.md shows real output: every command in it is run again. ``OPENCLAW_UPDATE_DOCS=1`` writes it anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from openclaw.cli import books
+from openclaw.cli.app import app
+from openclaw.policy.regorus import available
+from openclaw.review import health
+from tests.cli.conftest import Command
+from tests.conftest import require
+from tests.support.story import DESK_REGO, StillClock, tell_on, told
+
+DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
+BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
+
+# What changes with a build, a dependency or a policy that ships: its form is compared, not its value.
+CHANGING = (
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
+    (re.compile(r"\b[A-Za-z0-9+/]{40,}={0,2}(?![A-Za-z0-9+/=])"), "<base64>"),
+    (re.compile(r"(?<![\w$.])\d+\.\d+\.\d+\b"), "<version>"),
+)
+
+REFUND = """\
+{"kind": "tool", "now": "2026-11-23T10:00:00Z", "approval": null,
+ "principal": {"agent": "refunds", "org": "default", "roles": [], "chain": []},
+ "tool": {"name": "refund", "args": {"amount": 120, "account": "DE-77"}, "tags": [], "call_id": "call_1"}}
+"""
+
+
+@pytest.fixture
+def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The story under real policies, with the files that the document speaks of, on a machine that is always the same."""
+    require("native", available(), "a Rust toolchain, then `make native`")
+    monkeypatch.chdir(tmp_path)
+    for folder, text in (("policies", DESK_REGO), ("drafts", DESK_REGO.replace("50\n}", "50\n"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "desk.rego").write_text(text)
+    (tmp_path / "refund.json").write_text(REFUND)
+    clock = StillClock()
+    with told("sqlite:///openclaw.db", tmp_path, policies=tmp_path / "policies", clock=clock) as story:
+        tell_on(story)
+    clock.pass_ms(60_000)
+    monkeypatch.setattr(books, "CLOCK", clock)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", health.WAL_RESET_FIXED)
+    return tmp_path
+
+
+def same(text: str) -> str:
+    for pattern, name in CHANGING:
+        text = pattern.sub(name, text)
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def test_every_command_in_the_document_says_what_it_says_there(whole_desk: Path, openclaw: Command) -> None:
+    document = DOCS.read_text()
+    wrong: list[str] = []
+
+    def rerun(block: re.Match[str]) -> str:
+        command, shown = block.group(2), block.group(3)
+        said = openclaw(*shlex.split(command)[1:])
+        output = said.out + said.err + (f"[exit code {said.code}]\n" if said.code else "")
+        if same(output) == same(shown):
+            return block.group()
+        wrong.append(f"{command}\n--- shown\n{shown}--- said\n{output}")
+        return f"```console\n{block.group(1)}{output}```"
+
+    renewed = BLOCK.sub(rerun, document)
+    if os.environ.get("OPENCLAW_UPDATE_DOCS"):
+        DOCS.write_text(renewed)
+    else:
+        assert wrong == [], "\n".join(wrong)
+
+
+def test_every_command_is_in_the_document() -> None:
+    document = DOCS.read_text()
+    missing = [command for command in commands(typer.main.get_command(app), "openclaw") if command not in document]
+    assert missing == []
+
+
+def commands(command: object, name: str) -> Iterator[str]:
+    below = getattr(command, "commands", None)
+    if not below:
+        yield name
+        return
+    for word, sub in below.items():
+        yield from commands(sub, f"{name} {word}")
