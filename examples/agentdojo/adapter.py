@@ -17,7 +17,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any, Literal
 
 from agentdojo.agent_pipeline.ground_truth_pipeline import GroundTruthPipeline
@@ -137,31 +137,28 @@ class Case:
 
     def _tool(self, function: Function[Any, Any]) -> BaseTool:
         declared = TOOLS[self.suite.name][function.name]
+        runtime = FunctionsRuntime([function])
+
+        def run(**args: Any) -> str:
+            result, _ = runtime.run_function(self.environment, function.name, args, raise_on_error=True)
+            self.executed.append(FunctionCall(function=function.name, args=args))
+            return _text(result)
+
         return StructuredTool(
             name=function.name,
             description=function.description,
             args_schema=function.parameters,
-            func=partial(self._run, function),
+            func=run,
             tags=list(declared.tags),
             metadata={"trust": declared.trust},
         )
 
-    def _run(self, function: Function[Any, Any], **args: Any) -> str:
-        call = FunctionCall(function=function.name, args=args)
-        runtime = FunctionsRuntime([function])
-        result, _ = runtime.run_function(self.environment, function.name, args, raise_on_error=True)
-        self.executed.append(call)
-        return _text(result)
 
-
-def cases(
-    suite_name: str, *, attacked: bool, attack: str = ATTACKS[0], limit: int | None = None
-) -> list[tuple[str, str | None]]:
-    """The names of a suite's user tasks, or of all its pairs of user task and injection task: arguments for ``case``."""
-    del attack
+def cases(suite_name: str, *, attacked: bool = False) -> list[tuple[str, str | None]]:
+    """The names of a suite's user tasks, or of all pairs of a user task and an attacker's: arguments for ``case``."""
     suite = get_suite(VERSION, suite_name)
     injections: Sequence[str | None] = list(suite.injection_tasks) if attacked else [None]
-    return [(user, injection) for user in suite.user_tasks for injection in injections][:limit]
+    return [(user, injection) for user in suite.user_tasks for injection in injections]
 
 
 def case(suite_name: str, user_task: str, injection_task: str | None = None, *, attack: str = ATTACKS[0]) -> Case:
