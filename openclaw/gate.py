@@ -36,7 +36,7 @@ from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect, Obligation
 from openclaw.errors import AuditError, BudgetExceeded, OpenClawError, RefusalSource, Refused
 from openclaw.policy.engine import PolicyEngine
-from openclaw.store import Job, Store, Transaction
+from openclaw.store import Job, Row, Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, RunRow, Table
 
 CARRIED_OUT = frozenset({"audit", "charge", "mask", "rewrite"})
@@ -296,11 +296,10 @@ class Gate:
             approval = self._approvals.find(request.key)
             if approval is not None and approval.state == "pending":
                 return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
-            with self._store.peek() as connection:
-                known = connection.execute(_BY_KEY, {"key": request.key}).one_or_none()
             # A running one may be finished in what is still deferred: the transaction will see.
-            if known is not None and known.state in ("done", "refused"):
-                return _known(known.seq, known.state, bytes(known.result))
+            for known in self._store.fetch(_BY_KEY, {"key": request.key}):
+                if known["state"] in ("done", "refused"):
+                    return _known(known)
         remaining = self.remaining(request.action.principal)
         return _Asked(request, approval, self._document(request, approval, remaining), remaining)
 
@@ -350,11 +349,11 @@ class Gate:
         request = asked.request
         body = self._decision_body(asked, decision, duties)
         if request.key is not None:
-            known = transaction.connection.execute(_BY_KEY, {"key": request.key}).one_or_none()
-            if known is not None and known.state in ("done", "refused"):
-                return _known(known.seq, known.state, bytes(known.result))
-            if known is not None and known.state == "running":
-                return self._turn_away(transaction, request, _unknown_outcome(known.seq), body, note=False)
+            for known in transaction.rows(_BY_KEY, {"key": request.key}):
+                if known["state"] in ("done", "refused"):
+                    return _known(known)
+                if known["state"] == "running":
+                    return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
         refused = self._judge(asked, decision)
         if refused is None and decision.effect is Effect.ASK and not _answered_yes(asked):
             return self._ask(transaction, asked, decision, body)
@@ -489,19 +488,14 @@ class Gate:
 
     def _note(self, transaction: Transaction, seq: int, key: str | None, state: str, result: bytes) -> None:
         if key is not None:  # an execution that failed or was cut off may be tried again under its key
-            transaction.connection.execute(sa.update(_ACTION).where(_ACTION.c.key == key).values(key=""))
-        values = {"seq": seq, "key": key or "", "state": state, "result": result}
-        transaction.connection.execute(sa.insert(_ACTION), values)
+            transaction.count(_FREE_KEY, {"of_key": key})
+        transaction.count(_NOTE, {"seq": seq, "key": key or "", "state": state, "result": result})
 
     # -- finishing -----------------------------------------------------------------------------------------------
 
     def _finish(self, transaction: Transaction, permit: Permit, outcome: Outcome, ended: dt.datetime) -> None:
-        noted = transaction.connection.execute(
-            sa.update(_ACTION)
-            .where(_ACTION.c.seq == permit.seq, _ACTION.c.state == "running")
-            .values(state=outcome.status, result=outcome.replay)
-        )
-        if noted.rowcount == 0:
+        ended_as = {"of_seq": permit.seq, "to": outcome.status, "with_result": outcome.replay}
+        if transaction.count(_END, ended_as) == 0:
             return
         used = _sum(outcome.usage, permit.charge)
         body: dict[str, JsonValue] = {
@@ -551,21 +545,31 @@ class Gate:
         job.future.add_done_callback(give_back)
 
 
-_BY_KEY = sa.select(_ACTION.c.seq, _ACTION.c.state, _ACTION.c.result).where(_ACTION.c.key == sa.bindparam("key"))
+_BY_KEY = Statement(
+    sa.select(_ACTION.c.seq, _ACTION.c.state, _ACTION.c.result).where(_ACTION.c.key == sa.bindparam("key"))
+)
+_NOTE = Statement(sa.insert(_ACTION))
+_FREE_KEY = Statement(sa.update(_ACTION).where(_ACTION.c.key == sa.bindparam("of_key")).values(key=""))
+_END = Statement(
+    sa.update(_ACTION)
+    .where(_ACTION.c.seq == sa.bindparam("of_seq"), _ACTION.c.state == "running")
+    .values(state=sa.bindparam("to"), result=sa.bindparam("with_result"))
+)
 
 
-def _known(seq: int, state: str, result: bytes) -> Admission:
+def _known(row: Row) -> Admission:
     """The answer that an execution already has."""
-    if state == "done":
+    seq, result = cast("int", row["seq"]), bytes(cast("bytes", row["result"]))
+    if row["state"] == "done":
         return Replayed(seq, result)
     stored = json.loads(result)
     reasons = tuple(stored["reasons"])
     return Refusal(Refused(stored["message"], source=stored["source"], reasons=reasons, seq=seq, hint=stored["hint"]))
 
 
-def _unknown_outcome(seq: int) -> Refused:
+def _unknown_outcome(row: Row) -> Refused:
     return Refused(
-        f"this call has begun before and its outcome is unknown (entry {seq})",
+        f"this call has begun before and its outcome is unknown (entry {row['seq']})",
         source="gate",
         hint="find out what it did: see `openclaw audit open`",
     )

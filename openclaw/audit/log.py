@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -23,7 +24,7 @@ from openclaw.audit.merkle import Edge, Node, inclusion_proof, leaf_hash, root_f
 from openclaw.audit.note import Checkpoint, Signer, Verifier, open_checkpoint
 from openclaw.canonical import plain
 from openclaw.errors import AuditError, VerificationError
-from openclaw.store import Store, Transaction
+from openclaw.store import Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
 
 CHECKPOINT_EVERY = 1_000
@@ -35,7 +36,11 @@ _ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
 _NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
 _HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
 _ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
-_SET_HEAD = sa.update(_HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge"))
+
+_GET_HEAD = Statement(sa.select(_HEAD.c.size, _HEAD.c.edge))
+_SET_HEAD = Statement(sa.update(_HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
+_ADD_ENTRY = Statement(sa.insert(_ENTRY))
+_ADD_NODE = Statement(sa.insert(_NODE))
 
 
 @dataclass(slots=True)
@@ -43,7 +48,6 @@ class _Growth:
     """What a transaction is about to add to the log."""
 
     edge: Edge
-    begun_at: int
     rows: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     nodes: list[Node] = field(default_factory=list[Node])
 
@@ -147,8 +151,21 @@ class AuditLog:
         body = body_bytes(draft)
         leaf = entry_leaf(seq, at, draft, body)
         growth.nodes += growth.edge.append(leaf)
-        columns = draft.model_dump(exclude={"body"})
-        growth.rows.append({**columns, "seq": seq, "at": at, "body": body.decode(), "leaf": leaf})
+        growth.rows.append(
+            {
+                "seq": seq,
+                "at": at,
+                "kind": draft.kind,
+                "run": draft.run,
+                "workflow": draft.workflow,
+                "agent": draft.agent,
+                "tool": draft.tool,
+                "call_id": draft.call_id,
+                "effect": draft.effect,
+                "body": body.decode(),
+                "leaf": leaf,
+            }
+        )
         return seq
 
     def append(self, draft: Draft) -> Entry:
@@ -213,8 +230,9 @@ class AuditLog:
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
         if growth is None:
-            size, edge = transaction.connection.execute(sa.select(_HEAD.c.size, _HEAD.c.edge)).one()
-            growth = transaction.notes["audit"] = _Growth(Edge.from_bytes(size, bytes(edge)), size)
+            head = transaction.rows(_GET_HEAD, {})[0]
+            edge = Edge.from_bytes(cast("int", head["size"]), bytes(cast("bytes", head["edge"])))
+            growth = transaction.notes["audit"] = _Growth(edge)
         assert isinstance(growth, _Growth)
         return growth
 
@@ -223,12 +241,11 @@ class AuditLog:
         growth = transaction.notes.get("audit")
         if not isinstance(growth, _Growth) or not growth.rows:
             return
-        connection = transaction.connection
-        connection.execute(sa.insert(_ENTRY), growth.rows)
+        transaction.many(_ADD_ENTRY, growth.rows)
         if growth.nodes:
             nodes = [{"level": level, "index": index, "hash": digest} for level, index, digest in growth.nodes]
-            connection.execute(sa.insert(_NODE), nodes)
-        connection.execute(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+            transaction.many(_ADD_NODE, nodes)
+        transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
 
     # -- reading -------------------------------------------------------------------------------------------------
 

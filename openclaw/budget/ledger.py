@@ -13,17 +13,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from functools import cache
+from typing import Literal, cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from sqlalchemy import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
 from openclaw.action import utc
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window, opens_at
 from openclaw.errors import BudgetError, BudgetExceeded
-from openclaw.store import Store, Transaction
+from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import AccountRow, ReservationRow, Table
 
 HOLD_SECONDS = 900
@@ -100,12 +100,12 @@ class Ledger:
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
         row = _current_rows(transaction, [account], create=[(account, budget.window)])[account, budget.window]
-        if declared and not row.declared:
+        if declared and not row["declared"]:
             return
         limits = budget.limits()
         values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
         transaction.connection.execute(
-            sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row.id).values(**values, declared=declared)
+            sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row["id"]).values(**values, declared=declared)
         )
         if not declared:
             body: dict[str, JsonValue] = {"account": account, "window": budget.window, "limits": {**limits}}
@@ -214,8 +214,8 @@ class Ledger:
             key=key,
             expires_at=transaction.now + dt.timedelta(seconds=ttl_seconds),
         )
-        transaction.connection.execute(
-            sa.insert(_RESERVATION),
+        transaction.count(
+            _OPEN,
             {
                 "id": reservation.id,
                 "key": key,
@@ -238,32 +238,28 @@ class Ledger:
 
         A reservation that has expired gave its hold back already; what was used is posted all the same.
         """
-        table, connection = _RESERVATION, transaction.connection
-        row = connection.execute(sa.select(table).where(table.c.id == reservation_id)).mappings().one_or_none()
-        if row is None:
+        text = json.dumps(used.present())
+        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": utc(transaction.now)}
+        for was in ("pending", "expired"):
+            for row in transaction.rows(_CLOSE, {**closing, "was": was}):
+                returned = _held(row) if was == "pending" else Usage()
+                _move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
+                return used
+        if not transaction.rows(_KNOWN, {"hold": reservation_id}):
             raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
-        closed = connection.execute(
-            sa.update(table)
-            .where(table.c.id == reservation_id, table.c.state.in_(("pending", "expired")))
-            .values(state=state, used=json.dumps(used.present()), closed_at=utc(transaction.now))
-        )
-        if closed.rowcount == 0:
-            return None
-        returned = Usage.model_validate(json.loads(row["held"])) if row["state"] == "pending" else Usage()
-        _move(connection, json.loads(row["accounts"]), pending=returned, sign=-1, posted=used)
-        return used
+        return None
 
     def _take(self, transaction: Transaction, account: str, held: Usage) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it; undo all if one cannot."""
         paths = levels(account)
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
-        ids = [row.id for row in rows.values()]
-        taken = transaction.connection.execute(_TAKE, _taking(ids, held)).scalars().all()
+        ids = [cast("int", row["id"]) for row in rows.values()]
+        taken = {row["id"] for row in transaction.rows(_take(len(ids)), _taking(ids, held))}
         if len(taken) == len(ids):
             return None, ids
         if taken:
-            _move(transaction.connection, taken, pending=held, sign=-1, posted=Usage())
-        return _refusal([row for row in rows.values() if row.id not in set(taken)], held), []
+            _move(transaction, [it for it in ids if it in taken], pending=held, sign=-1, posted=Usage())
+        return _refusal([row for row in rows.values() if row["id"] not in taken], held), []
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -283,19 +279,18 @@ class Ledger:
                 sa.or_(_ACCOUNT.c.path == below, _ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
             )
         with self._store.read() as connection:
-            return [_balance(row) for row in connection.execute(query)]
+            return [_balance({**row}) for row in connection.execute(query).mappings()]
 
     def remaining(self, account: str) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the path's accounts and windows. For policy inputs."""
-        with self._store.peek() as connection:
-            rows = connection.execute(_PATH_ROWS, {"paths": levels(account)}).all()
+        paths = levels(account)
         now = self._store.clock.now()
         least: dict[Unit, int] = {}
-        for row in rows:
-            balance = _balance(row)
-            fresh = row.opens_at != _opens(row.window, now)  # its window is over; the next movement opens a new one
-            for unit, left in (balance.limits if fresh else balance.remaining).items():
-                least[unit] = min(left, least.get(unit, left))
+        for row in self._store.fetch(_rows_of(len(paths)), _named("path", paths)):
+            fresh = row["opens_at"] != _opens(row, now)  # its window is over; the next movement opens a new one
+            for unit, limit in _limits(row).items():
+                spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
+                least[unit] = min(limit - spent, least.get(unit, limit - spent))
         return least
 
     def _record(self, transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
@@ -321,114 +316,138 @@ def levels(account: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
 
 
-_PATH_ROWS = sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(sa.bindparam("paths", expanding=True)), _ACCOUNT.c.current)
+@cache
+def _rows_of(count: int) -> Statement:
+    """The rows of ``count`` paths in their present windows."""
+    paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
+    return Statement(sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(paths), _ACCOUNT.c.current))
+
+
+@cache
+def _take(count: int) -> Statement:
+    """One conditional UPDATE over ``count`` accounts: never read-then-write.
+
+    Every unit is judged, also one that is not asked for: an account above any limit admits nothing.
+    """
+    amounts = {unit: sa.bindparam(f"take_{unit}", type_=sa.BigInteger) for unit in UNITS}
+    fits = [
+        sa.or_(
+            _ACCOUNT.c[f"{unit}_limit"].is_(None),
+            _ACCOUNT.c[f"{unit}_posted"] + _ACCOUNT.c[f"{unit}_pending"] + amounts[unit] <= _ACCOUNT.c[f"{unit}_limit"],
+        )
+        for unit in UNITS
+    ]
+    return Statement(
+        sa.update(_ACCOUNT)
+        .values({f"{unit}_pending": _ACCOUNT.c[f"{unit}_pending"] + amounts[unit] for unit in UNITS})
+        .where(_ids(count), *fits)
+        .returning(_ACCOUNT.c.id)
+    )
+
+
+@cache
+def _moving(count: int) -> Statement:
+    changes = {
+        f"{unit}_{column}": _ACCOUNT.c[f"{unit}_{column}"] + sa.bindparam(f"{column}_{unit}", type_=sa.BigInteger)
+        for unit in UNITS
+        for column in ("posted", "pending")
+    }
+    return Statement(sa.update(_ACCOUNT).values(changes).where(_ids(count)))
+
+
+def _ids(count: int) -> ColumnElement[bool]:
+    return _ACCOUNT.c.id.in_([sa.bindparam(f"id_{at}") for at in range(count)])
+
+
+def _named(name: str, values: Sequence[object]) -> dict[str, object]:
+    return {f"{name}_{at}": value for at, value in enumerate(values)}
+
+
+_OPEN = Statement(sa.insert(_RESERVATION))
+_CLOSE = Statement(
+    sa.update(_RESERVATION)
+    .where(_RESERVATION.c.id == sa.bindparam("hold"), _RESERVATION.c.state == sa.bindparam("was"))
+    .values(state=sa.bindparam("to"), used=sa.bindparam("used"), closed_at=sa.bindparam("closed_at"))
+    .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
+)
+_KNOWN = Statement(sa.select(_RESERVATION.c.id).where(_RESERVATION.c.id == sa.bindparam("hold")))
+_EXPIRE = Statement(
+    sa.update(_RESERVATION)
+    .where(_RESERVATION.c.state == "pending", _RESERVATION.c.expires_at < sa.bindparam("now"))
+    .values(state="expired", closed_at=sa.bindparam("now"))
+    .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
+)
+_BY_KEY = Statement(sa.select(_RESERVATION).where(_RESERVATION.c.key == sa.bindparam("key")))
 
 
 def _current_rows(
     transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, Window]]
-) -> dict[tuple[str, Window], sa.Row[tuple[object, ...]]]:
+) -> dict[tuple[str, Window], Row]:
     """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
-    connection = transaction.connection
-    rows = {(row.path, row.window): row for row in connection.execute(_PATH_ROWS, {"paths": list(paths)})}
-    stale = [row for row in rows.values() if row.opens_at != _opens(row.window, transaction.now)]
+    found = transaction.rows(_rows_of(len(paths)), _named("path", paths))
+    rows: dict[tuple[str, Window], Row] = {(str(row["path"]), cast("Window", row["window"])): row for row in found}
+    stale = [row for row in found if row["opens_at"] != _opens(row, transaction.now)]
     missing = [pair for pair in create if pair not in rows]
     if not stale and not missing:
-        return dict(sorted(rows.items()))
+        return {pair: rows[pair] for pair in sorted(rows)}
     for row in stale:
-        connection.execute(sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row.id).values(current=False))
-        limits = {f"{unit}_limit": getattr(row, f"{unit}_limit") for unit in UNITS}
-        _insert(connection, row.path, row.window, transaction.now, {**limits, "declared": row.declared})
+        transaction.connection.execute(sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row["id"]).values(current=False))
+        limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
+        _insert(transaction, str(row["path"]), cast("Window", row["window"]), {**limits, "declared": row["declared"]})
     for path, window in missing:
-        _insert(connection, path, window, transaction.now, {"declared": True})
+        _insert(transaction, path, window, {"declared": True})
     return _current_rows(transaction, paths, create=())
 
 
-def _insert(connection: Connection, path: str, window: Window, now: dt.datetime, values: dict[str, object]) -> None:
+def _insert(transaction: Transaction, path: str, window: Window, values: dict[str, object]) -> None:
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
-    row = {"path": path, "window": window, "opens_at": _opens(window, now), "current": True}
-    connection.execute(sa.insert(_ACCOUNT).values(**zero, **row, **values))
+    row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
+    transaction.connection.execute(sa.insert(_ACCOUNT).values(**zero, **row, **values))
 
 
-def _opens(window: Window, now: dt.datetime) -> str:
-    opened = opens_at(window, now)
+def _opens(row: Row, now: dt.datetime) -> str:
+    opened = opens_at(cast("Window", row["window"]), now)
     return "" if opened is None else utc(opened)
 
 
-def _fits(unit: Unit) -> ColumnElement[bool]:
-    limit, posted, pending = (_ACCOUNT.c[f"{unit}_{column}"] for column in ("limit", "posted", "pending"))
-    return sa.or_(limit.is_(None), posted + pending + sa.bindparam(f"take_{unit}", type_=sa.BigInteger) <= limit)
-
-
-_TAKE = (
-    sa.update(_ACCOUNT)
-    .values(
-        {
-            f"{unit}_pending": _ACCOUNT.c[f"{unit}_pending"] + sa.bindparam(f"take_{unit}", type_=sa.BigInteger)
-            for unit in UNITS
-        }
-    )
-    .where(_ACCOUNT.c.id.in_(sa.bindparam("ids", expanding=True)), *(_fits(unit) for unit in UNITS))
-    .returning(_ACCOUNT.c.id)
-)
-"""One conditional UPDATE over all accounts: never read-then-write. Every unit is judged, also one that is not asked for:
-an account above any limit admits nothing."""
-
-_MOVE = (
-    sa.update(_ACCOUNT)
-    .values(
-        {
-            f"{unit}_{column}": _ACCOUNT.c[f"{unit}_{column}"] + sa.bindparam(f"{column}_{unit}", type_=sa.BigInteger)
-            for unit in UNITS
-            for column in ("posted", "pending")
-        }
-    )
-    .where(_ACCOUNT.c.id.in_(sa.bindparam("ids", expanding=True)))
-)
-
-
 def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
-    return {"ids": list(ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+    return {**_named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
 
 
-def _move(connection: Connection, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
+def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
+    amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
     amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
-    connection.execute(_MOVE, {"ids": list(ids), **amounts})
+    transaction.count(_moving(len(ids)), {**_named("id", ids), **amounts})
 
 
 def _expire(transaction: Transaction) -> int:
     """Return the holds whose time has come, by the database's clock; how many there were."""
-    table, connection = _RESERVATION, transaction.connection
-    due = connection.execute(
-        sa.update(table)
-        .where(table.c.state == "pending", table.c.expires_at < utc(transaction.now))
-        .values(state="expired", closed_at=utc(transaction.now))
-        .returning(table.c.accounts, table.c.held)
-    ).all()
-    for accounts, held in due:
-        _move(connection, json.loads(accounts), pending=Usage.model_validate(json.loads(held)), sign=-1, posted=Usage())
+    due = transaction.rows(_EXPIRE, {"now": utc(transaction.now)})
+    for row in due:
+        _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
     return len(due)
 
 
+def _held(row: Row) -> Usage:
+    return Usage.model_validate(json.loads(str(row["held"])))
+
+
 def _by_key(transaction: Transaction, key: str) -> Reservation | None:
-    row = (
-        transaction.connection.execute(sa.select(_RESERVATION).where(_RESERVATION.c.key == key))
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        return None
-    return Reservation(
-        id=row["id"],
-        account=row["path"],
-        held=Usage.model_validate(json.loads(row["held"])),
-        state=row["state"],
-        key=key,
-        expires_at=dt.datetime.fromisoformat(row["expires_at"]),
-    )
+    for row in transaction.rows(_BY_KEY, {"key": key}):
+        return Reservation.model_validate(
+            {
+                "id": row["id"],
+                "account": row["path"],
+                "held": _held(row),
+                "state": row["state"],
+                "key": key,
+                "expires_at": row["expires_at"],
+            }
+        )
+    return None
 
 
-def _refusal(rows: Sequence[sa.Row[tuple[object, ...]]], held: Usage) -> BudgetExceeded:
+def _refusal(rows: Sequence[Row], held: Usage) -> BudgetExceeded:
     """The refusal that names the unit which is shortest, on the account that is shortest of it."""
     worst: BudgetExceeded | None = None
     for row in rows:
@@ -443,21 +462,21 @@ def _refusal(rows: Sequence[sa.Row[tuple[object, ...]]], held: Usage) -> BudgetE
     return worst
 
 
-def _balance(row: sa.Row[tuple[object, ...]]) -> Balance:
-    columns = row._mapping  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - SQLAlchemy's public name for it
-    opened = columns["opens_at"]
-    return Balance(
-        account=columns["path"],
-        window=columns["window"],
-        opens_at=dt.datetime.fromisoformat(opened) if opened else None,
-        limits={unit: columns[f"{unit}_limit"] for unit in UNITS if columns[f"{unit}_limit"] is not None},
-        posted=_amounts(columns, "posted"),
-        pending=_amounts(columns, "pending"),
+def _balance(row: Row) -> Balance:
+    return Balance.model_validate(
+        {
+            "account": row["path"],
+            "window": row["window"],
+            "opens_at": row["opens_at"] or None,
+            "limits": _limits(row),
+            "posted": {unit: row[f"{unit}_posted"] for unit in UNITS},
+            "pending": {unit: row[f"{unit}_pending"] for unit in UNITS},
+        }
     )
 
 
-def _amounts(columns: sa.RowMapping, column: str) -> Usage:
-    return Usage(**{unit: columns[f"{unit}_{column}"] for unit in UNITS})
+def _limits(row: Row) -> dict[Unit, int]:
+    return {unit: cast("int", row[f"{unit}_limit"]) for unit in UNITS if row[f"{unit}_limit"] is not None}
 
 
 def _usage(**amounts: int) -> Usage:

@@ -19,17 +19,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, text
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from openclaw.clock import Clock, SystemClock
 from openclaw.errors import OpenClawError, StoreError
-from openclaw.store.opening import connect, describe_failure, prepare
+from openclaw.store.opening import connect, describe_failure, driver_error, prepare
+from openclaw.store.statement import Cursor, Row, Statement
+from openclaw.store.tables import Meta, Table
 
 T = TypeVar("T")
 
@@ -48,8 +51,22 @@ class Transaction:
     """
 
     connection: Connection
+    cursor: Cursor
     now: dt.datetime
     notes: dict[str, object] = field(default_factory=dict[str, object])
+
+    def rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
+        """Run a prepared statement and give what it returned."""
+        return statement.rows(self.cursor, self.connection.dialect, parameters)
+
+    def count(self, statement: Statement, parameters: Mapping[str, object]) -> int:
+        """Run a prepared statement; how many rows it touched."""
+        statement.run(self.cursor, self.connection.dialect, parameters)
+        return self.cursor.rowcount
+
+    def many(self, statement: Statement, parameters: Sequence[Mapping[str, object]]) -> None:
+        """Run a prepared statement once for each set of parameters."""
+        statement.run_many(self.cursor, self.connection.dialect, parameters)
 
 
 class Job(Generic[T]):
@@ -84,6 +101,7 @@ class Store:
         self.hooks: list[Callable[[Transaction], None]] = []
         # PostgreSQL may run on another machine: its clock judges. SQLite's clock is this machine's.
         self._asks_database = clock is None and engine.dialect.name == "postgresql"
+        self._driver_error = driver_error(engine)
         self._pid = os.getpid()
         self._queue: collections.deque[Job[object]] = collections.deque()
         self._wake = threading.Condition()
@@ -136,6 +154,18 @@ class Store:
             with self.engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
+            raise describe_failure(error, "read") from error
+
+    def fetch(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
+        """Run one prepared query, without waiting for what is deferred."""
+        self._check_process()
+        try:
+            connection = self.engine.raw_connection()
+            try:
+                return statement.rows(connection.cursor(), self.engine.dialect, parameters)
+            finally:
+                connection.close()
+        except (SQLAlchemyError, self._driver_error) as error:
             raise describe_failure(error, "read") from error
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -245,7 +275,7 @@ class Store:
             try:
                 connection = connection or self.engine.connect()
                 self._commit(connection, batch)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, self._driver_error) as error:
                 connection = self._abandon(connection)
                 self._fail(batch, describe_failure(error, "write"))
             except StoreError as error:
@@ -280,28 +310,30 @@ class Store:
                     values.append(job.unit(transaction))  # noqa: PERF401 - the position of a failure is needed below
                 for hook in self.hooks:
                     hook(transaction)
-            except SQLAlchemyError:
+            except (SQLAlchemyError, self._driver_error):
                 raise
             except Exception as error:  # handed to whoever submitted the unit
-                connection.exec_driver_sql("ROLLBACK")
+                transaction.cursor.execute("ROLLBACK", {})
                 culprit = jobs.pop(len(values)) if len(values) < len(jobs) else None
                 if culprit is None:  # a hook failed: nothing in this transaction can be recorded
                     raise StoreError(f"the transaction could not be completed: {error}") from error
                 culprit.future.set_exception(error)
                 continue
-            connection.exec_driver_sql("COMMIT")
+            transaction.cursor.execute("COMMIT", {})
             self._failure = None
             for job, value in zip(jobs, values, strict=True):
                 job.future.set_result(value)
             return
 
     def _begin(self, connection: Connection) -> Transaction:
+        cursor: Cursor = connection.connection.cursor()
         if not self._is_postgres:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            return Transaction(connection, self.clock.now())
-        connection.exec_driver_sql("BEGIN")
-        locked = connection.execute(_LOCK).one()
-        return Transaction(connection, locked[0] if self._asks_database else self.clock.now())
+            cursor.execute("BEGIN IMMEDIATE", {})
+            return Transaction(connection, cursor, self.clock.now())
+        cursor.execute("BEGIN", {})
+        now = _LOCK.rows(cursor, connection.dialect, {})[0]["now"]
+        assert isinstance(now, dt.datetime)
+        return Transaction(connection, cursor, now if self._asks_database else self.clock.now())
 
     def _abandon(self, connection: Connection | None) -> None:
         if connection is not None:
@@ -324,7 +356,12 @@ class Store:
                 job.future.set_exception(_fresh(error))
 
 
-_LOCK = text("SELECT clock_timestamp() FROM openclaw_meta WHERE id = 1 FOR UPDATE")
+_META: sa.Table = Table.metadata.tables[str(Meta.__tablename__)]
+_LOCK = Statement(
+    sa.select(sa.func.clock_timestamp(type_=sa.DateTime(timezone=True)).label("now"))
+    .where(_META.c.id == 1)
+    .with_for_update()
+)
 
 
 def _fresh(error: StoreError) -> OpenClawError:

@@ -58,7 +58,14 @@ def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
         raise describe_failure(error, "open", engine.url) from error
 
 
-def describe_failure(error: SQLAlchemyError, doing: str, url: URL | None = None) -> StoreError:
+def driver_error(engine: Engine) -> type[Exception]:
+    """The base of what the database's driver raises (PEP 249 ``Error``)."""
+    module = engine.dialect.dbapi
+    assert module is not None
+    return module.Error
+
+
+def describe_failure(error: Exception, doing: str, url: URL | None = None) -> StoreError:
     """One clear error for what a driver said, with the way out where the cause is known."""
     said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     where = f" `{url.render_as_string(hide_password=True)}`" if url is not None else ""

@@ -53,6 +53,11 @@ def test_every_value_has_canonical_bytes_that_are_json(value: object) -> None:
     assert canonical(value) == data
 
 
+@given(VALUES)
+def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
+    assert canonical(value) == rfc8785.dumps(plain(value))  # type: ignore[arg-type]
+
+
 @given(st.dictionaries(st.text(), st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.text() | st.booleans()))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
     assert canonical(value) == canonical(dict(reversed(value.items())))
@@ -111,6 +116,13 @@ def test_objects_are_recorded_by_type_and_state_without_addresses() -> None:
 def test_a_mapping_cannot_pose_as_a_tag() -> None:
     assert canonical({"$int": "9007199254740992"}) != canonical(2**53)
     assert canonical({"$float": "NaN", "x": 1}) == b'{"$map":[["$float","NaN"],["x",1]]}'
+
+
+@pytest.mark.parametrize(
+    "value", [{"\U00010000": 1, "\ufb33": 2, "a": 3}, [1e-7, 5.0, 0.1, 123456789.125], {"x": "1.0,2e5"}]
+)
+def test_the_hard_cases_of_rfc8785_come_out_as_the_reference_writes_them(value: object) -> None:
+    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
 
 
 def test_a_cycle_ends() -> None:
