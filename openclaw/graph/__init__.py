@@ -2,6 +2,7 @@
 
 from openclaw.graph.agent import Agent
 from openclaw.graph.compile import compile_graph, govern_model, govern_tools
+from openclaw.graph.middleware import middleware
 from openclaw.graph.workflow import Workflow
 
-__all__ = ["Agent", "Workflow", "compile_graph", "govern_model", "govern_tools"]
+__all__ = ["Agent", "Workflow", "compile_graph", "govern_model", "govern_tools", "middleware"]

@@ -83,6 +83,14 @@ class Agent:
         return Identity(self.name, tuple(self.roles), self.on_behalf_of)
 
 
+def identity_of(agent: Agent | str, roles: Sequence[str] = ()) -> Identity:
+    """The identity of an agent that is described, or only named (then with these roles)."""
+    if isinstance(agent, Agent):
+        return agent.identity
+    check_name("agent", agent)
+    return Identity(agent, tuple(roles))
+
+
 def check_name(what: str, name: object) -> None:
     """Raise ConfigurationError unless ``name`` can stand in tool names and account paths."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):

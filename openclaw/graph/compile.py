@@ -21,7 +21,7 @@ from openclaw.budget import Budget
 from openclaw.errors import ConfigurationError
 from openclaw.graph import scope as scopes
 from openclaw.graph import tripwire, walk
-from openclaw.graph.agent import Agent, Identity, check_name
+from openclaw.graph.agent import Agent, check_name, identity_of
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.metering import bound_model, seal_model
 from openclaw.graph.scope import OnRefusal, Scope, Shared
@@ -191,7 +191,7 @@ def govern_tools(
     """
     del gate, on_refusal  # The run brings both; they are asked for so that nobody governs without having a gate.
     tripwire.arm()
-    identity = _identity(agent, roles)
+    identity = identity_of(agent, roles)
     return [bound(tool, identity) for tool in tools]
 
 
@@ -206,7 +206,7 @@ def govern_model(
     """A sealed copy of ``model`` whose calls are always those of ``agent``; the original is sealed too."""
     del gate, on_refusal
     tripwire.arm()
-    return bound_model(model, _identity(agent, roles))
+    return bound_model(model, identity_of(agent, roles))
 
 
 def declared_budgets(spec: Agent | Workflow) -> dict[str, Budget]:
@@ -295,13 +295,6 @@ def _model(agent: Agent) -> BaseChatModel:
     except (ImportError, ValueError) as error:
         raise ConfigurationError(f"model `{agent.model}` of agent `{agent.name}` cannot be made: {error}") from error
     return seal_model(made)
-
-
-def _identity(agent: Agent | str, roles: Sequence[str]) -> Identity:
-    if isinstance(agent, Agent):
-        return agent.identity
-    check_name("agent", agent)
-    return Identity(agent, tuple(roles))
 
 
 # --- Runs -------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -47,6 +48,7 @@ SEALED_MARK = "openclaw_sealed"
 
 _MAX_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _END = object()
+_sealing = threading.Lock()
 
 _INSIDE: ContextVar[BaseChatModel | None] = ContextVar("openclaw_inside", default=None)
 """The sealed model whose admitted call is under way: its own methods may call each other without another admission."""
@@ -85,13 +87,21 @@ def seal_model(model: ModelT) -> ModelT:
             f"`{type(model).__qualname__}` is not a LangChain chat model",
             hint="give a BaseChatModel; a model that is chosen at run time cannot be governed, choose it before",
         )
+    with _sealing:
+        if not isinstance(
+            model, SealedModel
+        ):  # Another thread may have been quicker; a seal on a seal would charge twice.
+            _seal(model)
+    return model
+
+
+def _seal(model: BaseChatModel) -> None:
     try:
         object.__setattr__(model, "__class__", _metered_class(type(model)))
     except TypeError as error:
         raise ConfigurationError(f"model of class `{type(model).__qualname__}` cannot be sealed: {error}") from error
     vars(model).pop("_serialized", None)
     vars(model)["cache"] = False
-    return model
 
 
 def bound_model(model: ModelT, agent: Identity) -> ModelT:

@@ -46,6 +46,7 @@ class Shared:
         self._calls = calls
         self._flow = Flow()
         self._seen: set[str] = set()
+        self._fed: tuple[int, str] = (0, "")
         self._ordinals: OrderedDict[str, int] = OrderedDict()
 
     def count_call(self) -> int:
@@ -82,6 +83,16 @@ class Shared:
                     return
                 self._seen.add(key)
             self._flow.see(source, content)
+
+    def unseen(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+        """The messages after those of the transcript's beginning that were fed before: a transcript mostly grows."""
+        count, last = self._fed
+        return messages[count:] if last and len(messages) >= count and messages[count - 1].id == last else messages
+
+    def fed(self, messages: Sequence[BaseMessage]) -> None:
+        """Say that all of these are fed. Only afterwards: a call beside this one must not be judged without them."""
+        if messages and messages[-1].id:
+            self._fed = (len(messages), messages[-1].id)
 
     def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue]:
         """The ``flow`` part of the policy input for these arguments."""
@@ -199,18 +210,27 @@ def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:
     What the model wrote is no source: its values came from somewhere else, or from nowhere. A tool that declares no trust is
     untrusted.
     """
-    names: dict[str, str] = {}
-    for message in messages:
+    for message in scope.shared.unseen(messages):
         if isinstance(message, AIMessage):
-            names.update({call["id"]: call["name"] for call in message.tool_calls if call["id"]})
             continue
         if MARK in message.additional_kwargs:
             continue  # A refusal of ours: the tool was not run, nothing of its came in.
         key = f"{message.type}:{message.id or digest(message.content)}"
         if isinstance(message, ToolMessage):
-            name = message.name or names.get(message.tool_call_id, "unknown")
+            name = message.name or _called(messages, message.tool_call_id)
             declared = scope.trust.get(name) == "trusted"
             source = Source(kind="tool", name=name, trust="trusted" if declared else "untrusted")
         else:
             source = Source(kind="prompt", name="prompt", trust="trusted")
         scope.shared.see(source, cast("object", message.content), key=key)
+    scope.shared.fed(messages)
+
+
+def _called(messages: Sequence[BaseMessage], call_id: str) -> str:
+    """The name of the tool that a call was for, from the message that made it."""
+    for message in messages:
+        if isinstance(message, AIMessage):
+            for call in message.tool_calls:
+                if call["id"] == call_id:
+                    return call["name"]
+    return "unknown"

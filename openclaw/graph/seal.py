@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import typing
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -47,6 +48,7 @@ ToolT = TypeVar("ToolT", bound=BaseTool)
 AGENT = "_openclaw_agent"
 """Instance attribute of a bound copy: the agent it always acts as."""
 
+_sealing = threading.Lock()
 _CONTROL = frozenset({"run_manager", "callbacks", "config"})
 _SERDE = JsonPlusSerializer()
 _RAW: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
@@ -180,9 +182,17 @@ def seal(tool: ToolT) -> ToolT:
             f"`{_name(tool)}` is not a LangChain tool but {type(tool).__name__}",
             hint="decorate the function with `@tool` from langchain_core.tools",
         )
+    with _sealing:
+        if not isinstance(
+            tool, SealedTool
+        ):  # Another thread may have been quicker; a seal on a seal would decide twice.
+            _seal(tool)
+    return tool
+
+
+def _seal(tool: BaseTool) -> None:
     try:
-        governed = _governed_class(type(tool))
-        object.__setattr__(tool, "__class__", governed)
+        object.__setattr__(tool, "__class__", _governed_class(type(tool)))
     except TypeError as error:
         raise ConfigurationError(
             f"tool `{tool.name}` of class `{type(tool).__qualname__}` cannot be sealed: {error}",
@@ -192,7 +202,6 @@ def seal(tool: ToolT) -> ToolT:
         raw = tool.__dict__.get(layer)
         if callable(raw):
             vars(tool)[layer] = _guard(tool.name, layer, raw)
-    return tool
 
 
 def bound(tool: ToolT, agent: Identity) -> ToolT:

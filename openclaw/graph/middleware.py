@@ -1,0 +1,138 @@
+"""For LangChain's ``create_agent``: a middleware that brings the run. What enforces is in the objects that it seals.
+
+A middleware is walked round by whatever another one does after it, so this one decides nothing. It seals the model and
+the tools that it is shown and opens the run around their calls; a tool that is reached without passing here finds no run
+and refuses. ``compile_graph`` governs the same agent without it, nodes of other middleware included.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NotRequired, cast
+
+from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.tools import BaseTool
+
+from openclaw.action import Run
+from openclaw.errors import ConfigurationError
+from openclaw.graph import scope as scopes
+from openclaw.graph import tripwire
+from openclaw.graph.agent import Agent, Identity, identity_of
+from openclaw.graph.metering import seal_model
+from openclaw.graph.scope import OnRefusal, Scope, Shared
+from openclaw.graph.seal import seal, trust_of
+
+if TYPE_CHECKING:
+    from openclaw.gate import Gate
+
+_RUN = "openclaw_run"
+
+
+def middleware(*, agent: Agent | str, gate: Gate, roles: Sequence[str] = (), on_refusal: OnRefusal = "message") -> Any:
+    """An ``AgentMiddleware`` for ``create_agent(model, tools, middleware=[…])`` that governs its model and tools.
+
+    Put it last, so that it is the innermost: what others change, the policy still sees. Only tools that are objects can
+    be governed: a tool that the provider runs is refused.
+
+    Raises:
+        ConfigurationError: the ``langchain`` package is not installed.
+    """
+    try:
+        types = importlib.import_module("langchain.agents.middleware")
+    except ImportError as error:
+        raise ConfigurationError(
+            "`middleware` is for LangChain's create_agent, and the `langchain` package is not installed",
+            hint="`pip install langchain`, or compile an Agent",
+        ) from error
+    tripwire.arm()
+    escort = _Escort(identity_of(agent, roles), gate, on_refusal)
+
+    # LangChain asks the class, not the object, which hooks there are, and reads their signatures.
+    class GovernanceMiddleware(types.AgentMiddleware):
+        """Brings the governed run to a LangChain agent."""
+
+        state_schema = type(types.AgentState)(
+            "GovernedState", (types.AgentState,), {"__annotations__": {_RUN: NotRequired[dict[str, Any]]}}
+        )
+
+        def before_agent(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+            return escort.open()
+
+        def wrap_model_call(self, request: Any, handler: Callable[[Any], object]) -> object:
+            with escort.model(request):
+                return handler(request)
+
+        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[object]]) -> object:
+            with escort.model(request):
+                return await handler(request)
+
+        def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> object:
+            with escort.tool(request):
+                return handler(request)
+
+        async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[object]]) -> object:
+            with escort.tool(request):
+                return await handler(request)
+
+    return GovernanceMiddleware()
+
+
+class _Escort:
+    """What the hooks do. Each opens its own view of the run: a node that runs again must count from the start."""
+
+    def __init__(self, identity: Identity, gate: Gate, on_refusal: OnRefusal) -> None:
+        self._identity = identity
+        self._gate = gate
+        self._on_refusal: OnRefusal = on_refusal
+        self._trust: dict[str, str] = {}
+
+    def open(self) -> dict[str, Any] | None:
+        """A new turn is a new run, unless a governed graph has opened one."""
+        if scopes.current() is not None:
+            return None
+        run = self._gate.open_run(workflow=self._identity.name, thread=scopes.task().thread, resumed=False)
+        return {_RUN: run.model_dump(mode="json")}
+
+    def model(self, request: Any) -> AbstractContextManager[Scope]:
+        """The run around a model call, with everything sealed that the request shows."""
+        self._seal_tools(request.tools)
+        seal_model(request.model)
+        return scopes.entered(self._scope(request))
+
+    def tool(self, request: Any) -> AbstractContextManager[Scope]:
+        """The run around a tool call, with everything sealed that the request shows."""
+        self._seal_tools([request.tool, *(request.runtime.tools or ())])
+        return scopes.entered(self._scope(request))
+
+    def _seal_tools(self, tools: Sequence[object]) -> None:
+        for tool in tools:
+            if isinstance(tool, BaseTool):
+                self._trust[tool.name] = trust_of(seal(tool))
+
+    def _scope(self, request: Any) -> Scope:
+        outer = scopes.current()
+        if outer is not None:
+            chain = scopes.delegated(outer.principal.chain, self._identity.name)
+            principal = outer.principal
+            return outer.acting(self._identity.principal(workflow=principal.workflow, org=principal.org, chain=chain))
+        messages = cast("Sequence[BaseMessage]", request.state.get("messages") or ())
+        system = getattr(request, "system_message", None)
+        stored = request.state.get(_RUN)
+        thread = scopes.task().thread
+        run = (
+            Run.model_validate(stored)
+            if stored
+            else self._gate.open_run(workflow=self._identity.name, thread=thread, resumed=True)
+        )
+        scope = Scope(
+            gate=self._gate,
+            run=run,
+            principal=self._identity.principal(),
+            on_refusal=self._on_refusal,
+            trust=dict(self._trust),
+            shared=Shared(calls=sum(isinstance(message, ToolMessage) for message in messages)),
+        )
+        scopes.see_messages(scope, [*([system] if system is not None else []), *messages])
+        return scope
