@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -13,6 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.engine import make_url
+
+from openclaw.policy import describe_engine, regorus
 
 State = Literal["ok", "absent", "broken"]
 
@@ -39,24 +40,17 @@ def without_password(url: str) -> str:
 
 
 def engine() -> Finding:
-    """Which policy engine would decide."""
-    if importlib.util.find_spec("openclaw._native") is not None:
-        try:
-            native = importlib.import_module("openclaw._native")
-        except ImportError as error:
-            return Finding(
-                part="engine",
-                state="broken",
-                says=f"the native extension does not load: {error}",
-                todo="rebuild it: `make native`, or reinstall openclaw-governance with a Rust toolchain on the PATH",
-            )
-        return Finding(part="engine", state="ok", says=f"regorus {native.REGORUS}, in this process (the fast one)")
-    return Finding(
-        part="engine",
-        state="absent",
-        says=f"regopy {importlib.metadata.version('regopy')}, in a child process (slower)",
-        todo="for the fast one, install a Rust toolchain and reinstall openclaw-governance (in a checkout: `make native`)",
-    )
+    """Which policy engine would decide here."""
+    if not regorus.available() and importlib.util.find_spec("openclaw._native") is not None:
+        return Finding(
+            part="engine",
+            state="broken",
+            says="the native extension is there and does not load: it was built for another Python or platform",
+            todo="rebuild it: `make native` in a checkout, or reinstall openclaw-governance",
+        )
+    says, _, todo = describe_engine().partition("; ")
+    state: State = "ok" if regorus.available() else "broken" if says == "none" else "absent"
+    return Finding(part="engine", state=state, says=says, todo=todo)
 
 
 def sqlite() -> Finding:

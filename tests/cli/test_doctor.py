@@ -54,14 +54,12 @@ def test_a_key_that_others_can_read_is_broken(desk: Path, openclaw: Command) -> 
 def test_without_the_native_engine_doctor_says_how_to_get_it(
     desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "openclaw._native" else find_spec(name)
-    )
+    monkeypatch.setitem(sys.modules, "openclaw._native", None)
     engine = findings(openclaw)["engine"]
     assert engine["state"] == "absent"
     assert engine["says"].startswith("regopy 1.")
-    assert "install a Rust toolchain" in engine["todo"]
+    assert "install a Rust compiler" in engine["todo"]
+    assert openclaw("doctor").code == 0
 
 
 def test_a_native_engine_that_does_not_load_is_broken(
@@ -72,7 +70,9 @@ def test_a_native_engine_that_does_not_load_is_broken(
         importlib.util, "find_spec", lambda name: object() if name == "openclaw._native" else find_spec(name)
     )
     monkeypatch.setitem(sys.modules, "openclaw._native", None)
-    assert findings(openclaw)["engine"]["state"] == "broken"
+    said = openclaw("doctor")
+    assert said.code == 1
+    assert "engine           broken" in said.out
 
 
 def test_without_opa_doctor_says_when_it_is_wanted(
