@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import JsonValue
 
 pytest.importorskip("agentdojo", reason="the demo's dependencies are absent: pip install 'openclaw-governance[demo]'")
 
@@ -18,12 +20,18 @@ from agentdojo.task_suite.load_suites import get_suite
 
 from benchmarks import agentdojo as benchmark
 from examples.agentdojo.adapter import ATTACKS, SUITES, TOOLS, VERSION, Case, case, cases
-from openclaw import Agent, Governance
+from openclaw import Agent, Governance, Opa, Principal, ToolCall
+from openclaw.action import Context, policy_input
+from openclaw.flow import Flow, Source
+from openclaw.policy import PolicyEngine, open_engine, regopy, regorus
+from openclaw.policy.bundle import Bundle
 from openclaw.testing import ScriptedModel
+from tests.conftest import require
 
 PROJECT = Path(__file__).parents[2]
 POLICIES = PROJECT / "examples" / "agentdojo" / "policies"
 IBAN = "US133000000121212121212"
+NOW = dt.datetime(2026, 11, 23, 10, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -62,11 +70,10 @@ def test_only_reading_tools_are_trusted(suite: str) -> None:
 def test_nothing_that_an_injection_reaches_is_declared_trusted(suite: str) -> None:
     for user, injection in cases(suite, attacked=True)[:: len(get_suite(VERSION, suite).injection_tasks)]:
         played = case(suite, user, injection)
-        goal = played.injection_task.GOAL.split(" If details")[0]  # type: ignore[union-attr]
-        for message, result in zip(played.script(), replay(played), strict=False):
-            name = message.tool_calls[0]["name"]
-            if goal[:30] in result:
-                assert TOOLS[suite][name].trust == "untrusted"
+        names = [message.tool_calls[0]["name"] for message in played.script()[:-1]]
+        reached = [name for name, result in zip(names, replay(played), strict=True) if "<INFORMATION>" in result]
+        assert reached, played.id
+        assert {TOOLS[suite][name].trust for name in reached} == {"untrusted"}
 
 
 def test_tools_keep_schema_tags_and_trust() -> None:
@@ -158,6 +165,56 @@ def test_the_policies_name_no_value_of_any_task() -> None:
         for injection in get_suite(VERSION, suite).injection_tasks:
             for call in case(suite, "user_task_0", injection).attack_calls:
                 assert not {str(value) for value in call.args.values()} & words
+
+
+def inputs(played: Case) -> Iterator[dict[str, JsonValue]]:
+    """The policy inputs of a case's calls, as they come where nobody says no."""
+    flow = Flow()
+    flow.see(Source(kind="prompt", name="prompt", trust="trusted"), played.prompt)
+    tools = {tool.name: tool for tool in played.tools()}
+    for message in played.script()[:-1]:
+        [call] = message.tool_calls
+        tags = tuple(tools[call["name"]].tags or ())
+        asked = ToolCall(principal=Principal(agent="assistant"), name=call["name"], args=call["args"], tags=tags)
+        yield policy_input(asked, Context(flow=flow.describe(call["args"]), now=NOW))
+        trust = TOOLS[played.suite.name][call["name"]].trust
+        flow.see(Source(kind="tool", name=call["name"], trust=trust), tools[call["name"]].invoke(call["args"]))
+
+
+def some_inputs() -> list[dict[str, JsonValue]]:
+    played = [case(suite, user) for suite in SUITES for user, _ in cases(suite)]
+    played += [case(suite, *pair) for suite in SUITES for pair in cases(suite, attacked=True)[::5]]
+    return [asked for one in played for asked in inputs(one)]
+
+
+def assert_alike(engine: PolicyEngine, other: PolicyEngine) -> None:
+    effects: set[str] = set()
+    for asked in some_inputs():
+        one, another = engine.evaluate(asked), other.evaluate(asked)
+        assert (one.effect, one.reasons, one.rules) == (another.effect, another.reasons, another.rules), asked
+        assert one.code == "policy"
+        effects.add(one.effect)
+    assert effects == {"allow", "ask", "deny"}
+
+
+def test_the_fallback_engine_decides_like_the_native_one() -> None:
+    require("native", regorus.available(), "install a Rust compiler and reinstall")
+    bundle = Bundle.read(POLICIES)
+    native, fallback = regorus.RegorusEngine(bundle), regopy.RegopyEngine(bundle)
+    try:
+        assert_alike(native, fallback)
+    finally:
+        native.close()
+        fallback.close()
+
+
+def test_an_opa_server_decides_like_the_embedded_engine(opa_server: str) -> None:
+    embedded, server = open_engine(POLICIES), open_engine(Opa(opa_server, policies=POLICIES, timeout_s=10.0))
+    try:
+        assert_alike(embedded, server)
+    finally:
+        embedded.close()
+        server.close()
 
 
 # --- Governed ---------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ deny contains "the account to pay was named only in text that outsiders wrote, o
 
 deny contains "a document names the account, but not this sum: that is no bill" if {
 	pays_by_document
-	count(origin.together("recipient", "amount") & documents) == 0
+	not origin.stood_together("recipient", "amount", documents)
 }
 
 deny contains sprintf("an account that the user did not name gets %v at most", [limits.unnamed_account]) if {

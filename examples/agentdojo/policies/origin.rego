@@ -38,19 +38,32 @@ was_field(arg, fields) if {
 }
 
 # METADATA
-# description: The tools whose results held both values whole.
-together(one, other) := {tool |
-	some tool in input.flow.args[one].seen_in
-	tool in input.flow.args[other].seen_in
-	input.flow.args[one].whole
-	input.flow.args[other].whole
+# description: Both values stood whole in the results of one of these tools.
+stood_together(one, other, tools) if {
+	some tool in tools
+	stood_in(one, {tool})
+	stood_in(other, {tool})
 }
 
 # METADATA
-# description: The parts of a text that nobody who is vouched for has written, of these kinds.
-foreign_parts(arg, kinds) := {part |
+# description: It holds a part of one of these kinds that nobody who is vouched for has written.
+has_part(arg, kinds) if {
 	some part in input.flow.args[arg].parts
 	part.kind in kinds
+}
+
+# METADATA
+# description: It holds a part of one of these kinds that was read, and in the results of none of these tools.
+has_part_read_outside(arg, kinds, tools) if {
+	some part in input.flow.args[arg].parts
+	part.kind in kinds
+	some _ in part.seen_in
+	not _overlap(part.seen_in, tools)
+}
+
+_overlap(names, tools) if {
+	some name in names
+	name in tools
 }
 
 # METADATA

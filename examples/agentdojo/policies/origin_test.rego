@@ -45,16 +45,22 @@ test_a_value_stood_in_a_tool_only_as_a_whole if {
 	not origin.stood_in("note", {"read_mail"}) with input as call
 }
 
-test_fields_and_parts_are_told_apart if {
+test_fields_are_told_apart if {
 	origin.was_field("to", {"read_mail.sender"}) with input as call
 	not origin.was_field("to", {"read_mail.body"}) with input as call
-	parts := origin.foreign_parts("to", origin.leads) with input as call
-	parts == {{"kind": "email", "seen_in": ["read_mail"]}}
 }
 
-test_two_values_are_together_where_one_tool_gave_both if {
-	tools := origin.together("to", "sum") with input as call
-	tools == {"read_mail"}
-	none := origin.together("to", "note") with input as call
-	none == set()
+test_parts_are_told_apart_by_kind_and_place if {
+	origin.has_part("to", origin.leads) with input as call
+	not origin.has_part("to", {"number"}) with input as call
+	not origin.has_part("sum", origin.leads) with input as call
+	origin.has_part_read_outside("to", origin.leads, {"read_inbox"}) with input as call
+	not origin.has_part_read_outside("to", origin.leads, {"read_inbox", "read_mail"}) with input as call
+	not origin.has_part_read_outside("to", {"token"}, {"read_inbox"}) with input as call
+}
+
+test_two_values_stood_together_where_one_tool_gave_both if {
+	origin.stood_together("to", "sum", {"read_mail"}) with input as call
+	not origin.stood_together("to", "sum", {"prompt"}) with input as call
+	not origin.stood_together("to", "note", {"read_mail"}) with input as call
 }

@@ -63,21 +63,19 @@ deny contains "something is published only where the user said" if {
 
 ask contains "this publishes what others wrote" if {
 	input.tool.name == "post_webpage"
-	count(input.flow.args.content.parts) > 0
+	some _ in input.flow.args.content.parts
 }
 
 # Messages ------------------------------------------------------------------------------------------------------------
 
 deny contains "only strangers wrote the address in this message" if {
 	sends[input.tool.name]
-	some part in origin.foreign_parts("body", origin.leads)
-	count(part.seen_in) > 0
-	every tool in part.seen_in { not tool in messages }
+	origin.has_part_read_outside("body", origin.leads, messages)
 }
 
 ask contains "this message holds an address that the user did not give" if {
 	sends[input.tool.name]
-	count(origin.foreign_parts("body", origin.leads)) > 0
+	origin.has_part("body", origin.leads)
 }
 
 deny contains "only strangers named this addressee" if {
