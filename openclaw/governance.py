@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from openclaw.action import Action, Run
 from openclaw.approvals import Approval, Approvals, State
@@ -21,7 +21,13 @@ from openclaw.store import Store
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.tools import BaseTool
-    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph import StateGraph
+    from langgraph.pregel import Pregel
+    from langgraph.store.base import BaseStore
+
+    from openclaw.graph import Agent, Workflow
+    from openclaw.graph.compile import GovernedGraph
 
 OnRefusal = Literal["message", "raise"]
 
@@ -125,13 +131,21 @@ class Governance:
             raise
         return governance
 
-    def compile(self, spec: object, *, checkpointer: object = None, store: object = None) -> CompiledStateGraph:
-        """A plain LangGraph ``CompiledStateGraph`` of an ``Agent``, a ``Workflow`` or one's own ``StateGraph``, governed.
+    def compile(
+        self,
+        spec: Agent | Workflow | StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any],
+        *,
+        checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
+        store: BaseStore | None = None,
+        name: str | None = None,
+    ) -> GovernedGraph:
+        """A plain LangGraph ``CompiledStateGraph``, every tool call and model call of which passes the gate.
 
         Args:
-            spec: what to compile.
-            checkpointer: LangGraph's; without one, an ``ask`` is a refusal.
+            spec: an ``Agent``, a ``Workflow``, one's own ``StateGraph``, or a graph that is compiled already.
+            checkpointer: LangGraph's; without one, an ``ask`` is a refusal that says so.
             store: LangGraph's long-term memory.
+            name: what policies see as workflow and agent where ``spec`` is one's own graph.
 
         Raises:
             ConfigurationError: it holds something that cannot be governed; the message names it.
@@ -145,6 +159,7 @@ class Governance:
             checkpointer=checkpointer,
             store=store,
             on_refusal=self._on_refusal,
+            name=name,
         )
 
     def govern(self, tools: Sequence[BaseTool], *, agent: str, roles: Sequence[str] = ()) -> list[BaseTool]:

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 from openclaw import Agent, Budget, Governance, Workflow
@@ -87,13 +86,13 @@ class Story:
         return {**fields, "acts": acts, "verified": self.verified.model_dump(mode="json"), "holds": self.holds}
 
 
-def play(governance: Governance, *, answer: Answer, model: BaseChatModel | None = None) -> Story:
+def play(governance: Governance, *, answer: Answer, model: str | None = None) -> Story:
     """Play the three acts.
 
     Args:
         governance: opened over ``POLICIES``.
         answer: who answers what is asked.
-        model: a real chat model; None for the scripted one, which plays the worst case.
+        model: a real chat model as ``provider:name``; None for the scripted one, which plays the worst case.
     """
     from .adapter import VERSION, case  # AgentDojo is a dependency of the demo alone
 
@@ -137,14 +136,12 @@ def play(governance: Governance, *, answer: Answer, model: BaseChatModel | None 
     acts = (
         act("The task is done, and the attack that the model read on the way is refused", refund, workflow="refund"),
         act("A payment that only a document asks for waits for a person", bill, workflow="bill"),
-        act(
-            "An agent stops at its budget", review, workflow="standing-orders", budget=Budget(tokens=_SMALL_BUDGET)
-        ),
+        act("An agent stops at its budget", review, workflow="standing-orders", budget=Budget(tokens=_SMALL_BUDGET)),
     )
     governance.audit.checkpoint()
     return Story(
         suite=f"AgentDojo banking {VERSION}",
-        model="scripted" if model is None else type(model).__name__,
+        model=model or "scripted",
         engine=governance.policy.name,
         revision=governance.policy.revision,
         acts=acts,

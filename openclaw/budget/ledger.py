@@ -32,7 +32,7 @@ HOLD_SECONDS = 900
 _ACCOUNT: sa.Table = Table.metadata.tables[str(AccountRow.__tablename__)]
 _RESERVATION: sa.Table = Table.metadata.tables[str(ReservationRow.__tablename__)]
 
-Recorder = Callable[[Transaction, str, dict[str, JsonValue]], None]
+Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonValue]], object]
 """Writes a movement that was asked of the ledger directly into the log: transaction, effect, body."""
 
 
@@ -293,7 +293,7 @@ class Ledger:
                 least[unit] = min(limit - spent, least.get(unit, limit - spent))
         return least
 
-    def _record(self, transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
+    def _record(self, transaction: Transaction, effect: Literal["", "allow", "deny"], body: dict[str, JsonValue]) -> None:
         if self._recorder is not None:
             self._recorder(transaction, effect, body)
 

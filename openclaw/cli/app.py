@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openclaw.cli import approvals, audit, budget, doctor, policy, schema, show
+from openclaw.cli import approvals, audit, budget, demo, doctor, policy, schema, show
 from openclaw.cli.options import Globals, GlobalStore
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def openclaw(
     context.obj = Globals(store=store)
 
 
+app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
