@@ -55,24 +55,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
 from pydantic import JsonValue
 
 from openclaw.canonical import plain
-from openclaw.folding import EDGES, bare, fold, has_invisible, is_long_number, normal, views
+from openclaw.folding import EDGES, fold, has_invisible, is_long_number, normal, views
 from openclaw.folding import parts as parts_of
 from openclaw.sources import (
     Document,
+    Needle,
     as_number,
     digest_of,
     documents,
     holds,
-    holds_part,
     names,
-    names_part,
     runs_of,
     unique,
     untagged,
@@ -174,7 +173,14 @@ class _Origin:
     trivial: bool = False
 
     def to_json(self) -> JsonValue:
-        return plain(asdict(self))
+        return {
+            "trust": self.trust,
+            "seen_in": list(self.seen_in),
+            "whole": self.whole,
+            "fields": list(self.fields),
+            "parts": [{"kind": part.kind, "seen_in": list(part.seen_in)} for part in self.parts],
+            "trivial": self.trivial,
+        }
 
 
 def _entries(comparison: _Comparison, name: str, value: JsonValue) -> Iterator[tuple[str, _Origin]]:
@@ -250,20 +256,21 @@ class _Comparison:
         return origin
 
     def _text(self, value: str) -> _Origin:
-        needle = fold(value).strip(EDGES)
-        forms = as_number(needle)
+        folded = fold(value).strip(EDGES)
+        forms = as_number(folded)
         if forms:
             return self._number(forms)
         # What people cannot see was not what they wrote, even if the rest of it was.
-        visible = bool(needle) and not has_invisible(value)
+        visible = bool(folded) and not has_invisible(value)
         spellings = unique(fold(view).strip(EDGES) for view in views(value))
+        whole, *decoded = map(Needle.of, (folded, *(spelling for spelling in spellings if spelling != folded)))
         hits = [
             source
             for source, document in self.seen
-            if (visible and names(document.said, needle))
-            or (source.trust == "untrusted" and any(holds(text, view) for view in spellings for text in document.texts))
+            if (visible and names(document.said, whole))
+            or (source.trust == "untrusted" and _holds_any(document, (whole, *decoded)))
         ]
-        origin = self._whole(hits, (needle,), trivial=len(bare(needle)) < 3 and needle.isascii())
+        origin = self._whole(hits, (folded,), trivial=len(whole.letters) < 3 and folded.isascii())
         if origin.trust == "trusted":
             return origin
         parts = unique((*self._parts(spellings), *self._copied(spellings)))
@@ -293,11 +300,12 @@ class _Comparison:
     def _parts(self, spellings: Sequence[str]) -> Iterator[_SeenPart]:
         found = unique(part for spelling in spellings for part in islice(parts_of(spelling), ARG_PARTS_MAX + 1))
         for part in found[:ARG_PARTS_MAX]:
-            if not any(source.trust == "trusted" and names_part(document.said, part) for source, document in self.seen):
+            needle = Needle.of_part(part)
+            if not any(source.trust == "trusted" and names(document.said, needle) for source, document in self.seen):
                 labels = unique(
                     source.label
                     for source, document in self.seen
-                    if source.trust == "untrusted" and any(holds_part(text, part) for text in document.texts)
+                    if source.trust == "untrusted" and _holds_any(document, (needle,))
                 )
                 yield _SeenPart(part.kind, labels)
         if len(found) > ARG_PARTS_MAX:
@@ -318,6 +326,10 @@ class _Comparison:
 
     def _labels(self, *, trust: Trust) -> tuple[str, ...]:
         return unique(source.label for source, _ in self.seen if source.trust == trust)
+
+
+def _holds_any(document: Document, needles: Sequence[Needle]) -> bool:
+    return any(holds(text, needle) for text in document.texts for needle in needles)
 
 
 def _counts(source: Source, document: Document, forms: Sequence[str]) -> bool:

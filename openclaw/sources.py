@@ -13,10 +13,10 @@ from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TypeVar, cast
 
 from pydantic import JsonValue
@@ -81,9 +81,9 @@ class Document:
     complete: bool
 
     @property
-    def texts(self) -> tuple[Text, Text]:
-        """Both, for generous comparison."""
-        return self.said, self.decoded
+    def texts(self) -> tuple[Text, ...]:
+        """All that it says, for generous comparison."""
+        return (self.said, self.decoded) if self.decoded.text else (self.said,)
 
 
 def index_of(content: str) -> Document:
@@ -172,9 +172,10 @@ def as_number(folded: str) -> tuple[str, ...]:
 def runs_of(folded: str) -> Iterator[int]:
     """All sequences of ``RUN_WORDS`` words, by hash: 64 bits, seeded anew in each process, so nobody can aim at one."""
     words = WORD.findall(folded)
-    for at in range(len(words) - RUN_WORDS + 1):
-        run = " ".join(words[at : at + RUN_WORDS])
-        if len(run) >= 4 * RUN_WORDS or not run.isascii():
+    ends = tuple(accumulate(map(len, words), initial=RUN_WORDS - 1))  # Spaces between the words of one run included.
+    runs = zip(*(islice(words, start, None) for start in range(RUN_WORDS)), strict=False)
+    for run, start, end in zip(runs, ends, ends[RUN_WORDS:], strict=False):
+        if end - start + RUN_WORDS > 4 * RUN_WORDS or not folded.isascii():
             yield hash(run)
 
 
@@ -221,35 +222,66 @@ _OCCURRENCES_MAX = 200
 """Occurrences of one value in one source that are looked at; only texts that are made for it have more."""
 
 
-def names(index: Text, needle: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A folded value, or a part of one, made ready to be looked for in many texts."""
+
+    text: str
+    words: tuple[str, ...]
+    letters: str
+    account: bool
+    forms: tuple[str, ...] = ()
+    host: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Needle:
+        """The needle of a folded value."""
+        words = tuple(WORD.findall(text))
+        account = 10 <= len(text) <= 64 and text.isalnum() and any(map(str.isdigit, text))
+        return cls(text, words, "".join(words).replace("_", ""), account)
+
+    @classmethod
+    def of_part(cls, part: Part) -> Needle:
+        """The needle of a part: numbers are looked for by value too, and hosts inside of addresses."""
+        forms = readings(part.text) if part.kind == "number" else ()
+        return replace(cls.of(part.text), forms=forms, host=part.kind == "host")
+
+
+def names(index: Text, needle: Needle) -> bool:
     """Strict: the needle stands in the text as a name or phrase of its own."""
+    if needle.host:
+        return _holds_host(index, needle)
+    if needle.forms and not index.numbers.isdisjoint(needle.forms):
+        return True
     text = index.text
-    if index.words.issuperset(WORD.findall(needle)):
-        ends = islice(_occurrences(text, needle), _OCCURRENCES_MAX)
+    if index.words.issuperset(needle.words):
+        ends = islice(_occurrences(text, needle.text), _OCCURRENCES_MAX)
         if any(not _joined(text, at - 1, -1) and not _joined(text, end, 1) for at, end in ends):
             return True
-    if 10 <= len(needle) <= 64 and needle.isalnum() and needle in index.bare and any(map(str.isdigit, needle)):
-        # An account number, which people write in groups.
-        groups = re.search(r"(?<!\w)(?<!\w[^\w\s])" + "[ -]?".join(needle) + r"(?!\w)(?![^\w\s]\w)", text)
-        return groups is not None
+    if needle.account and needle.text in index.bare:
+        groups = "[ -]?".join(needle.text)  # People write account numbers in groups.
+        return re.search(r"(?<!\w)(?<!\w[^\w\s])" + groups + r"(?!\w)(?![^\w\s]\w)", text) is not None
     return False
 
 
-def holds(index: Text, needle: str) -> bool:
+def holds(index: Text, needle: Needle) -> bool:
     """Generous: the needle stands in the text between other words; a long name, under any separators."""
-    text, words = index.text, WORD.findall(needle)
-    if not words:
+    if needle.host:
+        return _holds_host(index, needle)
+    if needle.forms and not index.numbers.isdisjoint(needle.forms):
+        return True
+    if not needle.words:
         return False
-    if index.words.issuperset(words):
-        if len(words) == 1:
+    text = index.text
+    if index.words.issuperset(needle.words):
+        if len(needle.words) == 1:
             return True
-        ends = tuple(islice(_occurrences(text, needle), _OCCURRENCES_MAX))
+        ends = tuple(islice(_occurrences(text, needle.text), _OCCURRENCES_MAX))
         if len(ends) == _OCCURRENCES_MAX or any(
             not _is_word(text[at - 1 : at]) and not _is_word(text[end : end + 1]) for at, end in ends
         ):
             return True
-    letters = "".join(words).replace("_", "")
-    return 8 <= len(letters) <= 64 and letters in index.bare
+    return 8 <= len(needle.letters) <= 64 and needle.letters in index.bare
 
 
 def _occurrences(text: str, needle: str) -> Iterator[tuple[int, int]]:
@@ -271,28 +303,12 @@ def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def names_part(index: Text, part: Part) -> bool:
-    """Strict, for a part of a value."""
-    if part.kind == "number" and not index.numbers.isdisjoint(readings(part.text)):
-        return True
-    return _holds_host(index, part.text) if part.kind == "host" else names(index, part.text)
-
-
-def holds_part(index: Text, part: Part) -> bool:
-    """Generous, for a part of a value."""
-    if part.kind == "host":
-        return _holds_host(index, part.text)
-    if part.kind == "number" and not index.numbers.isdisjoint(readings(part.text)):
-        return True
-    return holds(index, part.text)
-
-
-def _holds_host(index: Text, host: str) -> bool:
+def _holds_host(index: Text, host: Needle) -> bool:
     """A host stands in the addresses of its pages and mailboxes, but not in longer names of hosts."""
     text = index.text
-    if not index.words.issuperset(WORD.findall(host)):
+    if not index.words.issuperset(host.words):
         return False
-    ends = islice(_occurrences(text, host), _OCCURRENCES_MAX)
+    ends = islice(_occurrences(text, host.text), _OCCURRENCES_MAX)
     return any(
         not (_is_word(text[at - 1 : at]) or text[at - 1 : at] in {".", "-"})
         and not (_is_word(text[end : end + 1]) or text[end : end + 1] == "-")
