@@ -39,7 +39,7 @@ paraphrase, translation, summaries; values that were computed (sums, concatenati
 backwards); names and other plain words inside of longer text (as whole arguments they are caught); texts in images and
 sound; and whether a value of a trusted source was meant for this use: that the user's prompt contains ``general`` does
 not say that the message was to go there. A policy that needs more uses ``untrusted``. A trusted source must be one whose
-text outsiders cannot write, which a tool that echoes its own arguments is not; and ``fields`` say something only of tools
+text outsiders cannot write (what it repeats of its own arguments vouches for nothing); and ``fields`` say something only of tools
 that make the structure themselves: who writes a whole page or file can write JSON into it.
 
 Short values: ``null``, booleans and empty texts come from nowhere (``unknown``). Numbers of fewer than three significant
@@ -67,10 +67,12 @@ from openclaw.folding import parts as parts_of
 from openclaw.sources import (
     Document,
     Needle,
+    Text,
     as_number,
     digest_of,
     documents,
     holds,
+    leaves,
     names,
     runs_of,
     unique,
@@ -110,40 +112,88 @@ class Flow:
     """Everything that has entered one context window. See the module for what it tells and what it cannot."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[Source, Document]] = []
-        self._keys: set[tuple[Source, bytes]] = set()
+        self._seen: list[_Seen] = []
+        self._keys: set[tuple[Source, bytes, bytes]] = set()
 
-    def see(self, source: Source, content: object) -> None:
+    def see(self, source: Source, content: object, *, args: Mapping[str, object] | None = None) -> None:
         """``content`` of ``source`` entered the context: a text, a message's content blocks, or any value.
 
         Structured content, also as JSON text, is remembered member by member. Seeing the same again changes nothing.
+
+        Args:
+            source: where it came from.
+            content: what came in.
+            args: the arguments of the call that returned it. A trusted result, or error, that repeats them does not vouch
+                for them: else a tool that says "`…` not found" would clear whatever it is asked about.
         """
-        text = content if isinstance(content, str) else json.dumps(plain(content), ensure_ascii=False)
-        key = (source, digest_of(text))
+        text = content if isinstance(content, str) else _json(content)
+        echoed = self._unvouched(args or {}) if source.trust == "trusted" else ()
+        key = (source, digest_of(text), digest_of("\n".join(echoed)))
         if key not in self._keys:
             self._keys.add(key)
-            self._seen.append((source, documents.get(text, key[1])))
+            self._seen.append(_Seen(source, documents.get(text, key[1]), Text.of(echoed)))
 
     @property
     def untrusted(self) -> bool:
         """Has anything untrusted been read?"""
-        return any(source.trust == "untrusted" for source, _ in self._seen)
+        return any(seen.source.trust == "untrusted" for seen in self._seen)
 
     def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue]:
         """The ``flow`` part of the policy input for a call with ``args``."""
         seen = tuple(self._seen)
         comparison = _Comparison(seen)
-        sources = unique(source for source, _ in seen)
+        sources = unique(one.source for one in seen)
         entries: dict[str, JsonValue] = {}
         for name, value in args.items():
             for path, origin in _entries(comparison, name, plain(value)):
                 entries[path] = origin.to_json()
         return {
             "untrusted": any(source.trust == "untrusted" for source in sources),
-            "complete": all(document.complete for _, document in seen),
+            "complete": all(one.document.complete for one in seen),
             "sources": [_source_json(source) for source in sources],
             "args": entries,
         }
+
+    def _unvouched(self, args: Mapping[str, object]) -> tuple[str, ...]:
+        """The texts in ``args`` that no trusted source has said so far, folded."""
+        if not args:
+            return ()
+        comparison = _Comparison(tuple(self._seen))
+        found = (leaf for _, leaf in leaves(_json(args)) if comparison.origin(leaf).trust != "trusted")
+        return unique(fold(view) for leaf in found for view in views(leaf[:ARG_CHARS_MAX]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One thing that came in. ``echoed`` is what its call had asked about, for which it does not vouch."""
+
+    source: Source
+    document: Document
+    echoed: Text
+
+    def shows(self, strictly: Needle | None, generously: Sequence[Needle]) -> bool:
+        """Does a value stand in it? Where it is trusted, only the strict comparison counts."""
+        if strictly is not None and names(self.document.said, strictly):
+            return self.source.trust == "untrusted" or not holds(self.echoed, strictly)
+        if self.source.trust == "trusted":
+            return False
+        return any(holds(text, needle) for text in self.document.texts for needle in generously)
+
+    def counts(self, forms: Sequence[str]) -> bool:
+        """Does one of these numbers stand in it?"""
+        if not self.document.said.numbers.isdisjoint(forms):
+            return self.source.trust == "untrusted" or self.echoed.numbers.isdisjoint(forms)
+        return self.source.trust == "untrusted" and not self.document.decoded.numbers.isdisjoint(forms)
+
+    def repeats(self, run: int) -> bool:
+        """Do these words stand in it in a row?"""
+        if self.source.trust == "trusted":
+            return self.document.said.holds_run(run) and not self.echoed.holds_run(run)
+        return any(text.holds_run(run) for text in self.document.texts)
+
+
+def _json(content: object) -> str:
+    return json.dumps(plain(content), ensure_ascii=False)
 
 
 def _source_json(source: Source) -> JsonValue:
@@ -231,7 +281,7 @@ def _sum(origins: Sequence[_Origin]) -> _Origin:
 class _Comparison:
     """All that was seen, as the other side of a comparison."""
 
-    seen: tuple[tuple[Source, Document], ...]
+    seen: tuple[_Seen, ...]
 
     def origin(self, value: JsonValue) -> _Origin:
         if value is None or isinstance(value, bool) or value == "":
@@ -249,7 +299,7 @@ class _Comparison:
         return _Origin(trust="untrusted" if labels else "unknown", seen_in=labels, parts=parts)
 
     def _number(self, forms: Sequence[str]) -> _Origin:
-        hits = [source for source, document in self.seen if _counts(source, document, forms)]
+        hits = [seen.source for seen in self.seen if seen.counts(forms)]
         origin = self._whole(hits, forms, trivial=all(len(form.replace(".", "").strip("0")) < 3 for form in forms))
         if origin.trust != "trusted" and any(map(is_long_number, forms)):
             return replace(origin, parts=(_SeenPart("number", origin.seen_in),))
@@ -261,15 +311,11 @@ class _Comparison:
         if forms:
             return self._number(forms)
         # What people cannot see was not what they wrote, even if the rest of it was.
-        visible = bool(folded) and not has_invisible(value)
         spellings = unique(fold(view).strip(EDGES) for view in views(value))
-        whole, *decoded = map(Needle.of, (folded, *(spelling for spelling in spellings if spelling != folded)))
-        hits = [
-            source
-            for source, document in self.seen
-            if (visible and names(document.said, whole))
-            or (source.trust == "untrusted" and _holds_any(document, (whole, *decoded)))
-        ]
+        whole = Needle.of(folded)
+        strictly = whole if folded and not has_invisible(value) else None
+        generously = (whole, *(Needle.of(spelling) for spelling in spellings if spelling != folded))
+        hits = [seen.source for seen in self.seen if seen.shows(strictly, generously)]
         origin = self._whole(hits, (folded,), trivial=len(whole.letters) < 3 and folded.isascii())
         if origin.trust == "trusted":
             return origin
@@ -287,13 +333,13 @@ class _Comparison:
         trust: ArgTrust = "unknown"
         if any(source.trust == "trusted" for source in hits):
             trust = "trusted"
-        elif hits or any(source.trust == "untrusted" and not document.complete for source, document in self.seen):
+        elif hits or any(seen.source.trust == "untrusted" and not seen.document.complete for seen in self.seen):
             trust = "untrusted"
         fields = unique(
-            f"{source.label}.{path}"
-            for source, document in self.seen
+            f"{seen.source.label}.{path}"
+            for seen in self.seen
             for key in keys
-            for path in document.fields.get(key, ())
+            for path in seen.document.fields.get(key, ())
         )
         return _Origin(trust, unique(source.label for source in hits), bool(hits), fields, (), trivial)
 
@@ -301,39 +347,21 @@ class _Comparison:
         found = unique(part for spelling in spellings for part in islice(parts_of(spelling), ARG_PARTS_MAX + 1))
         for part in found[:ARG_PARTS_MAX]:
             needle = Needle.of_part(part)
-            if not any(source.trust == "trusted" and names(document.said, needle) for source, document in self.seen):
-                labels = unique(
-                    source.label
-                    for source, document in self.seen
-                    if source.trust == "untrusted" and _holds_any(document, (needle,))
-                )
-                yield _SeenPart(part.kind, labels)
+            hits = [seen.source for seen in self.seen if seen.shows(needle, (needle,))]
+            if not any(source.trust == "trusted" for source in hits):
+                yield _SeenPart(part.kind, unique(source.label for source in hits))
         if len(found) > ARG_PARTS_MAX:
             yield from self.uncompared().parts
 
     def _copied(self, spellings: Sequence[str]) -> Iterator[_SeenPart]:
         runs = {run for spelling in spellings for run in runs_of(spelling)}
-        for source, document in self.seen:
-            if source.trust == "trusted":
-                runs -= {run for run in runs if document.said.holds_run(run)}
-        holding = [
-            source.label
-            for source, document in self.seen
-            if source.trust == "untrusted" and any(text.holds_run(run) for text in document.texts for run in runs)
-        ]
+        for seen in self.seen:
+            if seen.source.trust == "trusted":
+                runs -= {run for run in runs if seen.repeats(run)}
+        outsiders = [seen for seen in self.seen if seen.source.trust == "untrusted"]
+        holding = [seen.source.label for seen in outsiders if any(map(seen.repeats, runs))]
         if holding:
             yield _SeenPart("text", unique(holding))
 
     def _labels(self, *, trust: Trust) -> tuple[str, ...]:
-        return unique(source.label for source, _ in self.seen if source.trust == trust)
-
-
-def _holds_any(document: Document, needles: Sequence[Needle]) -> bool:
-    return any(holds(text, needle) for text in document.texts for needle in needles)
-
-
-def _counts(source: Source, document: Document, forms: Sequence[str]) -> bool:
-    """One of these numbers stands in the document; in one that is not trusted, also encoded."""
-    if not document.said.numbers.isdisjoint(forms):
-        return True
-    return source.trust == "untrusted" and not document.decoded.numbers.isdisjoint(forms)
+        return unique(seen.source.label for seen in self.seen if seen.source.trust == trust)

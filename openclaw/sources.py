@@ -93,7 +93,7 @@ def index_of(content: str) -> Document:
     fields: dict[str, tuple[str, ...]] = {}
     room = SOURCE_CHARS_MAX
     complete = True
-    for path, leaf in _leaves(content):
+    for path, leaf in leaves(content):
         complete = complete and len(leaf) <= room and leaf != _TOO_DEEP
         for number, view in enumerate(views(leaf[: max(room, 0)])):
             (decoded if number else said).append(fold(view[: max(room, 0)]))
@@ -108,7 +108,7 @@ def index_of(content: str) -> Document:
 _TOO_DEEP = "\ue000deep"
 
 
-def _leaves(content: str) -> Iterator[tuple[str, str]]:
+def leaves(content: str) -> Iterator[tuple[str, str]]:
     """The texts in ``content``, each with the member of structured content that it is, or "" where it is just text."""
     stack: list[tuple[str, JsonValue]] = [("", _parsed(content))]
     while stack:

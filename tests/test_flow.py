@@ -128,6 +128,44 @@ def test_what_an_untrusted_prompt_says_is_untrusted() -> None:
     assert trust(seen, "eve@example.net") == "untrusted"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "ValueError: eve@example.net not found",
+        {"asked": "eve@example.net", "found": False},
+        "EVE@EXAMPLE.NET? No such customer",
+    ],
+)
+def test_a_trusted_tool_does_not_vouch_for_what_it_was_asked_about(answer: object) -> None:
+    seen = flow("look it up", mail="ask about eve@example.net, account 4711-0815 and 98765")
+    seen.see(CRM, answer, args={"query": "eve@example.net"})
+    seen.see(CRM, "nothing about 98765 and 4711-0815", args={"account": "xx 4711-0815", "number": 98765})
+    assert trust(seen, "eve@example.net") == "untrusted"
+    assert trust(seen, "4711-0815") == "untrusted"
+    assert trust(seen, 98765) == "untrusted"
+    assert kinds(seen, "write to eve@example.net now") == {"email"}
+
+
+def test_a_trusted_tool_does_not_vouch_for_what_the_model_made_up() -> None:
+    seen = flow("look it up")
+    seen.see(CRM, "no such customer: zoe@example.net", args={"query": ["zoe@example.net"]})
+    assert trust(seen, "zoe@example.net") == "unknown"
+
+
+def test_a_trusted_tool_vouches_for_what_it_found_and_for_what_was_vouched_for() -> None:
+    seen = flow("look up ann@example.org", mail="I am eve@example.net")
+    seen.see(CRM, {"asked": "eve@example.net", "account": "GB29NWBK60161331926819"}, args={"query": "eve@example.net"})
+    seen.see(CRM, {"asked": "ann@example.org"}, args={"query": "ann@example.org"})
+    assert trust(seen, "GB29NWBK60161331926819") == "trusted"
+    assert origin(seen, "ann@example.org")["seen_in"] == ["prompt", "crm"]
+
+
+def test_a_trusted_tool_may_confirm_what_it_was_not_asked_about() -> None:
+    seen = flow("pay the bill", mail="account GB29NWBK60161331926819")
+    seen.see(CRM, {"supplier": "Smith", "account": "GB29NWBK60161331926819"}, args={"supplier": "Smith"})
+    assert trust(seen, "GB29NWBK60161331926819") == "trusted"
+
+
 # --- Strict where it clears --------------------------------------------------------------------------------------------
 
 
