@@ -266,12 +266,12 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self, {"func", "coroutine"}))
-        outcome = _CANCELLED
+        outcome = Outcome(status="cancelled", usage=call.request.hold)
         try:
             response = run(self, *args, **kwargs)
-            outcome = _done(response, keep=admission.key is not None)
+            outcome = _done(response, call.request.hold, keep=admission.key is not None)
         except Exception as error:
-            outcome = _failed(error)
+            outcome = _failed(error, call.request.hold)
             raise
         else:
             return response
@@ -287,12 +287,12 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self))
-        outcome = _CANCELLED
+        outcome = Outcome(status="cancelled", usage=call.request.hold)
         try:
             response = await arun(self, *args, **kwargs)
-            outcome = _done(response, keep=admission.key is not None)
+            outcome = _done(response, call.request.hold, keep=admission.key is not None)
         except Exception as error:
-            outcome = _failed(error)
+            outcome = _failed(error, call.request.hold)
             raise
         else:
             return response
@@ -385,7 +385,7 @@ class _Call:
         self.request = Request(
             action=self.action,
             run=self.scope.moment(),
-            hold=Usage(calls=1),
+            hold=Usage(calls=1) if isinstance(self.action, ToolCall) else Usage(),
             flow=self.scope.shared.describe(visible),
             key=self.execution.key,
             can_wait=where.checkpointed,
@@ -544,18 +544,16 @@ def _parameters(function: Callable[..., object]) -> list[str]:
 
 # --- Outcomes ---------------------------------------------------------------------------------------------------------
 
-_CANCELLED = Outcome(status="cancelled", usage=Usage(calls=1))
+
+def _done(response: object, usage: Usage, *, keep: bool) -> Outcome:
+    return Outcome(status="done", usage=usage, result=_shown(response), replay=pack(response) if keep else b"")
 
 
-def _done(response: object, *, keep: bool) -> Outcome:
-    return Outcome(status="done", usage=Usage(calls=1), result=_shown(response), replay=pack(response) if keep else b"")
-
-
-def _failed(error: Exception) -> Outcome:
+def _failed(error: Exception, usage: Usage) -> Outcome:
     if isinstance(error, GraphBubbleUp):
         # The tool's own interrupt: LangGraph parks the node and runs it again, so this execution came to no end.
-        return Outcome(status="cancelled", usage=Usage(calls=1), error=f"interrupted: {type(error).__name__}")
-    return Outcome(status="failed", usage=Usage(calls=1), error=f"{type(error).__name__}: {error}")
+        return Outcome(status="cancelled", usage=usage, error=f"interrupted: {type(error).__name__}")
+    return Outcome(status="failed", usage=usage, error=f"{type(error).__name__}: {error}")
 
 
 def _shown(response: object) -> object:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from openclaw.graph import Agent
 from openclaw.testing import ScriptedModel
@@ -182,3 +183,70 @@ def test_calls_without_ids_in_a_node_of_ones_own_are_told_apart_and_not_repeated
     assert messages[-1].content == "look did 1 look did 1 risky did 2"
     assert house.did == [("look", 1), ("look", 1), ("risky", 2)]
     assert house.decisions("look") == ["allow", "allow"]
+
+
+def test_a_tool_that_interrupts_by_itself_is_run_again_and_recorded_each_time(house: House) -> None:
+    @tool
+    def chat(x: int) -> str:
+        """Ask somebody."""
+        said = interrupt("your name?")
+        house.did.append(("chat", said))
+        return f"hello {said}"
+
+    graph = house.compile(
+        Agent("solo", model=ScriptedModel([("chat", {"x": 1}), "ok"]), tools=[chat]), checkpointer=InMemorySaver()
+    )
+    assert graph.invoke(GO, THREAD)["__interrupt__"][0].value == "your name?"
+    messages = graph.invoke(Command(resume="ada"), THREAD)["messages"]
+    assert answers(messages)["scripted-0-0"].content == "hello ada"
+    assert house.did == [("chat", "ada")]
+    assert house.decisions("chat") == ["allow", "allow"]
+    assert [outcome["status"] for outcome in house.outcomes("chat")] == ["cancelled", "done"]
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+def test_a_model_call_may_wait_for_a_person_too(tmp_path: Path, how: str) -> None:
+    policy = 'package openclaw.policies.p\n\nimport rego.v1\n\nask contains "a person reads first" if input.kind == "model"\n'
+    with open_house(tmp_path, policy) as house:
+        graph = house.compile(Agent("solo", model=ScriptedModel(["hello"])), checkpointer=InMemorySaver())
+        mode = "values" if how == "invoke" else "messages"
+        list(graph.stream(GO, THREAD, stream_mode=mode))
+        assert len(house.pending()) == 1
+        house.approve_all()
+        list(graph.stream(None, THREAD, stream_mode=mode))
+        assert graph.get_state(THREAD).values["messages"][-1].content == "hello"
+        assert house.decisions("scripted") == ["ask", "allow"]
+
+
+class Unkeepable:
+    """A result with no lasting form."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("no")
+
+
+def test_a_result_that_cannot_be_kept_is_not_produced_again(house: House) -> None:
+    @tool(response_format="content_and_artifact")
+    def look(x: int) -> tuple[str, Any]:
+        """Look."""
+        house.did.append(("look", x))
+        return "seen", Unkeepable()
+
+    risky = house.tool("risky")
+    calls = [
+        {"name": "look", "args": {"x": 1}, "id": "a", "type": "tool_call"},
+        {"name": "risky", "args": {"x": 2}, "id": "b", "type": "tool_call"},
+    ]
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(" | ".join(str(item.invoke(call).content) for item, call in todo))]}
+
+    todo: Any = list(zip([look, risky], calls, strict=True))
+    graph = house.compile(
+        StateGraph(MessagesState).add_node("act", act).add_edge(START, "act"), checkpointer=InMemorySaver()
+    )
+    graph.invoke(GO, THREAD)
+    house.approve_all()
+    said = graph.invoke(None, THREAD)["messages"][-1].content
+    assert "has already run for this call; its result was not kept" in said
+    assert house.did == [("look", 1), ("risky", 2)]

@@ -58,6 +58,8 @@ def test_a_hand_off_is_governed_and_the_next_agent_acts_under_its_own_name(house
         "chain": ["triage", "refunds"],
     }
     assert house.did == [("pay", 50)]
+    assert [outcome["used"] for outcome in house.outcomes("pay")] == [{"calls": 1}]
+    assert [outcome["used"] for outcome in house.outcomes("transfer_to_refunds")] == [{}]
     assert_valid(messages)
 
 
