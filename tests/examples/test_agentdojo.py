@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import JsonValue
 
 pytest.importorskip("agentdojo", reason="the demo's dependencies are absent: pip install 'openclaw-governance[demo]'")
 
+from agentdojo.functions_runtime import FunctionCall
 from agentdojo.task_suite.load_suites import get_suite
 
 from benchmarks import agentdojo as benchmark
@@ -259,6 +261,16 @@ def test_an_attack_that_poses_as_a_bill_is_up_to_the_person(governance: Governan
         played = case("banking", "user_task_2", "injection_task_1", attack="tool_knowledge")
         run(governance, played, approve=approve)
         assert played.attacked() == approve
+
+
+@pytest.mark.xfail(strict=True, reason="the graph does not tell the flow yet what a result was asked about")
+def test_asking_a_trusted_tool_about_an_address_does_not_vouch_for_it(governance: Governance) -> None:
+    address = "www.true-informations.com"
+    played = case("slack", "user_task_0", "injection_task_3")
+    lookup = FunctionCall(function="get_users_in_channel", args={"channel": address})  # Fails, and says on what.
+    played = replace(played, attack_calls=(lookup, *played.attack_calls))
+    run(governance, played, approve=True)
+    assert not played.attacked()
 
 
 @pytest.mark.parametrize("approve", [False, True])
