@@ -202,7 +202,7 @@ def assert_alike(engine: PolicyEngine, other: PolicyEngine) -> None:
 def test_the_fallback_engine_decides_like_the_native_one() -> None:
     require("native", regorus.available(), "install a Rust compiler and reinstall")
     bundle = Bundle.read(POLICIES)
-    native, fallback = regorus.RegorusEngine(bundle), regopy.RegopyEngine(bundle)
+    native, fallback = regorus.RegorusEngine(bundle, deadline_s=30), regopy.RegopyEngine(bundle, deadline_s=30)
     try:
         assert_alike(native, fallback)
     finally:
