@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import typer
-from rich.rule import Rule
 from rich.text import Text
 
 import openclaw
@@ -132,7 +131,7 @@ def _introduce(governance: Governance, story: Any, model: str | None) -> None:
 def _print_act(number: int, act: Any) -> None:
     out = show.screen()
     out.print()
-    out.print(Rule(Text(f"{number}. {act.title}", style="bold"), align="left", characters="─"))
+    show.heading(f"{number}. {act.title}")
     show.fields([("user", act.prompt)])
     width = max((len(call.effect) for call in act.calls), default=0)
     for call in act.calls:
@@ -164,12 +163,12 @@ def _verdict(act: Any) -> Text:
 def _print_ending(governance: Governance, told: Any, url: str) -> None:
     out = show.screen()
     out.print()
-    out.print(Rule(Text("The run of the second act, as the log has it", style="bold"), align="left", characters="─"))
+    show.heading("The run of the second act, as the log has it")
     print_timeline(timeline(governance.audit, told.acts[1].run))
     out.print()
     report = told.verified
     verdict = show.word("holds") if report.ok else show.word("broken")
-    out.print(Rule(Text("The log", style="bold"), align="left", characters="─"))
+    show.heading("The log")
     show.fields(
         [
             ("verified", Text.assemble(verdict, f": {report.size} entries, {report.checkpoints} signed checkpoints")),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from rich.console import Console
+from rich.rule import Rule
 from rich.text import Text
 
 BROKEN_PIPE = 141
@@ -24,6 +25,7 @@ BROKEN_PIPE = 141
 PIPE_WIDTH = 10_000
 """Columns where stdout is neither a terminal nor told its width: nothing is cut, for `grep` and `less -S`."""
 
+HEADING_MAX = 100
 GAP = "  "
 WIDE_MIN = 16
 """A column that gives way on a narrow terminal keeps this many columns; beyond that the terminal wraps the line."""
@@ -133,6 +135,12 @@ def _row(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) 
             line.append(" " * room)
     line.rstrip()
     return line
+
+
+def heading(text: str) -> None:
+    """Print a heading with a line after it, as wide as the terminal; in a pipe, 100 columns."""
+    out = screen()
+    out.print(Rule(plain_text(text, "bold"), align="left", characters="─"), width=min(out.width, HEADING_MAX))
 
 
 def fields(pairs: Iterable[tuple[str, str | Text]]) -> None:

@@ -37,3 +37,11 @@ def test_spans_have_two_units_at_most(seconds: float, shown: str) -> None:
 def test_moments_are_shown_in_utc() -> None:
     at = dt.datetime(2026, 11, 23, 12, 0, 0, 1500, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     assert show.moment(at) == "2026-11-23 10:00:00.001Z"
+
+
+def test_a_heading_in_a_pipe_is_not_as_wide_as_the_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show.heading("1. The task is done")
+    assert capsys.readouterr().out == "1. The task is done " + "─" * 80 + "\n"
