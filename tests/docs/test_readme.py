@@ -57,7 +57,7 @@ def test_the_ten_lines_run_and_the_log_looks_as_shown(tmp_path: Path, monkeypatc
         ),
         "refund_model": ScriptedModel([("refund", {"order": "17", "amount": 240})], model_name="refunds", **script),
     }
-    exec(block("python"), world)  # noqa: S102 - the README's own program
+    exec(block("python"), world)
     governance = world["gov"]
     assert paid == []
     (question,) = governance.approvals.list()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import sqlalchemy as sa
 
 from openclaw.errors import StoreError
 from openclaw.store import Store
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +96,49 @@ def test_opening_twice_keeps_the_origin(store_url: str) -> None:
     assert first.origin == second.origin
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "locked"
-    folder.mkdir()
-    folder.chmod(0o500)
-    with pytest.raises(StoreError, match="unable to open database file; check that the folder exists"):
-        Store.open(f"sqlite:///{folder / 'x.db'}")
+def opening_without_rights(url: str) -> str:
+    """What opening says to a user who may not write there; root, who may write anywhere, becomes nobody for it."""
+    code = """
+import os, sys, tempfile
+from openclaw.errors import StoreError
+from openclaw.store import Store
+with tempfile.TemporaryDirectory() as warm:  # imports all that is needed, while this user may still read it
+    Store.open(f"sqlite:///{warm}/x.db").close()
+if os.geteuid() == 0:
+    os.setegid(65534), os.seteuid(65534)
+try:
+    Store.open(sys.argv[1])
+except StoreError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout.strip()
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder on a path that everybody may enter and nobody may write to."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield folder
+        folder.chmod(0o700)
+
+
+def test_a_folder_without_the_right_to_write_is_one_clear_error(locked: Path) -> None:
+    locked.chmod(0o555)
+    said = opening_without_rights(f"sqlite:///{locked / 'x.db'}")
+    assert "unable to open database file; check that the folder exists and that this user may write there" in said
+    assert "\n" not in said
+    assert list(locked.iterdir()) == []
+
+
+def test_a_database_without_the_right_to_write_is_one_clear_error(locked: Path) -> None:
+    path = locked / "x.db"
+    Store.open(f"sqlite:///{path}").close()
+    path.chmod(0o444)
+    locked.chmod(0o555)
+    said = opening_without_rights(f"sqlite:///{path}")
+    assert "attempt to write a readonly database; give this user write access to the file and its folder" in said
 
 
 def test_sqlite_writes_are_synced_to_the_disk(sqlite_url: str) -> None:
