@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from openclaw.action import Handoff, MemoryAccess, ModelCall, Principal, ToolCall
-    from openclaw.budget import Budget, Reservation, Usage
+    from openclaw.budget import Budget, Price, Reservation, Usage
     from openclaw.decision import Decision, Effect, Obligation
     from openclaw.errors import BudgetExceeded, OpenClawError, PolicyError, Refused
     from openclaw.governance import Governance
@@ -33,6 +33,7 @@ _HOMES = {
     "Opa": "openclaw.policy",
     "OpenClawError": "openclaw.errors",
     "PolicyError": "openclaw.errors",
+    "Price": "openclaw.budget",
     "Principal": "openclaw.action",
     "Refused": "openclaw.errors",
     "Reservation": "openclaw.budget",
@@ -55,6 +56,7 @@ __all__ = [
     "Opa",
     "OpenClawError",
     "PolicyError",
+    "Price",
     "Principal",
     "Refused",
     "Reservation",

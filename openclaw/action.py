@@ -133,7 +133,8 @@ def policy_input(action: Action, context: Context) -> dict[str, JsonValue]:
 
 def args_digest(action: Action) -> str:
     """The digest that an approval is bound to: kind, name and exact arguments."""
-    return digest([action.kind, action.name, {} if isinstance(action, ModelCall) else action.args])
+    args: Mapping[str, object] = {} if isinstance(action, ModelCall) else action.args
+    return digest([action.kind, action.name, args])
 
 
 def utc(moment: dt.datetime) -> str:

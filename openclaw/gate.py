@@ -25,30 +25,25 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import sqlalchemy as sa
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from openclaw.action import Action, Context, ModelCall, Principal, Run, args_digest, policy_input, utc
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Draft
-from openclaw.budget import UNITS, Ledger, Reservation, Unit, Usage
+from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import encode, plain
 from openclaw.clock import Clock
-from openclaw.decision import Decision, Effect, Obligation
-from openclaw.errors import AuditError, BudgetExceeded, OpenClawError, RefusalSource, Refused
+from openclaw.decision import Decision, Effect
+from openclaw.duties import Duties, read_duties, total
+from openclaw.errors import ApprovalError, BudgetExceeded, OpenClawError, RefusalSource, Refused
 from openclaw.policy.engine import PolicyEngine
 from openclaw.store import Job, Row, Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, RunRow, Table
-
-CARRIED_OUT = frozenset({"audit", "charge", "mask", "rewrite"})
-"""Obligations that the gate carries out itself. Any other is answered with a deny, for it would not be met."""
 
 RESULT_BYTES_MAX = 4096
 """Results above this many canonical bytes are kept by digest and size alone, also at audit level ``full``."""
 
 NOTHING = Usage()
-
-AuditLevel = Literal["metadata", "request", "full"]
-_LEVELS: tuple[AuditLevel, ...] = ("metadata", "request", "full")
 
 _ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 _RUN: sa.Table = Table.metadata.tables[str(RunRow.__tablename__)]
@@ -66,6 +61,8 @@ class Request:
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
         unpriced: no price is known for this model; refused where a money budget applies.
+        remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
+            is raised and the node may run again after a budget or a policy has changed: then it is decided again.
     """
 
     action: Action
@@ -75,6 +72,7 @@ class Request:
     key: str | None = None
     can_wait: bool = False
     unpriced: bool = False
+    remembers: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,21 +147,19 @@ class _Asked:
     remaining: Mapping[Unit, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Duties:
-    """The obligations of a decision, read."""
-
-    mask: list[str]
-    rewrite: dict[str, JsonValue]
-    charge: Usage
-    level: AuditLevel
-
-
 class Gate:
     """The door of one governance. Safe to use from many threads and event loops at once."""
 
     def __init__(
-        self, *, store: Store, log: AuditLog, ledger: Ledger, approvals: Approvals, policy: PolicyEngine, clock: Clock
+        self,
+        *,
+        store: Store,
+        log: AuditLog,
+        ledger: Ledger,
+        approvals: Approvals,
+        policy: PolicyEngine,
+        clock: Clock,
+        prices: Prices | None = None,
     ) -> None:
         self._store = store
         self._log = log
@@ -171,6 +167,7 @@ class Gate:
         self._approvals = approvals
         self._policy = policy
         self._clock = clock
+        self.prices = prices or Prices()
 
     # -- passing -------------------------------------------------------------------------------------------------
 
@@ -262,26 +259,7 @@ class Gate:
         Raises:
             ApprovalError: there is none of that name, it has been answered, or its time is over.
         """
-        if not by.strip():
-            raise AuditError("an answer needs a name", hint="say who gives it: `by=`, or `--by NAME`")
-
-        def unit(transaction: Transaction) -> Approval:
-            answered = self._approvals.answer(transaction, approval, by=by, approve=approve, reason=reason)
-            body: dict[str, JsonValue] = {
-                "approval": approval,
-                "decision": answered.seq,
-                "answer": answered.state,
-                "by": by,
-                "reason": reason,
-                "args_digest": answered.args_digest,
-            }
-            self._log.record(
-                transaction,
-                Draft(kind="approval", run=answered.run, agent=answered.agent, tool=answered.tool, body=body),
-            )
-            return answered
-
-        return self._store.run(unit)
+        return give_answer(self._store, self._log, self._approvals, approval, by=by, approve=approve, reason=reason)
 
     def flush(self) -> None:
         """Return when every outcome so far is durable."""
@@ -337,14 +315,13 @@ class Gate:
     # -- recording -----------------------------------------------------------------------------------------------
 
     def _submit(self, asked: _Asked, decision: Decision) -> Job[Admission]:
-        duties = _read_duties(decision)
-        if isinstance(duties, str):
-            denied = Decision.deny(duties, code="obligation", revision=decision.revision, engine=decision.engine)
-            decision, duties = denied, _Duties([], {}, Usage(), "request")
-        read = duties
-        return self._store.submit(lambda transaction: self._pass(transaction, asked, decision, read))
+        duties = read_duties(decision)
+        if duties.unmet:
+            engine, revision = decision.engine, decision.revision
+            decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
+        return self._store.submit(lambda transaction: self._pass(transaction, asked, decision, duties))
 
-    def _pass(self, transaction: Transaction, asked: _Asked, decision: Decision, duties: _Duties) -> Admission:
+    def _pass(self, transaction: Transaction, asked: _Asked, decision: Decision, duties: Duties) -> Admission:
         """The transaction of one admission."""
         request = asked.request
         body = self._decision_body(asked, decision, duties)
@@ -359,7 +336,7 @@ class Gate:
             return self._ask(transaction, asked, decision, body)
         reservation: Reservation | None = None
         if refused is None:
-            hold = _sum(request.hold, duties.charge)
+            hold = total(request.hold, duties.charge)
             answer = self._ledger.hold(transaction, request.action.principal.account, hold)
             if isinstance(answer, BudgetExceeded):
                 refused = answer
@@ -449,7 +426,7 @@ class Gate:
         body["refused_by"] = refused.source
         body["reasons"] = [*refused.reasons]
         refused.seq = self._log.record(transaction, self._draft(request, "deny", body))
-        if note and request.key is not None:
+        if note and request.key is not None and request.remembers:
             stored = {
                 "message": refused.message,
                 "source": refused.source,
@@ -459,12 +436,12 @@ class Gate:
             self._note(transaction, refused.seq, request.key, "refused", json.dumps(stored).encode())
         return Refusal(refused)
 
-    def _decision_body(self, asked: _Asked, decision: Decision, duties: _Duties) -> dict[str, JsonValue]:
+    def _decision_body(self, asked: _Asked, decision: Decision, duties: Duties) -> dict[str, JsonValue]:
         document = asked.document
         if duties.level == "metadata" and "tool" in document:
             document = self._log.masked(document, ["tool.args"])
         body: dict[str, JsonValue] = {
-            "input": self._log.masked(document, duties.mask) if duties.mask else document,
+            "input": self._log.masked(document, [*duties.mask]) if duties.mask else document,
             "decision": plain(decision.model_dump(mode="json", exclude={"engine", "revision"})),
             "engine": decision.engine,
             "revision": decision.revision,
@@ -497,7 +474,7 @@ class Gate:
         ended_as = {"of_seq": permit.seq, "to": outcome.status, "with_result": outcome.replay}
         if transaction.count(_END, ended_as) == 0:
             return
-        used = _sum(outcome.usage, permit.charge)
+        used = total(outcome.usage, permit.charge)
         body: dict[str, JsonValue] = {
             "decision": permit.seq,
             "status": outcome.status,
@@ -529,8 +506,8 @@ class Gate:
         value = plain(result)
         data = encode(value)
         kept: dict[str, JsonValue] = {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        duties = _read_duties(decision)
-        if not isinstance(duties, str) and duties.level == "full" and len(data) <= RESULT_BYTES_MAX:
+        duties = read_duties(decision)
+        if duties.level == "full" and len(data) <= RESULT_BYTES_MAX:
             fields = [field for field in duties.mask if field.split(".")[0] == "result"]
             kept |= self._log.masked({"result": value}, fields)
         return kept
@@ -543,6 +520,34 @@ class Gate:
                 self.finish(admission, Outcome(status="cancelled"))
 
         job.future.add_done_callback(give_back)
+
+
+def give_answer(
+    store: Store, log: AuditLog, approvals: Approvals, approval: str, *, by: str, approve: bool, reason: str = ""
+) -> Approval:
+    """Answer a question in somebody's name and record it, in one commit: what ``Gate.answer`` and the command line do.
+
+    Raises:
+        ApprovalError: there is no such question, it has been answered, its time is over, or nobody is named.
+    """
+    if not by.strip():
+        raise ApprovalError("an answer needs a name", hint="say who gives it: `by=`, or `--by NAME`")
+
+    def unit(transaction: Transaction) -> Approval:
+        answered = approvals.answer(transaction, approval, by=by, approve=approve, reason=reason)
+        body: dict[str, JsonValue] = {
+            "approval": approval,
+            "decision": answered.seq,
+            "answer": answered.state,
+            "by": by,
+            "reason": reason,
+            "args_digest": answered.args_digest,
+        }
+        draft = Draft(kind="approval", run=answered.run, agent=answered.agent, tool=answered.tool, body=body)
+        log.record(transaction, draft)
+        return answered
+
+    return store.run(unit)
 
 
 _BY_KEY = Statement(
@@ -584,53 +589,8 @@ def _answered_yes(asked: _Asked) -> bool:
     return asked.approval is not None and asked.approval.state == "approved"
 
 
-def _read_duties(decision: Decision) -> _Duties | str:
-    """The obligations of a decision; a text where one cannot be carried out."""
-    mask: list[str] = []
-    rewrite: dict[str, JsonValue] = {}
-    charge, level = Usage(), 2
-    stated = False
-    for duty in decision.obligations:
-        try:
-            match duty.kind:
-                case "mask":
-                    mask += _fields(duty)
-                case "rewrite":
-                    rewrite |= _arguments(duty)
-                case "charge":
-                    charge = _sum(charge, Usage.model_validate(duty.params))
-                case "audit":
-                    stated, level = True, min(level, _LEVELS.index(cast("AuditLevel", duty.params.get("level"))))
-                case _:
-                    return f"the policy demands what the gate cannot carry out: obligation `{duty.kind}`"
-        except (ValidationError, ValueError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            return f"the obligation `{duty.kind}` is malformed: {said}"
-    return _Duties(mask, rewrite, charge, _LEVELS[level] if stated else "request")
-
-
-def _fields(duty: Obligation) -> list[str]:
-    fields = duty.params.get("fields")
-    if not isinstance(fields, list) or not fields or not all(isinstance(field, str) and field for field in fields):
-        raise ValueError('expected "fields", a list of paths such as "args.iban"')
-    return [str(field) for field in fields]
-
-
-def _arguments(duty: Obligation) -> dict[str, JsonValue]:
-    args = duty.params.get("args")
-    if not isinstance(args, dict) or not args:
-        raise ValueError('expected "args", an object of arguments to set')
-    return args
-
-
-def _sum(left: Usage, right: Usage) -> Usage:
-    if not right.present():
-        return left
-    return Usage(**{unit: left.amount(unit) + right.amount(unit) for unit in UNITS})
-
-
 def _texts(value: JsonValue) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-__all__ = ["Admission", "Gate", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Waiting"]
+__all__ = ["Admission", "Gate", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Waiting", "give_answer"]

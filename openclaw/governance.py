@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from openclaw.action import Action, Run
 from openclaw.approvals import Approval, Approvals, State
 from openclaw.audit import AuditLog, Draft, Signer
-from openclaw.budget import Ledger
+from openclaw.budget import Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
 from openclaw.gate import Gate
@@ -19,6 +19,7 @@ from openclaw.policy import Opa, PolicyEngine, open_engine
 from openclaw.store import Store
 
 if TYPE_CHECKING:
+    from langchain.agents.middleware import AgentMiddleware
     from langchain_core.language_models import BaseChatModel
     from langchain_core.tools import BaseTool
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -68,7 +69,14 @@ class Governance:
     """
 
     def __init__(
-        self, *, store: Store, policy: PolicyEngine, signer: Signer, checkpoints: Path | None, on_refusal: OnRefusal
+        self,
+        *,
+        store: Store,
+        policy: PolicyEngine,
+        signer: Signer,
+        checkpoints: Path | None,
+        prices: Mapping[str, Price] | None,
+        on_refusal: OnRefusal,
     ) -> None:
         self._store = store
         self._on_refusal: OnRefusal = on_refusal
@@ -82,7 +90,13 @@ class Governance:
         )
         approvals = Approvals(store)
         self.gate = Gate(
-            store=store, log=self.audit, ledger=self.ledger, approvals=approvals, policy=policy, clock=store.clock
+            store=store,
+            log=self.audit,
+            ledger=self.ledger,
+            approvals=approvals,
+            policy=policy,
+            clock=store.clock,
+            prices=Prices(prices),
         )
         self.approvals = Desk(self.gate, approvals)
 
@@ -95,6 +109,7 @@ class Governance:
         on_refusal: OnRefusal = "message",
         key: str | Path | None = None,
         checkpoints: str | Path | None = None,
+        prices: Mapping[str, Price] | None = None,
         clock: Clock | None = None,
     ) -> Governance:
         """Open everything, or nothing.
@@ -106,6 +121,7 @@ class Governance:
             key: file of the key that signs checkpoints; made on first use. Default: ``OPENCLAW_KEY``, else beside the
                 database (SQLite) or in ``~/.openclaw`` (PostgreSQL).
             checkpoints: file outside the database to which each checkpoint is appended. Default: beside the key.
+            prices: what models cost, by name, where the list price is not yours or none is known.
             clock: time and identifiers, for tests. Default: the database's clock.
 
         Raises:
@@ -121,7 +137,7 @@ class Governance:
             signer = Signer.load(key_file, opened.origin)
             outside = Path(checkpoints) if checkpoints else beside
             governance = cls(
-                store=opened, policy=engine, signer=signer, checkpoints=outside, on_refusal=on_refusal
+                store=opened, policy=engine, signer=signer, checkpoints=outside, prices=prices, on_refusal=on_refusal
             )
             governance._record_policy()
         except BaseException:
@@ -174,6 +190,12 @@ class Governance:
 
         return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
 
+    def middleware(self, *, agent: str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
+        """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""
+        from openclaw.graph import middleware
+
+        return middleware(agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
+
     def decide(self, action: Action, *, run: Run | None = None) -> Decision:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         return self.gate.decide(action, run=run)
@@ -190,7 +212,7 @@ class Governance:
             finally:
                 self.policy.close()
 
-    def __enter__(self) -> Governance:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -2,5 +2,6 @@
 
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window
 from openclaw.budget.ledger import Balance, Ledger, Reservation
+from openclaw.budget.prices import Price, Prices
 
-__all__ = ["UNITS", "Balance", "Budget", "Ledger", "Reservation", "Unit", "Usage", "Window"]
+__all__ = ["UNITS", "Balance", "Budget", "Ledger", "Price", "Prices", "Reservation", "Unit", "Usage", "Window"]

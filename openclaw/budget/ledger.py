@@ -293,7 +293,9 @@ class Ledger:
                 least[unit] = min(limit - spent, least.get(unit, limit - spent))
         return least
 
-    def _record(self, transaction: Transaction, effect: Literal["", "allow", "deny"], body: dict[str, JsonValue]) -> None:
+    def _record(
+        self, transaction: Transaction, effect: Literal["", "allow", "deny"], body: dict[str, JsonValue]
+    ) -> None:
         if self._recorder is not None:
             self._recorder(transaction, effect, body)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,8 @@ from openclaw.audit import AuditLog, Draft, Signer
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
-from openclaw.decision import Decision
 from openclaw.errors import AuditError
-from openclaw.gate import Gate
+from openclaw.gate import give_answer
 from openclaw.governance import key_files
 from openclaw.store import Store, Transaction
 
@@ -37,15 +36,7 @@ class Books:
 
     def answer(self, question: str, *, by: str, approve: bool, reason: str) -> Approval:
         """Answer a question and record who did, as the gate does it."""
-        gate = Gate(
-            store=self.store,
-            log=self.log,
-            ledger=self.ledger,
-            approvals=self.approvals,
-            policy=_NoPolicy(),
-            clock=self.store.clock,
-        )
-        return gate.answer(question, by=by, approve=approve, reason=reason)
+        return give_answer(self.store, self.log, self.approvals, question, by=by, approve=approve, reason=reason)
 
 
 @contextlib.contextmanager
@@ -91,19 +82,3 @@ def _signer(store: Store, secret: Path, *, needed: bool) -> Signer:
         )
     # Nothing is signed or checked with it: the command only reads entries, or writes some that need no key.
     return Signer(store.origin, os.urandom(32))
-
-
-class _NoPolicy:
-    """The engine of a command line that answers questions and decides nothing."""
-
-    name = "none"
-    revision = ""
-
-    def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the protocol's own name
-        return Decision.deny("no policies are loaded here", code="no_policy")
-
-    async def aevaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002
-        return self.evaluate(input)
-
-    def close(self) -> None:
-        pass

@@ -28,7 +28,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
-from openclaw.budget import Usage, prices
+from openclaw.budget import Usage
 from openclaw.errors import ConfigurationError, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
@@ -293,7 +293,8 @@ class _Call:
             flow=self.scope.shared.describe({}),
             key=self.execution.key,
             can_wait=where.checkpointed,
-            unpriced=prices.cost_microusd(self.name, self.provider, 1, 1) is None,
+            unpriced=self.scope.gate.prices.cost_microusd(self.name, self.provider, 1, 1) is None,
+            remembers=self.scope.on_refusal == "message",
         )
 
     def refuse(self) -> Refusal:
@@ -367,7 +368,7 @@ class _Call:
         )
 
     def _usage(self, given: int, produced: int) -> Usage:
-        cost = prices.cost_microusd(self.name, self.provider, given, produced)
+        cost = self.scope.gate.prices.cost_microusd(self.name, self.provider, given, produced)
         return Usage(tokens=given + produced, input_tokens=given, output_tokens=produced, microusd=cost or 0)
 
 

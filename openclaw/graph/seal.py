@@ -389,6 +389,7 @@ class _Call:
             flow=self.scope.shared.describe(visible),
             key=self.execution.key,
             can_wait=where.checkpointed,
+            remembers=self.scope.on_refusal == "message",
         )
         self.scope.shared.count_call()
 

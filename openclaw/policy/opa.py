@@ -29,7 +29,7 @@ from requests.adapters import HTTPAdapter
 from openclaw.canonical import canonical, digest
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import Diagnostic, PolicyError
-from openclaw.policy.bundle import Bundle, Module, misplaced
+from openclaw.policy.bundle import DECISION_FILE, Bundle, Module, misplaced
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
 from openclaw.policy.scan import scan
 from openclaw.policy.spec import Opa
@@ -315,22 +315,46 @@ class OpaEngine:
                 diagnostics=foreign,
                 hint="remove them there, or do not upload",
             )
-        for name in present:
-            if name.startswith(_OURS) and name not in wanted:
-                self._change("DELETE", f"/v1/policies/{quote(name)}", None, bundle)
-        for key, value in cast("dict[str, JsonValue]", json.loads(bundle.data)).items():
+        ours = {name: text for name, text in present.items() if name.startswith(_OURS)}
+        data = cast("dict[str, JsonValue]", json.loads(bundle.data))
+        if ours == wanted and all(self._data(key) == value for key, value in data.items()):
+            return  # Another worker, or this one before a restart, has done it.
+        # Without the combining rules there is no decision, and so no call is decided by half of the policies.
+        decision = wanted.pop(DECISION_FILE)
+        if DECISION_FILE in ours:
+            self._change("DELETE", f"/v1/policies/{quote(DECISION_FILE)}", None, bundle)
+            del ours[DECISION_FILE]
+        for key, value in data.items():
             self._change("PUT", f"/v1/data/{quote(key, safe='')}", canonical(value), bundle)
-        waiting = [(name, text) for name, text in wanted.items() if present.get(name) != text]
-        while waiting:
-            # A policy that calls a function of another needs the other to be there first: go round while that helps.
-            failed = [(name, text, self._put(name, text)) for name, text in waiting]
-            left = [(name, text) for name, text, reply in failed if reply.status != requests.codes.ok]
-            if len(left) == len(waiting):
-                raise _compile_error([reply for _, _, reply in failed], bundle)
-            waiting = left
+        deletions = [("DELETE", name, None) for name in ours if name not in wanted]
+        additions = [("PUT", name, text.encode()) for name, text in wanted.items() if ours.get(name) != text]
+        if self._change_all([*additions, *deletions]):
+            # Old and new policies do not go together: away with the old ones first.
+            self._change_all([("DELETE", name, None) for name in ours])
+            failed = self._change_all([("PUT", name, text.encode()) for name, text in wanted.items()])
+            if failed:
+                raise _compile_error(failed, bundle)
+        self._change("PUT", f"/v1/policies/{quote(DECISION_FILE)}", decision.encode(), bundle)
 
-    def _put(self, name: str, text: str) -> _Reply:
-        return self._send("PUT", f"/v1/policies/{quote(name)}", text.encode(), ADMIN_TIMEOUT_S)
+    def _data(self, key: str) -> JsonValue:
+        return _fields(self._send("GET", f"/v1/data/{quote(key, safe='')}", None, ADMIN_TIMEOUT_S)).get("result")
+
+    def _change_all(self, changes: Sequence[tuple[str, str, bytes | None]]) -> list[_Reply]:
+        """Make changes of policies (method, name, text) in whatever order the server takes them; gives what it refuses.
+
+        A policy that calls a function of another needs the other to be there first, and to stay as long as itself.
+        """
+        waiting = list(changes)
+        while waiting:
+            replies = [
+                self._send(method, f"/v1/policies/{quote(name)}", text, ADMIN_TIMEOUT_S)
+                for method, name, text in waiting
+            ]
+            refused = [reply.status not in {requests.codes.ok, requests.codes.not_found} for reply in replies]
+            if all(refused):
+                return replies
+            waiting = [change for change, again in zip(waiting, refused, strict=True) if again]
+        return []
 
     def _change(self, method: str, path: str, body: bytes | None, bundle: Bundle) -> None:
         reply = self._send(method, path, body, ADMIN_TIMEOUT_S)
@@ -434,7 +458,7 @@ def _server_findings(fields: Mapping[str, JsonValue]) -> list[Diagnostic]:
             continue
         location = error.get("location")
         place = location if isinstance(location, dict) else {}
-        line, column = place.get("row"), place.get("col")
+        line, column = place.get("row"), place.get("col") or 1  # 0 at the end of the file
         found.append(
             Diagnostic(
                 str(place.get("file") or "policies"),

@@ -57,6 +57,9 @@ _SEES_BYTES = re.compile(
 )
 _BLIND = frozenset({"json.filter", "json.remove", "json.patch", "time.now_ns"})
 
+# Patterns are ECMAScript's. What that reads in another way than RE2 does: empty classes, look-around, back references.
+_OTHER_PATTERN = re.compile(r"\[\^?\]|\(\?(?!:)|\\+[1-9]|\[[.=]|\{,")
+
 _ERROR = re.compile(r"\(error (?:\d+:)?([^|\n]*)\|(\d+)\|(\d+)\s+\(errormsg \d+:(.*?)\)", re.DOTALL)
 _MESSAGE = re.compile(r"\(errormsg \d+:(.*?)\)", re.DOTALL)
 
@@ -425,6 +428,16 @@ def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]
                     name.column,
                     f"nothing gives `{name.dotted}` a value (to regopy, `not {name.dotted}` would be true)",
                     "define it, or correct its spelling",
+                )
+        for name, pattern in found.patterns:
+            if not pattern or _OTHER_PATTERN.search(pattern):
+                shown = f"`{pattern}`" if pattern else "this one, which is not written here,"
+                yield Diagnostic(
+                    module.shown,
+                    name.line,
+                    name.column,
+                    f"regopy has patterns of another dialect, and {shown} may mean something else in it",
+                    "write a plain pattern into the call, or install the native engine, or use an OPA server",
                 )
         for name in found.lost:
             yield Diagnostic(

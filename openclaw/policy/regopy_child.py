@@ -13,9 +13,63 @@ import json
 import os
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 HEADER_BYTES = 8
+
+# The library orders values of different types by their spelling, so that `"1,000,000" > 1000` is false. Rego orders
+# them by type: null, booleans, numbers, text. Calls of these functions in the compiled plan go through this module.
+ORDERED = {"gt": "gt", "gte": "gte", "lt": "lt", "lte": "lte", "max": "greatest", "min": "least"}
+ORDER = """package openclaw_order
+
+gt(a, b) := a > b if _rank(a) == _rank(b)
+
+gt(a, b) := _rank(a) > _rank(b) if _rank(a) != _rank(b)
+
+gte(a, b) := a >= b if _rank(a) == _rank(b)
+
+gte(a, b) := _rank(a) > _rank(b) if _rank(a) != _rank(b)
+
+lt(a, b) := a < b if _rank(a) == _rank(b)
+
+lt(a, b) := _rank(a) < _rank(b) if _rank(a) != _rank(b)
+
+lte(a, b) := a <= b if _rank(a) == _rank(b)
+
+lte(a, b) := _rank(a) < _rank(b) if _rank(a) != _rank(b)
+
+greatest(values) := max(values) if _alike(values)
+
+least(values) := min(values) if _alike(values)
+
+_alike(values) if {
+	ranks := {rank | some value in values; rank := _rank(value)}
+	_one(count(ranks))
+}
+
+_one(number) := true if number in {0, 1}
+
+_one(number) := to_number("values of different types are not compared") if not number in {0, 1}
+
+_rank(x) := 0 if is_null(x)
+
+_rank(x) := 1 if is_boolean(x)
+
+_rank(x) := 2 if is_number(x)
+
+_rank(x) := 3 if is_string(x)
+
+_rank(x) := to_number("arrays, objects and sets are not compared") if {
+	not is_null(x)
+	not is_boolean(x)
+	not is_number(x)
+	not is_string(x)
+}
+
+all := [gt(1, 1), gte(1, 1), lt(1, 1), lte(1, 1), greatest([1]), least([1])]
+"""
 
 
 def main(descriptor: int) -> None:
@@ -53,10 +107,13 @@ def _load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             interpreter.add_module(name, text)
         place = ""
         reply["missing"] = [name for name in request["calls"] if not interpreter.is_builtin(name)]
-        bundle = interpreter.build(None, [request["entry"]])
+        interpreter.add_module("openclaw_order.rego", ORDER)
+        bundle = interpreter.build(None, [request["entry"], "openclaw_order/all"])
         if not bundle.ok():
             raise regopy.RegoError("the policies do not compile")
-    except (regopy.RegoError, ValueError, OSError) as error:
+        bundle, called = _ordered(interpreter, bundle)
+        reply["missing"] += [name for name in called if not interpreter.is_builtin(name) and name != "internal.print"]
+    except (regopy.RegoError, ValueError, KeyError, OSError) as error:
         reply["error"] = {"file": place, "message": str(error)}
         return None, reply
     # The library's own wrapper of an answer fails on some errors; below it, each can be told.
@@ -87,6 +144,37 @@ def _load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         return (b"A" if text.startswith('{"expressions":[') else b"E") + text.encode()
 
     return evaluate, reply
+
+
+def _ordered(interpreter: Any, bundle: Any) -> tuple[Any, list[str]]:
+    """The compiled policies with comparisons as Rego has them, and the names of all other built-ins that they call."""
+    called: set[str] = set()
+
+    def visit(part: Any, *, ours: bool) -> None:
+        if isinstance(part, list):
+            for item in part:
+                visit(item, ours=ours)
+        elif isinstance(part, dict):
+            if part.get("type") == "CallStmt":
+                call = part["stmt"]
+                if call["func"] in ORDERED and not ours:
+                    call["func"] = f"g0.data.openclaw_order.{ORDERED[call['func']]}"
+                    call["args"] = [{"type": "local", "value": 0}, {"type": "local", "value": 1}, *call["args"]]
+                elif not call["func"].startswith("g0."):
+                    called.add(call["func"])
+            for item in part.values():
+                visit(item, ours=ours)
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "bundle"
+        interpreter.save_bundle(str(place), bundle)
+        path = place / "plan.json"
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        visit(plan["plans"], ours=False)
+        for function in plan["funcs"]["funcs"]:
+            visit(function["blocks"], ours=function["name"].startswith("g0.data.openclaw_order."))
+        path.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
+        return interpreter.load_bundle(str(place)), sorted(called)
 
 
 def _messages(rego: Any, node: Any) -> str:

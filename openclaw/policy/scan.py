@@ -69,7 +69,8 @@ class Scan:
     ``v0``: bodies without ``if``, the syntax before Rego v1. ``lonely``: names that stand once in their rule and get a
     value nowhere in it, so that they must be rules of the package. ``lost``: parameters of a function before the bar
     of a comprehension that does not name them after it. ``escaped``: strings that are written with more than
-    themselves (``\\u00e9``), or raw strings that would be written with an escape elsewhere.
+    themselves (``\\u00e9``), or raw strings that would be written with an escape elsewhere. ``patterns``: calls of
+    ``regex.*`` with the text of their pattern, or the empty text where that is not written in the call.
     """
 
     package: Name | None
@@ -80,6 +81,7 @@ class Scan:
     lonely: tuple[Name, ...]
     lost: tuple[Name, ...]
     escaped: tuple[Name, ...]
+    patterns: tuple[tuple[Name, str], ...]
 
 
 def scan(text: str) -> Scan:
@@ -115,6 +117,7 @@ def scan(text: str) -> Scan:
         lonely=tuple(name for rule in statements for name in _lonely(rule)),
         lost=tuple(name for rule in statements for name in _lost(rule)),
         escaped=tuple(Name((token.text,), token.line, token.column) for token in tokens if _is_escaped(token)),
+        patterns=tuple(_patterns(tokens)),
     )
 
 
@@ -180,6 +183,24 @@ def _calls(tokens: tuple[Token, ...], heads: set[int]) -> Iterator[Name]:
         name, after = _path(tokens, at)
         if name is not None and _is(tokens, after, "(") and not tokens[after].spaced:
             yield name
+
+
+def _patterns(tokens: Sequence[Token]) -> Iterator[tuple[Name, str]]:
+    for at in range(len(tokens)):
+        if not _is_root(tokens, at) or tokens[at].text != "regex":
+            continue
+        name, after = _path(tokens, at)
+        if name is None or not _is(tokens, after, "("):
+            continue
+        inside = tokens[after + 1 : _closing(tokens, after) - 1]
+        depth = tokens[after].depth + 1
+        commas = [index for index, token in enumerate(inside) if token.text == "," and token.depth == depth]
+        start, end = 0, commas[0] if commas else len(inside)
+        if name.dotted == "regex.replace" and commas:
+            start, end = commas[0] + 1, commas[1] if len(commas) > 1 else len(inside)
+        argument = inside[start:end]
+        written = len(argument) == 1 and argument[0].kind == "text" and not argument[0].text.startswith("$")
+        yield name, argument[0].text[1:-1] if written else ""
 
 
 def _is_root(tokens: Sequence[Token], at: int) -> bool:

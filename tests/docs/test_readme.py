@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.tools import tool
@@ -48,14 +49,14 @@ def test_the_ten_lines_run_and_the_log_looks_as_shown(tmp_path: Path, monkeypatc
         paid.append(amount)
         return "refunded"
 
-    script = {"usage": (50, 10)}
+    script: Any = {"usage": (50, 10)}
     world = {
         "lookup_order": lookup_order,
         "refund": refund,
         "triage_model": ScriptedModel(
-            [("lookup_order", {"order": "17"}), ("transfer_to_refunds", {})], model_name="triage", **script
+            [("lookup_order", {"order": "17"}), ("transfer_to_refunds", {})], model_name="gpt-4o-mini", **script
         ),
-        "refund_model": ScriptedModel([("refund", {"order": "17", "amount": 240})], model_name="refunds", **script),
+        "refund_model": ScriptedModel([("refund", {"order": "17", "amount": 240})], model_name="gpt-4o", **script),
     }
     exec(block("python"), world)
     governance = world["gov"]

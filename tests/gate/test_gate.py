@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import threading
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from openclaw.action import Action, ModelCall, Principal, Run, ToolCall
 from openclaw.audit import Entry
 from openclaw.budget import Budget, Usage
 from openclaw.decision import Decision
-from openclaw.errors import ApprovalError, AuditError, BudgetExceeded, StoreError
+from openclaw.errors import ApprovalError, BudgetExceeded, StoreError
 from openclaw.gate import Admission, Gate, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
 
@@ -146,7 +147,7 @@ def test_a_rejected_ask_is_a_refusal_in_the_persons_name(governance: Governance)
 def test_an_answer_is_given_once_by_somebody_to_something(governance: Governance) -> None:
     waiting = governance.gate.admit(tool("refund", "call-1", amount=500))
     assert isinstance(waiting, Waiting)
-    with pytest.raises(AuditError, match="an answer needs a name"):
+    with pytest.raises(ApprovalError, match="an answer needs a name"):
         governance.approvals.approve(waiting.approval, by=" ")
     governance.approvals.approve(waiting.approval, by="ann")
     with pytest.raises(ApprovalError, match="is already approved by `ann`; an answer is given once"):
@@ -193,6 +194,14 @@ def test_an_execution_that_failed_may_be_tried_again(governance: Governance) -> 
     second = permitted(governance.gate.admit(tool("lookup", "call-1")))
     assert second.seq > first.seq
     assert governance.audit.entries(kind="outcome")[0].body["error"] == "ValueError: no"
+
+
+def test_a_refusal_that_was_raised_is_decided_again(governance: Governance) -> None:
+    governance.ledger.set_limit(ACCOUNT, Budget(calls=0))
+    request = dataclasses.replace(tool("lookup", "call-1"), remembers=False)
+    refused(governance.gate.admit(request))
+    governance.ledger.set_limit(ACCOUNT, Budget(calls=1))
+    permitted(governance.gate.admit(request))
 
 
 def test_finishing_twice_settles_and_records_once(governance: Governance) -> None:
@@ -299,6 +308,7 @@ def test_results_are_kept_at_the_level_that_the_policy_asks_for(
 def test_an_obligation_that_cannot_be_met_is_a_refusal(governance: Governance, argument: str, reason: str) -> None:
     refusal = refused(governance.gate.admit(tool("note", **{argument: True})))
     assert refusal.error.reasons[0].startswith(reason)
+    assert list(args_of(last(governance))) == ["$masked"], "a mask that fails masks everything"
     assert last(governance).body["decision"]["code"] == "obligation"  # type: ignore[index, call-overload]
 
 

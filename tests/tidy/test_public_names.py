@@ -23,6 +23,7 @@ PUBLIC = [
     "Opa",
     "OpenClawError",
     "PolicyError",
+    "Price",
     "Principal",
     "Refused",
     "Reservation",
