@@ -5,6 +5,10 @@
 //! - every failure is an exception of this module with `kind`, `file`, `line` and `column`; a panic is one of them;
 //! - no state survives an evaluation, so a decision cannot depend on the one before it.
 
+mod builtins;
+mod dialect;
+mod glob;
+
 use std::num::NonZeroU32;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::time::Duration;
@@ -128,9 +132,10 @@ impl Policy {
     #[staticmethod]
     fn compile(py: Python<'_>, files: Vec<(String, String)>, data_json: &[u8], entry_point: String) -> PyResult<Self> {
         guarded(py, || {
-            let failed = |error| Failure::new("compile", error);
+            let failed = |error: String| Failure::new("compile", error);
             let mut engine = Engine::new();
             engine.set_strict_builtin_errors(true);
+            builtins::install(&mut engine).map_err(failed)?;
             engine.set_gather_prints(true); // print() in a policy must not write to the host's standard error.
             for (path, text) in files {
                 engine.add_policy(path, text).map_err(|error| failed(error.to_string()))?;

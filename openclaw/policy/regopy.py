@@ -303,7 +303,8 @@ class RegopyEngine:
         except _Crashed as error:
             raise PolicyError(
                 f"regopy crashed over the policies: {error}",
-                hint="`with input as {…}` is known to do this: write `with input.field as …`",
+                hint="`with input as {…}` and odd escapes in a raw string are known to do this: write "
+                "`with input.field as …` and plainer patterns, or install the native engine",
             ) from error
         if loaded["error"] is not None:
             found = _located(loaded["error"], bundle)

@@ -15,7 +15,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 HEADER_BYTES = 8
 
@@ -150,19 +150,20 @@ def _ordered(interpreter: Any, bundle: Any) -> tuple[Any, list[str]]:
     """The compiled policies with comparisons as Rego has them, and the names of all other built-ins that they call."""
     called: set[str] = set()
 
-    def visit(part: Any, *, ours: bool) -> None:
+    def visit(part: object, *, ours: bool) -> None:
         if isinstance(part, list):
-            for item in part:
+            for item in cast("list[object]", part):
                 visit(item, ours=ours)
         elif isinstance(part, dict):
-            if part.get("type") == "CallStmt":
-                call = part["stmt"]
+            fields = cast("dict[str, Any]", part)
+            if fields.get("type") == "CallStmt":
+                call = fields["stmt"]
                 if call["func"] in ORDERED and not ours:
                     call["func"] = f"g0.data.openclaw_order.{ORDERED[call['func']]}"
                     call["args"] = [{"type": "local", "value": 0}, {"type": "local", "value": 1}, *call["args"]]
                 elif not call["func"].startswith("g0."):
                     called.add(call["func"])
-            for item in part.values():
+            for item in fields.values():
                 visit(item, ours=ours)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,134 @@
+"""What all engines share: the bytes of an input, and the reading of an answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openclaw.canonical import plain
+from openclaw.decision import Effect
+from openclaw.policy.engine import INPUT_BYTES_MAX, INPUT_DEPTH_MAX, BadInput, encode, read_answer, read_json
+
+SAFE = 2**53 - 1
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-SAFE, SAFE)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+documents = st.dictionaries(
+    keys, st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=12)
+)
+
+
+@given(documents)
+def test_an_input_is_encoded_as_rfc_8785_says(document: dict[str, object]) -> None:
+    assert encode(document) == rfc8785.dumps(document)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1.0, 1e16, 1e-7, -0.0, 10**15, "1.0", [1.5], {"😀": 1, "\uffff": 2}, "a,1.5", ":123456789012345678", SAFE],
+)
+def test_the_quick_way_gives_the_same_bytes(value: object) -> None:
+    assert encode({"v": value}) == rfc8785.dumps({"v": value})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "value", [2**53, -(2**53), 2**64, float("nan"), float("inf"), "\ud800", b"x", {1: 2, "1": 3}, {1, 2}]
+)
+def test_what_has_no_canonical_form_is_refused_and_its_plain_form_is_not(value: object) -> None:
+    with pytest.raises(BadInput):
+        encode({"v": value})  # type: ignore[dict-item]
+    encode({"v": plain(value)})
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_depth_is_bounded_and_breadth_is_not() -> None:
+    encode({"v": nested(INPUT_DEPTH_MAX - 1)})  # type: ignore[dict-item]
+    encode({"v": [{} for _ in range(10 * INPUT_DEPTH_MAX)]})
+    for levels in (INPUT_DEPTH_MAX, 100_000):
+        with pytest.raises(BadInput):
+            encode({"v": nested(levels)})  # type: ignore[dict-item]
+
+
+def test_size_is_bounded() -> None:
+    with pytest.raises(BadInput, match="at most 16,777,216 are decided on"):
+        encode({"v": "x" * INPUT_BYTES_MAX})
+
+
+def effect_and_code(answer: object) -> tuple[Effect, str]:
+    decision = read_answer(answer, revision="r", engine="e")  # type: ignore[arg-type]
+    assert decision.revision == "r"
+    assert decision.engine == "e"
+    return decision.effect, decision.code
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (None, "undefined"),
+        (True, "malformed"),
+        ("allow", "malformed"),
+        ([], "malformed"),
+        (["allow"], "malformed"),
+        ({}, "malformed"),
+        ({"allow": True}, "malformed"),
+        ({"effect": True}, "malformed"),
+        ({"effect": "permit"}, "malformed"),
+        ({"effect": "ALLOW"}, "malformed"),
+        ({"effect": None}, "malformed"),
+        ({"effect": "allow", "deny": []}, "malformed"),
+        ({"effect": "allow", "reasons": "x"}, "malformed"),
+        ({"effect": "allow", "reasons": [1]}, "malformed"),
+        ({"effect": "allow", "obligations": {}}, "malformed"),
+        ({"effect": "allow", "obligations": ["mask"]}, "malformed"),
+        ({"effect": "allow", "obligations": [{"fields": []}]}, "malformed"),
+        ({"effect": "allow", "obligations": [{"kind": "masc"}]}, "obligation"),
+        ({"effect": "allow", "code": "policy"}, "malformed"),
+    ],
+)
+def test_an_allow_with_anything_amiss_is_a_deny(answer: object, code: str) -> None:
+    assert effect_and_code(answer) == (Effect.DENY, code)
+
+
+def test_a_clear_answer_is_that_answer_in_one_order() -> None:
+    duties = [{"kind": "mask", "fields": ["b"]}, {"kind": "audit", "level": "full"}]
+    one = read_answer({"effect": "ask", "reasons": ["b", "a"], "obligations": duties}, revision="", engine="")
+    two = read_answer({"effect": "ask", "reasons": ["a", "b"], "obligations": duties[::-1]}, revision="", engine="")
+    assert one == two
+    assert one.effect is Effect.ASK
+    assert one.reasons == ("a", "b")
+    assert one.code == "policy"
+
+
+def test_no_policy_has_its_own_code() -> None:
+    assert effect_and_code({"effect": "deny", "reasons": ["no policy allows this"], "rules": []}) == (
+        Effect.DENY,
+        "no_policy",
+    )
+    same_words = {"effect": "deny", "reasons": ["no policy allows this"], "rules": ["policies.main.deny"]}
+    assert effect_and_code(same_words) == (Effect.DENY, "policy")
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b'{"effect": NaN}', b"[" * 100_000, b"\xff", b"null"])
+def test_an_answer_that_is_not_json_is_a_deny(answer: bytes) -> None:
+    decision = read_json(answer, revision="", engine="")
+    assert (decision.effect, decision.code) == (Effect.DENY, "malformed")
+
+
+def test_json_of_an_answer_is_read() -> None:
+    assert read_json(json.dumps({"effect": "allow"}).encode(), revision="", engine="").allowed
+    assert read_json(None, revision="", engine="").code == "undefined"
