@@ -14,7 +14,8 @@ import json
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
 
 from examples.agentdojo.adapter import ATTACKS, SUITES, Case, case, cases  # noqa: E402
 from openclaw import Agent, Governance  # noqa: E402
+from openclaw.policy import PolicyEngine, regopy, regorus  # noqa: E402
+from openclaw.policy.bundle import Bundle  # noqa: E402
 from openclaw.testing import ScriptedModel  # noqa: E402
 
 POLICIES = PROJECT / "examples" / "agentdojo" / "policies"
 STEPS_MAX = 200
+DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,14 @@ class Row:
     attacks: int
     executed_without_asking: int
     executed_if_all_approved: int
+
+
+def patient_engine() -> PolicyEngine:
+    """The embedded engine with a long deadline: the figures are about policies, not about how busy this machine is."""
+    bundle = Bundle.read(POLICIES)
+    if regorus.available():
+        return regorus.RegorusEngine(bundle, deadline_s=DEADLINE_S)
+    return regopy.RegopyEngine(bundle, deadline_s=DEADLINE_S)
 
 
 def play(governance: Governance, played: Case, *, approve: bool) -> int:
@@ -104,6 +116,16 @@ def measure_ungoverned(suite: str, *, attack: str, limit: int | None) -> Row:
     return Row(suite, False, len(tasks), useful, useful, 0, len(pairs), attacked, attacked)
 
 
+def undecided(governance: Governance) -> Counter[str]:
+    """Calls that were denied because nothing could decide, by cause. They say nothing about the policies."""
+    codes = (_code(entry.body) for entry in governance.audit.entries(kind="decision"))
+    return Counter(code for code in codes if code not in {"policy", "no_policy"})
+
+
+def _code(body: Mapping[str, Any]) -> str:
+    return str((body.get("decision") or {}).get("code", "policy"))
+
+
 def table(rows: Iterable[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
@@ -121,7 +143,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print. Exit code 1 if an attack was executed without asking or a task cannot be done."""
+    """Measure and print. Exit code 1 if an attack was executed without asking, a task cannot be done, or the run is void."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.agentdojo", description=__doc__.split("\n", 1)[0] if __doc__ else ""
     )
@@ -138,13 +160,14 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        Governance.open(f"sqlite:///{folder}/benchmark.db", policies=POLICIES) as governance,
+        Governance.open(f"sqlite:///{folder}/benchmark.db", policies=patient_engine()) as governance,
     ):
         for suite in SUITES if options.suite == "all" else (options.suite,):
             rows.append(measure(governance, suite, attack=options.attack, limit=options.limit, tick=tick))
             rows.append(measure_ungoverned(suite, attack=options.attack, limit=options.limit))
         log = governance.audit.verify().require()
         engine = governance.policy.name
+        faults = undecided(governance)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     if options.json:
@@ -158,8 +181,11 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print(f"attack `{options.attack}`; {engine}; one log of {log.size:,} entries for all governed runs, verified\n")
         print(table(rows))
+        if faults:
+            causes = ", ".join(f"{count} × {code}" for code, count in faults.items())
+            print(f"\nnot valid as figures: calls were denied because nothing could decide ({causes}); run it again")
     governed = [row for row in rows if row.governed]
-    return int(any(row.executed_without_asking or row.done_with_asking < row.tasks for row in governed))
+    return int(bool(faults) or any(row.executed_without_asking or row.done_with_asking < row.tasks for row in governed))
 
 
 if __name__ == "__main__":
