@@ -57,8 +57,9 @@ _SEES_BYTES = re.compile(
 )
 _BLIND = frozenset({"json.filter", "json.remove", "json.patch", "time.now_ns"})
 
-# Patterns are ECMAScript's. What that reads in another way than RE2 does: empty classes, look-around, back references.
-_OTHER_PATTERN = re.compile(r"\[\^?\]|\(\?(?!:)|\\+[1-9]|\[[.=]|\{,")
+# Patterns are ECMAScript's. What that reads in another way than RE2 does: empty classes, look-around, back references,
+# letters with a backslash beyond those that both have.
+_OTHER_PATTERN = re.compile(r"\[\^?\]|\(\?(?!:)|\\(?![dDwWsSbBntrfv])[A-Za-z1-9]|\[[.=]|\{,")
 
 _ERROR = re.compile(r"\(error (?:\d+:)?([^|\n]*)\|(\d+)\|(\d+)\s+\(errormsg \d+:(.*?)\)", re.DOTALL)
 _MESSAGE = re.compile(r"\(errormsg \d+:(.*?)\)", re.DOTALL)
@@ -87,7 +88,7 @@ class _Child:
         self._number = 0
         self._loaded: _Loaded | None = None
         self.evaluations = 0
-        self.alive = True
+        self._given_up = False
         environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         with theirs:
@@ -103,6 +104,11 @@ class _Child:
                 start_new_session=True,
             )
         self._loading = loading
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return not self._given_up and self._process.poll() is None
 
     def load(self) -> _Loaded:
         """What the child says of the policies; waits for it the first time."""
@@ -163,14 +169,14 @@ class _Child:
 
     def kill(self) -> None:
         """End the process and leave nothing of it behind. May be called more than once."""
-        self.alive = False
+        self._given_up = True
         self._socket.close()
         self._process.kill()
         self._process.wait()
 
     def forget(self) -> None:
         """Give up a child that belongs to another process: this one is its fork."""
-        self.alive = False
+        self._given_up = True
         self._socket.close()
         self._process.returncode = 0  # It is no child of ours to wait for.
 
@@ -212,7 +218,8 @@ class _Pool:
         """
         child = self._free.get(timeout=START_S)
         try:
-            if not child.alive:
+            if not child.alive:  # Ended by something else, or could not be replaced before.
+                child.kill()
                 child = self._replaced(child)
             yield child
         finally:

@@ -1,0 +1,108 @@
+"""Which engine decides here, and that the native one stays within its bounds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from openclaw.errors import ConfigurationError, PolicyError
+from openclaw.policy import describe_engine, open_engine, regopy, regorus
+from openclaw.policy.bundle import Bundle
+from tests.conftest import require
+from tests.policy.support import ALLOW_ALL, HOW_NATIVE, policy, write_folder
+
+
+@pytest.fixture
+def native() -> None:
+    require("native", regorus.available(), HOW_NATIVE)
+
+
+def test_a_folder_is_decided_by_the_native_engine_where_it_is_installed(native: None, tmp_path: Path) -> None:
+    engine = open_engine(write_folder(tmp_path, {"main": ALLOW_ALL}))
+    assert engine.name.startswith("regorus ")
+    assert engine.evaluate({}).allowed
+    assert describe_engine() == f"{engine.name}, in this process (native extension)"
+
+
+def test_without_it_regopy_decides_and_the_description_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regorus, "available", lambda: False)
+    engine = open_engine(str(write_folder(tmp_path, {"main": ALLOW_ALL})))
+    assert engine.name.startswith("regopy ")
+    assert engine.evaluate({}).allowed
+    engine.close()
+    assert describe_engine().startswith(f"{engine.name}, in child processes; for the fast engine install")
+    assert "\n" not in describe_engine()
+
+
+def test_without_any_engine_opening_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regorus, "available", lambda: False)
+    monkeypatch.setattr(regopy, "available", lambda: False)
+    folder = write_folder(tmp_path, {"main": ALLOW_ALL})
+    with pytest.raises(ConfigurationError, match="no policy engine is installed; install"):
+        open_engine(folder)
+    for engine in (regorus.RegorusEngine, regopy.RegopyEngine):
+        with pytest.raises(ConfigurationError):
+            engine(Bundle.read(folder))
+    assert describe_engine().startswith("none; ")
+
+
+def test_an_engine_is_its_own_engine(native: None, tmp_path: Path) -> None:
+    engine = open_engine(write_folder(tmp_path, {"main": ALLOW_ALL}))
+    assert open_engine(engine) is engine
+
+
+def test_coverage_tells_which_lines_decided(native: None, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, {"main": policy("allow if input.x == 1\n\nallow if {\n\tinput.y\n\tinput.z\n}")})
+    engine = regorus.RegorusEngine(Bundle.read(folder))
+    report = json.loads(engine.coverage({"x": 1}))
+    (main,) = [file for file in report["files"] if file["path"] == "main.rego"]
+    assert main["covered"] == [3, 6]
+    assert main["not_covered"] == [7]
+
+
+def test_a_syntax_error_shows_the_file_as_people_know_it(native: None, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, {"sub/main": "package openclaw.policies.main\n\nallow { true }\n"})
+    with pytest.raises(PolicyError) as caught:
+        open_engine(folder)
+    (finding,) = caught.value.diagnostics
+    assert str(finding) == (
+        f"{folder / 'sub' / 'main.rego'}:3:7: `if` keyword is required before rule body; Rego v1 writes `name if {{ … }}`"
+    )
+
+
+def test_the_native_boundary_takes_only_json_and_says_what_is_wrong(native: None) -> None:
+    from openclaw import _native
+
+    compiled = _native.Policy.compile([("p.rego", "package p\n\nr := input.x\n")], b"{}", "data.p.r")
+    assert compiled.evaluate(b'{"x":[1]}', 1_000_000) == b"[1]"
+    assert compiled.evaluate(b"{}", 1_000_000) is None
+    assert compiled.packages() == [("p.rego", ["p"])]
+    for wrong in (b"", b"{", b"\xff", b"[" * 1000 + b"]" * 1000, b'{"x":1e400}'):
+        with pytest.raises(_native.NativeError) as caught:
+            compiled.evaluate(wrong, 1_000_000)
+        assert caught.value.kind == "input"
+    with pytest.raises(_native.NativeError) as caught:
+        _native.Policy.compile([("p.rego", "package p\n\nr := 1\n")], b"{}", "data.p.q")
+    assert caught.value.kind == "compile"
+
+
+def test_an_error_inside_a_policy_has_its_place(native: None, tmp_path: Path) -> None:
+    engine = open_engine(write_folder(tmp_path, {"main": policy("allow if to_number(input.x) == 1")}))
+    assert engine.evaluate({"x": "y"}).reasons == (
+        "the policy failed: main.rego:3:25: could not parse string as number",
+    )
+
+
+def test_a_chain_of_rules_does_not_overflow_the_stack_of_a_thread(native: None, tmp_path: Path) -> None:
+    links = "\n\n".join(f"r{number} if r{number + 1}" for number in range(300))
+    engine = open_engine(write_folder(tmp_path, {"main": policy(f"allow if r0\n\n{links}\n\nr300 if input.x")}))
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(engine.evaluate({"x": True}).allowed))
+    thread.start()
+    thread.join()
+    assert answers == [True]
