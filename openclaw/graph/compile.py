@@ -292,8 +292,12 @@ def _model(agent: Agent) -> BaseChatModel:
         ) from error
     try:
         made = init_chat_model(agent.model)
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(f"model `{agent.model}` of agent `{agent.name}` cannot be made: {error}") from error
+    except Exception as error:  # each provider's package has errors of its own, such as for a missing key
+        said = str(error).strip().splitlines()[0]
+        raise ConfigurationError(
+            f"model `{agent.model}` of agent `{agent.name}` cannot be made: {said}",
+            hint="expected `provider:name` of a provider whose package and key are there",
+        ) from error
     return seal_model(made)
 
 

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 from langchain_core.runnables.config import var_child_runnable_config
 
 from openclaw.action import Principal, Run
@@ -75,14 +75,16 @@ class Shared:
             if identity in self._ordinals:
                 self._ordinals[identity] -= 1
 
-    def see(self, source: Source, content: object, *, key: str | None = None) -> None:
-        """Feed one value into the flow; one ``key`` is fed once."""
+    def see(
+        self, source: Source, content: object, *, key: str | None = None, args: Mapping[str, object] | None = None
+    ) -> None:
+        """Feed one value into the flow, with the arguments of the call that returned it; one ``key`` is fed once."""
         with self._lock:
             if key is not None:
                 if key in self._seen:
                     return
                 self._seen.add(key)
-            self._flow.see(source, content)
+            self._flow.see(source, content, args=args)
 
     def unseen(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
         """The messages after those of the transcript's beginning that were fed before: a transcript mostly grows."""
@@ -217,20 +219,23 @@ def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:
             continue  # A refusal of ours: the tool was not run, nothing of its came in.
         key = f"{message.type}:{message.id or digest(message.content)}"
         if isinstance(message, ToolMessage):
-            name = message.name or _called(messages, message.tool_call_id)
-            declared = scope.trust.get(name) == "trusted"
-            source = Source(kind="tool", name=name, trust="trusted" if declared else "untrusted")
+            call = _call_of(messages, message.tool_call_id)
+            # The name in the call, not the one in the result, which the tool itself may have written.
+            name, args = (call["name"], call["args"]) if call else (message.name or "unknown", {})
+            vouches = call is not None and message.status != "error" and scope.trust.get(name) == "trusted"
+            source = Source(kind="tool", name=name, trust="trusted" if vouches else "untrusted")
+            scope.shared.see(source, cast("object", message.content), key=key, args=args)
         else:
             source = Source(kind="prompt", name="prompt", trust="trusted")
-        scope.shared.see(source, cast("object", message.content), key=key)
+            scope.shared.see(source, cast("object", message.content), key=key)
     scope.shared.fed(messages)
 
 
-def _called(messages: Sequence[BaseMessage], call_id: str) -> str:
-    """The name of the tool that a call was for, from the message that made it."""
+def _call_of(messages: Sequence[BaseMessage], call_id: str) -> ToolCall | None:
+    """The call that a result answers, from the message that made it."""
     for message in messages:
         if isinstance(message, AIMessage):
             for call in message.tool_calls:
                 if call["id"] == call_id:
-                    return call["name"]
-    return "unknown"
+                    return call
+    return None

@@ -263,7 +263,6 @@ def test_an_attack_that_poses_as_a_bill_is_up_to_the_person(governance: Governan
         assert played.attacked() == approve
 
 
-@pytest.mark.xfail(strict=True, reason="the graph does not tell the flow yet what a result was asked about")
 def test_asking_a_trusted_tool_about_an_address_does_not_vouch_for_it(governance: Governance) -> None:
     address = "www.true-informations.com"
     played = case("slack", "user_task_0", "injection_task_3")
