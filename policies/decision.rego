@@ -51,18 +51,21 @@ _permissions contains name if {
 _denials contains [name, reason] if {
 	some name
 	verdict := data.openclaw.policies[name].deny
+	verdict != set()
 	some reason in _reasons(concat("", ["policies.", name, ".deny"]), verdict)
 }
 
 _questions contains [name, reason] if {
 	some name
 	verdict := data.openclaw.policies[name].ask
+	verdict != set()
 	some reason in _reasons(concat("", ["policies.", name, ".ask"]), verdict)
 }
 
 _obligations contains obligation if {
 	some name
 	value := data.openclaw.policies[name].oblige
+	value != set()
 	some obligation in _members(value)
 }
 

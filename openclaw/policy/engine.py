@@ -10,7 +10,6 @@ from typing import Protocol, cast
 import rfc8785
 from pydantic import JsonValue, ValidationError
 
-from openclaw.canonical import canonical
 from openclaw.decision import OBLIGATION_KINDS, Decision, DecisionCode
 
 ENTRY_POINT = "openclaw/decision"
@@ -61,8 +60,9 @@ class PolicyEngine(Protocol):
 
 
 _QUICK = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ORDER = json.JSONEncoder(sort_keys=True)
 # A float, or an integer that may lie beyond 2^53: RFC 8785 writes the first in its own way and refuses the second.
-_DELICATE_NUMBER = re.compile(r"[:,\[]-?\d+(?:[.eE]|\d{15})")
+_DELICATE_NUMBER = re.compile(r"""(?:":|[,\[])-?\d+(?:[.eE]|\d{15})""")
 
 
 def encode(input: Mapping[str, JsonValue]) -> bytes:  # noqa: A002
@@ -113,7 +113,7 @@ def _in_order(answer: dict[str, JsonValue]) -> dict[str, JsonValue]:
     for field in ("reasons", "rules", "obligations"):
         members = answer.get(field)
         if isinstance(members, list) and len(members) > 1:
-            ordered[field] = sorted(members, key=canonical)
+            ordered[field] = sorted(members, key=_ORDER.encode)
     return ordered
 
 
