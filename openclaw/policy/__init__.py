@@ -22,13 +22,18 @@ def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
     Raises:
         PolicyError: the policies cannot be read or used, or the server cannot be reached; each diagnostic names file,
             line and column.
-        ConfigurationError: there is no engine here that could decide.
+        ConfigurationError: it is none of these, or there is no engine here that could decide.
     """
     if isinstance(policies, Opa):
         from openclaw.policy.opa import OpaEngine
 
         return OpaEngine(policies)
     if not isinstance(policies, str | Path):
+        if not callable(getattr(policies, "evaluate", None)):
+            raise ConfigurationError(
+                f"`policies` is {type(policies).__name__}",
+                hint="give a folder of Rego files, an `Opa(url)`, or an engine",
+            )
         return policies
     from openclaw.policy import regopy, regorus
 

@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -15,7 +16,7 @@ from openclaw.action import Action, ModelCall, Principal, Run, ToolCall
 from openclaw.audit import Entry
 from openclaw.budget import Budget, Usage
 from openclaw.decision import Decision
-from openclaw.errors import ApprovalError, BudgetExceeded, StoreError
+from openclaw.errors import ApprovalError, BudgetExceeded, ConfigurationError, StoreError
 from openclaw.gate import Admission, Gate, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
 
@@ -373,3 +374,12 @@ def test_deciding_records_nothing(governance: Governance) -> None:
     action = ToolCall(principal=PRINCIPAL, name="refund", args={"amount": 500})
     assert governance.decide(action).effect == "ask"
     assert recorded(governance) == []
+
+
+@pytest.mark.parametrize("policies", [3, None, {"allow": True}])
+def test_what_holds_no_policies_is_one_clear_error_and_makes_no_database(
+    sqlite_url: str, tmp_path: Path, policies: object
+) -> None:
+    with pytest.raises(ConfigurationError, match="give a folder of Rego files"):
+        Governance.open(sqlite_url, policies=policies)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
