@@ -13,7 +13,7 @@ type Answer = Result<Value, String>;
 /// A built-in: its name, the number of its arguments, and itself.
 type Builtin = (&'static str, u8, fn(&[Value]) -> Answer);
 
-const BUILTINS: [Builtin; 11] = [
+const BUILTINS: [Builtin; 12] = [
     ("count", 1, count),
     ("glob.match", 3, glob_match),
     ("json.marshal", 1, marshal),
@@ -24,6 +24,7 @@ const BUILTINS: [Builtin; 11] = [
     ("regex.match", 2, regex_match),
     ("regex.replace", 3, regex_replace),
     ("regex.split", 2, regex_split),
+    ("to_number", 1, to_number),
     ("upper", 1, upper),
 ];
 
@@ -36,7 +37,8 @@ const REGEX_KEPT_MAX: usize = 256;
 /// Put this module's functions in front of the engine's own.
 pub fn install(engine: &mut Engine) -> Result<(), String> {
     for (name, arguments, builtin) in BUILTINS {
-        let extension = move |values: Vec<Value>| Ok(builtin(&values).map_err(|error| Complaint(format!("{name}: {error}")))?);
+        let extension =
+            move |values: Vec<Value>| Ok(builtin(&values).map_err(|error| Complaint(format!("{name}: {error}")))?);
         engine.add_extension(name.to_owned(), arguments, Box::new(extension)).map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -76,6 +78,36 @@ fn count(arguments: &[Value]) -> Answer {
         _ => return Err("operand must be a string, array, set or object".to_owned()),
     };
     Ok(Value::from(size as u64))
+}
+
+fn to_number(arguments: &[Value]) -> Answer {
+    match &arguments[0] {
+        Value::Null | Value::Bool(false) => Ok(Value::from(0u64)),
+        Value::Bool(true) => Ok(Value::from(1u64)),
+        number @ Value::Number(_) => Ok(number.clone()),
+        Value::String(text) if decimal(text) => {
+            let digits = text.trim_start_matches('+');
+            // An integer keeps all its digits; what JSON does not write so (`.5`, `1.`) is a float.
+            let float = || digits.parse::<f64>().ok().filter(|float| float.is_finite()).map(Value::from);
+            Value::from_json_str(digits)
+                .ok()
+                .or_else(float)
+                .ok_or_else(|| format!("parsing \"{text}\": value out of range"))
+        }
+        Value::String(text) => Err(format!("parsing \"{text}\": invalid syntax")),
+        _ => Err("operand must be a string, number, boolean or null".to_owned()),
+    }
+}
+
+/// Whether this is a decimal number and nothing else: no space around it, no separators, no other base.
+fn decimal(text: &str) -> bool {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let unsigned = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = |text: &str| text.strip_prefix(['+', '-']).unwrap_or(text).to_owned();
+    let mantissa = bare(mantissa);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((&mantissa, ""));
+    let digits = (whole.is_empty() || unsigned(whole)) && (fraction.is_empty() || unsigned(fraction));
+    digits && !(whole.is_empty() && fraction.is_empty()) && unsigned(&bare(exponent))
 }
 
 fn upper(arguments: &[Value]) -> Answer {
@@ -127,10 +159,9 @@ fn with_compiled<T>(
         if let Some(regex) = compiled.get(key) {
             return Ok(work(regex));
         }
-        let regex = RegexBuilder::new(&rewritten()?)
-            .size_limit(REGEX_BYTES_MAX)
-            .build()
-            .map_err(|error| format!("error parsing regexp: {}", error.to_string().lines().last().unwrap_or_default()))?;
+        let regex = RegexBuilder::new(&rewritten()?).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
+            format!("error parsing regexp: {}", error.to_string().lines().last().unwrap_or_default())
+        })?;
         let result = work(&regex);
         if compiled.len() >= REGEX_KEPT_MAX {
             compiled.clear();
@@ -181,7 +212,9 @@ fn regex_find_all_submatch(arguments: &[Value]) -> Answer {
     let (pattern, value, limit) = (text(&arguments[0])?, text(&arguments[1])?, limit(&arguments[2])?);
     with_regex(pattern, |regex| {
         let groups = |found: regex::Captures<'_>| {
-            Value::from(found.iter().map(|group| group.map_or("", |group| group.as_str()).into()).collect::<Vec<Value>>())
+            Value::from(
+                found.iter().map(|group| group.map_or("", |group| group.as_str()).into()).collect::<Vec<Value>>(),
+            )
         };
         Value::from(regex.captures_iter(value).take(limit).map(groups).collect::<Vec<Value>>())
     })

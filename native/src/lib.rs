@@ -8,6 +8,7 @@
 mod builtins;
 mod dialect;
 mod glob;
+mod input;
 
 use std::num::NonZeroU32;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -90,6 +91,12 @@ fn guarded<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Failure> + 
     .map_err(|failure| failure.raise(py))
 }
 
+/// An input from its JSON.
+fn parsed(json: &[u8]) -> Result<Value, Failure> {
+    let text = std::str::from_utf8(json).map_err(|error| Failure::new("input", error))?;
+    Value::from_json_str(text).map_err(|error| Failure::new("input", error))
+}
+
 /// Policies and data, compiled for one entry point. Immutable, and shared by all threads.
 #[pyclass(frozen, module = "openclaw._native")]
 struct Policy {
@@ -100,16 +107,14 @@ struct Policy {
 impl Policy {
     /// A fresh engine for one evaluation. The clone shares the compiled policy and the data, and costs about a
     /// microsecond; in exchange a failed evaluation cannot leave anything behind for the next.
-    fn prepared(&self, input_json: &[u8], deadline_us: u64) -> Result<Engine, Failure> {
-        let text = std::str::from_utf8(input_json).map_err(|error| Failure::new("input", error))?;
-        let input = Value::from_json_str(text).map_err(|error| Failure::new("input", error))?;
+    fn prepared(&self, input: Value, deadline_us: u64) -> Engine {
         let mut engine = self.engine.clone();
         engine.set_input(input);
         engine.set_execution_timer_config(ExecutionTimerConfig {
             limit: Duration::from_micros(deadline_us),
             check_interval: STATEMENTS_PER_CLOCK_READ,
         });
-        Ok(engine)
+        engine
     }
 
     /// The JSON of the entry point's value; None where it is undefined.
@@ -158,7 +163,23 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let answer = guarded(py, || {
-            let mut engine = self.prepared(input_json, deadline_us)?;
+            let mut engine = self.prepared(parsed(input_json)?, deadline_us);
+            self.answer(&mut engine)
+        })?;
+        Ok(answer.map(|bytes| PyBytes::new(py, &bytes)))
+    }
+
+    /// The same for an input of plain Python objects, which saves writing and reading JSON. Raises NativeError of kind
+    /// `input` also where an object in it is not plain: then its canonical JSON is to be evaluated.
+    fn evaluate_plain<'py>(
+        &self,
+        py: Python<'py>,
+        document: &Bound<'py, PyAny>,
+        deadline_us: u64,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let input = input::plain(document).ok_or_else(|| Failure::new("input", "the input is not plain").raise(py))?;
+        let answer = guarded(py, || {
+            let mut engine = self.prepared(input, deadline_us);
             self.answer(&mut engine)
         })?;
         Ok(answer.map(|bytes| PyBytes::new(py, &bytes)))
@@ -173,7 +194,7 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<(Option<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
         let (answer, report) = guarded(py, || {
-            let mut engine = self.prepared(input_json, deadline_us)?;
+            let mut engine = self.prepared(parsed(input_json)?, deadline_us);
             engine.set_enable_coverage(true);
             let answer = self.answer(&mut engine)?;
             let report = engine.get_coverage_report().map_err(|error| Failure::new("evaluation", error))?;

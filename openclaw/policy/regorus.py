@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DEADLINE_S = 0.05
 """How long one decision of an embedded engine may take, in seconds."""
 
-# Functions that regorus accepts and does not perform: they are undefined, so that `not http.send(…)` would be true.
-_HOLLOW = frozenset({"http.send", "opa.runtime", "rego.parse_module", "trace"})
+# Functions that regorus has, and that do nothing (`not http.send(…)` would be true) or something else than OPA's.
+_HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
 
 
 def available() -> bool:
@@ -79,12 +79,21 @@ class RegorusEngine:
         if self._closed:
             return self._deny("the policy engine is closed", "engine_error")
         try:
-            answer = self._policy.evaluate(encode(input), self._deadline_us)
+            answer = self._answer(input)
         except BadInput as error:
             return self._deny(str(error), "bad_input")
         except self._errors as error:
             return self._denied(error)
         return read_json(answer, revision=self._revision, engine=self._name)
+
+    def _answer(self, input: Mapping[str, JsonValue]) -> bytes | None:  # noqa: A002
+        try:
+            # Nearly every input is of plain objects, and these need no JSON to mean what their JSON means.
+            return self._policy.evaluate_plain(input, self._deadline_us)
+        except self._errors as error:
+            if error.kind != "input":
+                raise
+        return self._policy.evaluate(encode(input), self._deadline_us)
 
     async def aevaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002
         """The same decision, in the calling thread."""

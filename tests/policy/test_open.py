@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openclaw.errors import ConfigurationError, PolicyError
 from openclaw.policy import describe_engine, open_engine, regopy, regorus
 from openclaw.policy.bundle import Bundle
+from openclaw.policy.engine import encode
 from tests.conftest import require
 from tests.policy.support import ALLOW_ALL, HOW_NATIVE, policy, write_folder
 
@@ -91,10 +95,45 @@ def test_the_native_boundary_takes_only_json_and_says_what_is_wrong(native: None
     assert caught.value.kind == "compile"
 
 
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+documents = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_size=5,
+)
+
+
+@given(document=documents)
+def test_an_input_of_plain_objects_means_what_its_json_means(document: dict[str, object]) -> None:
+    require("native", regorus.available(), HOW_NATIVE)
+    from openclaw import _native
+
+    echo = _native.Policy.compile([("p.rego", "package p\n\nr := [input, json.marshal(input)]\n")], b"{}", "data.p.r")
+    try:
+        answer = echo.evaluate_plain(document, 10**7)
+    except _native.NativeError:
+        return  # The next test says for which.
+    assert answer == echo.evaluate(encode(document), 10**7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [1.0, 2**53, "\ud800", (1,), {1: 2}, b"x", True, [[[[1]]]], StrEnum("E", ["A"]).A])
+def test_only_plain_objects_go_without_json(native: None, value: object) -> None:
+    from openclaw import _native
+
+    echo = _native.Policy.compile([("p.rego", "package p\n\nr := input\n")], b"{}", "data.p.r")
+    if value is True or value == [[[[1]]]]:
+        assert json.loads(echo.evaluate_plain({"v": value}, 10**7) or b"") == {"v": value}
+        return
+    with pytest.raises(_native.NativeError, match="the input is not plain"):
+        echo.evaluate_plain({"v": value}, 10**7)
+
+
 def test_an_error_inside_a_policy_has_its_place(native: None, tmp_path: Path) -> None:
     engine = open_engine(write_folder(tmp_path, {"main": policy("allow if to_number(input.x) == 1")}))
     assert engine.evaluate({"x": "y"}).reasons == (
-        "the policy failed: main.rego:3:25: could not parse string as number",
+        'the policy failed: main.rego:3:19: to_number: parsing "y": invalid syntax',
     )
 
 
