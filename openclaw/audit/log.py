@@ -6,6 +6,7 @@ INVARIANT: entries, interior nodes and the head (size and right edge) change in 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
 
-CHECKPOINT_EVERY = 1_000
-"""Entries after which a checkpoint is written without being asked for."""
+CHECKPOINT_ENTRIES = 1_000
+CHECKPOINT_SECONDS = 300
+"""A commit signs a checkpoint by itself once so many entries, or so much time, have come since the last one."""
 
 PAGE = 1_000
 
@@ -41,6 +43,9 @@ _GET_HEAD = Statement(sa.select(_HEAD.c.size, _HEAD.c.edge))
 _SET_HEAD = Statement(sa.update(_HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
 _ADD_ENTRY = Statement(sa.insert(_ENTRY))
 _ADD_NODE = Statement(sa.insert(_NODE))
+_LAST_CHECKPOINT = Statement(
+    sa.select(_ENTRY.c.seq, _ENTRY.c.at).where(_ENTRY.c.kind == "checkpoint").order_by(_ENTRY.c.seq.desc()).limit(1)
+)
 
 
 @dataclass(slots=True)
@@ -125,14 +130,29 @@ class AuditLog:
         store: where it lives.
         signer: signs checkpoints and keys the digests of masked values.
         outside: a file outside the database to which every checkpoint is appended, so that a cut tail is noticed.
+        every_entries: see ``CHECKPOINT_ENTRIES``.
+        every_seconds: see ``CHECKPOINT_SECONDS``.
     """
 
-    def __init__(self, store: Store, signer: Signer, *, outside: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        *,
+        outside: Path | None = None,
+        every_entries: int = CHECKPOINT_ENTRIES,
+        every_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
         self._store = store
         self._signer = signer
         self._outside = outside
         self._mask_key = signer.secret("openclaw mask v1")
-        self._checkpointed = 0
+        self._every_entries = every_entries
+        self._every = dt.timedelta(seconds=every_seconds)
+        self._last: tuple[int, dt.datetime] | None = (
+            None  # entry and time of the last checkpoint that this process knows
+        )
+        self._unkept: list[Checkpoint] = []
         if not store.readonly:
             store.hooks.append(self._write)
 
@@ -185,7 +205,8 @@ class AuditLog:
             AuditError: the log is empty, or the file outside cannot be written.
         """
         checkpoint = self._store.run(self._sign)
-        self._keep_outside(checkpoint)
+        self._keep_outside(*self._unkept, checkpoint)
+        self._unkept.clear()
         return checkpoint
 
     def checkpoint_if_grown(self) -> Checkpoint | None:
@@ -203,22 +224,37 @@ class AuditLog:
         if edge.size == 0:
             raise AuditError("the log is empty: there is nothing to sign yet")
         checkpoint = self._signer.checkpoint(self._store.origin, edge.size, edge.root())
-        body: dict[str, JsonValue] = {
-            "note": checkpoint.note,
-            "key": str(self._signer.verifier),
-            "size": checkpoint.size,
-        }
-        self.record(transaction, Draft(kind="checkpoint", body=body))
+        key = str(self._signer.verifier)
+        body: dict[str, JsonValue] = {"note": checkpoint.note, "key": key, "size": checkpoint.size}
+        self._last = (self.record(transaction, Draft(kind="checkpoint", body=body)), transaction.now)
         return checkpoint
 
-    def _keep_outside(self, checkpoint: Checkpoint) -> None:
+    def _sign_if_due(self, transaction: Transaction) -> None:
+        edge = self._growth(transaction).edge
+        if self._last is None:
+            found = transaction.rows(_LAST_CHECKPOINT, {})
+            self._last = (cast("int", found[0]["seq"]), moment(str(found[0]["at"]))) if found else (0, transaction.now)
+        size, at = self._last
+        if edge.size - size >= self._every_entries or transaction.now - at >= self._every:
+            checkpoint = self._sign(transaction)
+            transaction.after.append(lambda: self._try_to_keep_outside(checkpoint))
+
+    def _try_to_keep_outside(self, checkpoint: Checkpoint) -> None:
+        """A commit is durable whether or not its checkpoint is kept outside; what is not kept is tried with the next."""
+        try:
+            self._keep_outside(*self._unkept, checkpoint)
+        except AuditError:
+            self._unkept.append(checkpoint)  # the next checkpoint() raises what is wrong, and verify() warns
+        else:
+            self._unkept.clear()
+
+    def _keep_outside(self, *checkpoints: Checkpoint) -> None:
         if self._outside is None:
             return
-        record = json.dumps({"note": checkpoint.note}) + "\n"
         try:
             self._outside.parent.mkdir(parents=True, exist_ok=True)
             with self._outside.open("a") as file:
-                file.write(record)
+                file.writelines(json.dumps({"note": checkpoint.note}) + "\n" for checkpoint in checkpoints)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -241,6 +277,8 @@ class AuditLog:
         growth = transaction.notes.get("audit")
         if not isinstance(growth, _Growth) or not growth.rows:
             return
+        if growth.rows[-1]["kind"] != "checkpoint":
+            self._sign_if_due(transaction)
         transaction.many(_ADD_ENTRY, growth.rows)
         if growth.nodes:
             nodes = [{"level": level, "index": index, "hash": digest} for level, index, digest in growth.nodes]
@@ -326,8 +364,12 @@ class AuditLog:
 
     # -- verifying -----------------------------------------------------------------------------------------------
 
-    def verify(self) -> VerifyReport:
-        """Read the whole log again: every leaf, every interior node, the head, and every checkpoint in reach."""
+    def verify(self, verifier: Verifier | None = None) -> VerifyReport:
+        """Read the whole log again: every leaf, every interior node, the head, and every checkpoint in reach.
+
+        Args:
+            verifier: the public key that the checkpoints must be signed by; the log's own by default.
+        """
         problems: list[Problem] = []
         outside, complaints = self._outside_checkpoints()
         problems += complaints
@@ -341,7 +383,7 @@ class AuditLog:
             checkpoints: dict[int, list[tuple[Checkpoint, int | None]]] = {}
             for note, seq in [*inside, *((note, None) for note in outside)]:
                 try:
-                    checkpoint = open_checkpoint(note, self._signer.verifier)
+                    checkpoint = open_checkpoint(note, verifier or self._signer.verifier)
                 except VerificationError as error:
                     problems.append(Problem(message=error.message, seq=seq))
                 else:
@@ -359,6 +401,8 @@ class AuditLog:
             if size > edge.size
         ][:1]
         warnings = () if outside else ("no checkpoint is kept outside the database: a cut tail would not be noticed",)
+        if self._unkept:
+            warnings += (f"{len(self._unkept)} checkpoints could not be kept outside in `{self._outside}`",)
         return VerifyReport(
             origin=self._store.origin,
             size=edge.size,

@@ -47,13 +47,15 @@ DEFERRED_MAX = 100_000
 class Transaction:
     """An open write transaction. ``now`` is the database's clock, read once when the transaction began.
 
-    ``notes`` is memory that lives as long as the transaction does; the log keeps its growing right edge there.
+    ``notes`` is memory that lives as long as the transaction does; the log keeps its growing right edge there. What stands
+    in ``after`` is called by the writer once the commit is durable; it must not raise.
     """
 
     connection: Connection
     cursor: Cursor
     now: dt.datetime
     notes: dict[str, object] = field(default_factory=dict[str, object])
+    after: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
         """Run a prepared statement and give what it returned."""
@@ -321,6 +323,8 @@ class Store:
                 continue
             transaction.cursor.execute("COMMIT", {})
             self._failure = None
+            for call in transaction.after:
+                call()
             for job, value in zip(jobs, values, strict=True):
                 job.future.set_result(value)
             return

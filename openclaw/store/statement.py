@@ -43,19 +43,18 @@ class Statement:
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._texts: dict[str, str] = {}
-        self._constants: dict[str, object] = {}
+        self._compiled: dict[str, tuple[str, dict[str, object]]] = {}
         self.columns = _returned(clause)
 
     def run(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> None:
         """Run it once."""
-        text = self._text(dialect)
-        cursor.execute(text, {**self._constants, **parameters} if self._constants else parameters)
+        text, constants = self._in(dialect)
+        cursor.execute(text, {**constants, **parameters} if constants else parameters)
 
     def run_many(self, cursor: Cursor, dialect: Dialect, parameters: Sequence[Mapping[str, object]]) -> None:
         """Run it once for each set of parameters."""
-        text = self._text(dialect)
-        assert not self._constants, "a statement for many rows takes all of its values from them"
+        text, constants = self._in(dialect)
+        assert not constants, "a statement for many rows takes all of its values from them"
         cursor.executemany(text, parameters)
 
     def rows(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> list[Row]:
@@ -63,18 +62,16 @@ class Statement:
         self.run(cursor, dialect, parameters)
         return [dict(zip(self.columns, row, strict=True)) for row in cursor.fetchall()]
 
-    def _text(self, dialect: Dialect) -> str:
-        """The SQL in the dialect's own words, with parameters in the named style of its driver."""
-        known = self._texts.get(dialect.name)
-        if known is not None:
-            return known
-        style = "named" if dialect.name == "sqlite" else "pyformat"
-        compiled = self._clause.compile(dialect=type(dialect)(paramstyle=style))  # pyright: ignore[reportCallIssue]
-        binds = cast("SQLCompiler", compiled).binds
-        # Values that stand in the statement itself; their names are the same in every dialect.
-        self._constants = {name: bind.value for name, bind in binds.items() if not bind.required}
-        self._texts[dialect.name] = str(compiled)
-        return self._texts[dialect.name]
+    def _in(self, dialect: Dialect) -> tuple[str, dict[str, object]]:
+        """The SQL in the dialect's own words, with parameters in the named style, and the values that stand in it."""
+        known = self._compiled.get(dialect.name)
+        if known is None:
+            style = "named" if dialect.name == "sqlite" else "pyformat"
+            compiled = self._clause.compile(dialect=type(dialect)(paramstyle=style))  # pyright: ignore[reportCallIssue]
+            binds = cast("SQLCompiler", compiled).binds
+            constants: dict[str, object] = {name: bind.value for name, bind in binds.items() if not bind.required}
+            known = self._compiled[dialect.name] = (str(compiled), constants)
+        return known
 
 
 def _returned(clause: ClauseElement) -> tuple[str, ...]:

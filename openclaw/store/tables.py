@@ -40,6 +40,12 @@ class EntryRow(Table, table=True):
         Index("openclaw_entry_run", "run", "seq"),
         Index("openclaw_entry_tool", "tool", "seq"),
         Index("openclaw_entry_agent", "agent", "seq"),
+        Index(
+            "openclaw_entry_checkpoint",
+            "seq",
+            sqlite_where=text("kind = 'checkpoint'"),
+            postgresql_where=text("kind = 'checkpoint'"),
+        ),
     )
 
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from openclaw.audit import AuditLog, Draft, Proof, Signer, Verifier
 from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Store
+from openclaw.testing import FakeClock
 
 
 def fill(log: AuditLog, count: int) -> None:
@@ -187,3 +188,58 @@ def test_two_writers_keep_one_gapless_order(log: AuditLog, store_url: str, tmp_p
     second_store.close()
     assert [entry.seq for entry in log.entries()] == list(range(1, 161))
     assert log.verify().ok
+
+
+def test_a_checkpoint_comes_by_itself_after_so_many_entries(store_url: str, tmp_path: Path, outside: Path) -> None:
+    store = Store.open(store_url)
+    signer = Signer.load(tmp_path / "log.key", store.origin)
+    log = AuditLog(store, signer, outside=outside, every_entries=10)
+    fill(log, 25)
+    assert [entry.seq for entry in log.entries(kind="checkpoint")] == [11, 22]
+    assert outside.read_text().count("\n") == 2
+    store.close()
+    reopened = Store.open(store_url)
+    again = AuditLog(reopened, signer, outside=outside, every_entries=10)
+    fill(again, 4)
+    assert [entry.seq for entry in again.entries(kind="checkpoint")] == [11, 22]
+    fill(again, 1)
+    assert [entry.seq for entry in again.entries(kind="checkpoint")] == [11, 22, 33]
+    assert again.verify().ok
+    reopened.close()
+
+
+def test_a_checkpoint_comes_by_itself_after_so_much_time(store_url: str, tmp_path: Path, outside: Path) -> None:
+    clock = FakeClock()
+    store = Store.open(store_url, clock=clock)
+    log = AuditLog(store, Signer.load(tmp_path / "log.key", store.origin), outside=outside, every_seconds=60)
+    fill(log, 3)
+    clock.advance(61)
+    fill(log, 3)
+    assert [entry.kind for entry in log.entries()] == [*["decision"] * 4, "checkpoint", *["decision"] * 2]
+    assert log.verify().ok
+    store.close()
+
+
+def test_a_checkpoint_that_cannot_be_kept_outside_is_tried_again_and_told(
+    store_url: str, tmp_path: Path, outside: Path
+) -> None:
+    store = Store.open(store_url)
+    log = AuditLog(store, Signer.load(tmp_path / "log.key", store.origin), outside=outside, every_entries=10)
+    outside.mkdir()  # a folder in its place: nothing can be appended
+    fill(log, 12)
+    assert f"1 checkpoints could not be kept outside in `{outside}`" in log.verify().warnings
+    with pytest.raises(AuditError, match="cannot be kept outside the database"):
+        log.checkpoint()
+    outside.rmdir()
+    log.checkpoint()
+    assert [line.count("note") for line in outside.read_text().splitlines()] == [1, 1]
+    assert log.verify().ok
+    store.close()
+
+
+def test_the_public_key_alone_verifies_the_log(log: AuditLog) -> None:
+    fill(log, 5)
+    log.checkpoint()
+    assert log.verify(Verifier.parse(str(log.verifier))).ok
+    other = Signer("openclaw/other", b"\x01" * 32).verifier
+    assert "not signed by `openclaw/other`" in log.verify(other).problems[0].message
