@@ -89,7 +89,10 @@ class BudgetExceeded(Refused):
 
 
 def _amount(amount: int, unit: str) -> str:
-    return f"${amount / 1_000_000:,.6f}" if unit == "microusd" else f"{amount:,} {unit.replace('_', ' ')}"
+    if unit == "microusd":
+        return f"${amount / 1_000_000:,.6f}"
+    name = unit.replace("_", " ")
+    return f"{amount:,} {name.removesuffix('s') if amount == 1 else name}"
 
 
 class ApprovalRequired(Refused):

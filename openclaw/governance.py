@@ -178,19 +178,19 @@ class Governance:
             name=name,
         )
 
-    def govern(self, tools: Sequence[BaseTool], *, agent: str, roles: Sequence[str] = ()) -> list[BaseTool]:
+    def govern(self, tools: Sequence[BaseTool], *, agent: Agent | str, roles: Sequence[str] = ()) -> list[BaseTool]:
         """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``)."""
         from openclaw.graph import govern_tools
 
         return govern_tools(tools, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
 
-    def govern_model(self, model: BaseChatModel, *, agent: str, roles: Sequence[str] = ()) -> BaseChatModel:
+    def govern_model(self, model: BaseChatModel, *, agent: Agent | str, roles: Sequence[str] = ()) -> BaseChatModel:
         """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``."""
         from openclaw.graph import govern_model
 
         return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
 
-    def middleware(self, *, agent: str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
+    def middleware(self, *, agent: Agent | str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
         """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""
         from openclaw.graph import middleware
 

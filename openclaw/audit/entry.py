@@ -17,7 +17,7 @@ EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoin
 class Draft(BaseModel):
     """An entry before the log has given it a place and a time. Absent texts are empty, never null."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: EntryKind
     run: str = ""

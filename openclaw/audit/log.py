@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from sqlalchemy import Connection
 
 from openclaw.action import utc
@@ -188,10 +188,16 @@ class AuditLog:
         )
         return seq
 
-    def append(self, draft: Draft) -> Entry:
-        """Add one entry in a transaction of its own; returns when it is durable. Any value may stand in its body."""
-        body = {key: plain(value) for key, value in draft.body.items()}
-        draft = draft.model_copy(update={"body": body})
+    def append(self, entry: Draft | Mapping[str, object]) -> Entry:
+        """Add one entry in a transaction of its own; returns when it is durable. Any value may stand in its body.
+
+        Raises:
+            AuditError: it is not an entry: an unknown kind or field.
+        """
+        if isinstance(entry, Mapping):
+            entry = _draft(entry)
+        body = {key: plain(value) for key, value in entry.body.items()}
+        draft = entry.model_copy(update={"body": body})
         return self.entry(self._store.run(lambda transaction: self.record(transaction, draft)))
 
     def masked(self, document: dict[str, JsonValue], fields: list[str]) -> dict[str, JsonValue]:
@@ -453,6 +459,18 @@ class AuditLog:
             return [str(json.loads(line)["note"]) for line in lines if line.strip()], []
         except (OSError, ValueError, KeyError, TypeError) as error:
             return [], [Problem(message=f"the checkpoints in `{self._outside}` cannot be read: {error}")]
+
+
+def _draft(fields: Mapping[str, object]) -> Draft:
+    body = fields.get("body", {})
+    if not isinstance(body, Mapping):
+        raise AuditError("the body of an entry is an object", hint="give it as a dict")
+    try:
+        empty = Draft.model_validate({**fields, "body": {}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise AuditError(f"this is not an entry: `{'.'.join(map(str, first['loc']))}`: {first['msg']}") from error
+    return empty.model_copy(update={"body": dict(cast("Mapping[str, JsonValue]", body))})
 
 
 def _entry(row: sa.RowMapping) -> Entry:

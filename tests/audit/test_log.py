@@ -243,3 +243,17 @@ def test_the_public_key_alone_verifies_the_log(log: AuditLog) -> None:
     assert log.verify(Verifier.parse(str(log.verifier))).ok
     other = Signer("openclaw/other", b"\x01" * 32).verifier
     assert "not signed by `openclaw/other`" in log.verify(other).problems[0].message
+
+
+def test_an_entry_may_be_given_as_a_mapping(log: AuditLog) -> None:
+    entry = log.append({"kind": "halt", "agent": "clerk", "body": {"by": "ann", "odd": math.inf}})
+    assert (entry.seq, entry.kind, entry.body) == (1, "halt", {"by": "ann", "odd": {"$float": "Infinity"}})
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"kind": "gossip"}, {"kind": "halt", "colour": "red"}, {"kind": "halt", "body": 3}]
+)
+def test_what_is_no_entry_is_refused(log: AuditLog, fields: dict[str, object]) -> None:
+    with pytest.raises(AuditError, match=r"this is not an entry|the body of an entry"):
+        log.append(fields)
+    assert log.size() == 0

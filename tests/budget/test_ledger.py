@@ -86,7 +86,7 @@ def test_what_does_not_fit_one_account_is_taken_from_none(ledger: Ledger, accoun
 def test_exactly_what_is_left_fits(ledger: Ledger) -> None:
     ledger.set_limit(AGENT, Budget(tokens=100, calls=1))
     ledger.reserve(AGENT, tokens=100, calls=1)
-    with pytest.raises(BudgetExceeded, match="cannot carry 1 calls: 0 calls left"):
+    with pytest.raises(BudgetExceeded, match="cannot carry 1 call: 0 calls left"):
         ledger.reserve(AGENT, calls=1)
 
 

@@ -118,7 +118,7 @@ def test_budgets_of_the_description_are_declared_and_hold(house: House) -> None:
     }
     messages = house.compile(workflow, ledger=house.ledger).invoke(GO)["messages"]
     assert house.did == [("look", 0), ("look", 1)]
-    assert "budget of `org/default/workflow/desk` cannot carry 1 calls" in str(answers(messages)["m1-2-0"].content)
+    assert "budget of `org/default/workflow/desk` cannot carry 1 call" in str(answers(messages)["m1-2-0"].content)
 
 
 def test_parallel_calls_never_exceed_a_budget_of_calls(house: House) -> None:
