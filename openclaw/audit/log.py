@@ -97,11 +97,19 @@ class VerifyReport(BaseModel):
 
 
 class Proof(BaseModel):
-    """One entry with everything needed to check offline that it is in the log: ``check`` needs the public key alone."""
+    """One entry with everything needed to check offline that it is in the log: ``check`` needs the public key alone.
 
-    model_config = ConfigDict(frozen=True)
+    Attributes:
+        entry: the canonical JSON text of the entry, whose UTF-8 bytes are those of its leaf: a checker only hashes them.
+        index: of the leaf, from 0.
+        path: inclusion proof (RFC 9162 section 2.1.3), hex hashes, leaf first.
+        checkpoint: the signed note that covers it.
+        key: the public key that signed (a C2SP vkey). Trust the one that you were given elsewhere, not this one.
+    """
 
-    entry: Entry
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entry: str
     index: int
     path: tuple[str, ...]
     checkpoint: str
@@ -114,13 +122,19 @@ class Proof(BaseModel):
             VerificationError: entry, proof, checkpoint and key do not fit together.
         """
         checkpoint = open_checkpoint(self.checkpoint, verifier)
-        leaf = entry_leaf(self.entry.seq, utc(self.entry.at), self.entry, body_bytes(self.entry))
-        path = [bytes.fromhex(step) for step in self.path]
-        if self.index != self.entry.seq - 1:
-            raise VerificationError("the proof is for another entry", seq=self.entry.seq)
+        try:
+            path = [bytes.fromhex(step) for step in self.path]
+            leaf = leaf_hash(self.entry.encode())
+        except ValueError as error:
+            raise VerificationError(f"the proof cannot be read: {error}") from error
         if root_from_inclusion(leaf, self.index, checkpoint.size, path) != checkpoint.root:
-            raise VerificationError("the entry is not in the log that the checkpoint describes", seq=self.entry.seq)
+            raise VerificationError("the entry is not in the log that the checkpoint describes", seq=self.index + 1)
         return checkpoint
+
+    def read(self) -> Entry:
+        """The entry, for people. Check the proof first."""
+        fields = json.loads(self.entry)
+        return Entry.model_validate({**fields, "leaf": leaf_hash(self.entry.encode()).hex()})
 
 
 class AuditLog:
@@ -361,7 +375,7 @@ class AuditLog:
         with self._store.read() as connection:
             path = inclusion_proof(seq - 1, checkpoint.size, lambda level, index: _subtree(connection, level, index))
         return Proof(
-            entry=entry,
+            entry=entry_bytes(seq, utc(entry.at), entry, body_bytes(entry)).decode(),
             index=seq - 1,
             path=tuple(step.hex() for step in path),
             checkpoint=checkpoint.note,

@@ -11,11 +11,12 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from openclaw.audit import Entry
+from openclaw.audit import Entry, Proof, Verifier
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.decision import Effect
+from openclaw.errors import AuditError
 from openclaw.review.entries import call, detail, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
 
@@ -109,11 +110,27 @@ def show_entry(context: typer.Context, seq: Seq, store: StoreOption = None, as_j
 
 @app.command()
 def verify(
-    context: typer.Context, key: KeyOption = None, store: StoreOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    proof: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A proof made by `audit prove`; the whole log if left out.")
+    ] = None,
+    public_key: Annotated[
+        str | None, typer.Option("--public-key", metavar="NAME+ID+KEY", help="Trust this public key, and no key file.")
+    ] = None,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Read the whole log again and check every leaf, node and signed checkpoint. Exit code 1 if it does not hold."""
-    with opened(context, store, key=key, signs=True) as books:
-        report = books.log.verify()
+    """Read the whole log again and check every leaf, node and signed checkpoint. Exit code 1 if it does not hold.
+
+    With FILE, check one proof offline: no database is opened, and the public key must be given.
+    """
+    verifier = Verifier.parse(public_key) if public_key else None
+    if proof is not None:
+        _verify_proof(proof, verifier, as_json=as_json)
+        return
+    with opened(context, store, key=key, signs=verifier is None) as books:
+        report = books.log.verify(verifier)
     if as_json:
         show.as_json({**report.model_dump(mode="json"), "ok": report.ok})
     else:
@@ -132,6 +149,28 @@ def verify(
             show.note(f"warning: {warning}")
     if not report.ok:
         raise typer.Exit(DOES_NOT_HOLD)
+
+
+def _verify_proof(file: Path, verifier: Verifier | None, *, as_json: bool) -> None:
+    if verifier is None:
+        raise AuditError("a proof is checked with a public key that you trust", hint="give it with --public-key")
+    try:
+        proof = Proof.model_validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise AuditError(f"`{file}` holds no proof: {said}", hint="make one with `openclaw audit prove SEQ`") from error
+    checkpoint = proof.check(verifier)
+    entry = proof.read()
+    if as_json:
+        show.as_json({"ok": True, "entry": entry.model_dump(mode="json"), "size": checkpoint.size})
+        return
+    show.fields(
+        [
+            ("log", checkpoint.origin),
+            ("entry", f"{entry.seq} of {checkpoint.size}: {entry.kind} {entry.effect} {entry.agent} {entry.tool}"),
+            ("verdict", show.word("holds")),
+        ]
+    )
 
 
 @app.command("open")

@@ -164,7 +164,8 @@ def test_a_proof_is_checked_with_the_public_key_alone(log: AuditLog) -> None:
     text = log.prove(4).model_dump_json()
     proof = Proof.model_validate_json(text)
     assert proof.check(Verifier.parse(str(log.verifier))).size == 10
-    forged = proof.model_copy(update={"entry": proof.entry.model_copy(update={"effect": "deny"})})
+    assert proof.read() == log.entry(4)
+    forged = proof.model_copy(update={"entry": proof.entry.replace('"allow"', '"deny"')})
     with pytest.raises(VerificationError, match="the entry is not in the log that the checkpoint describes"):
         forged.check(log.verifier)
     other = Signer("openclaw/other", b"\x01" * 32).verifier

@@ -159,7 +159,29 @@ def test_a_proof_can_be_checked_with_the_public_key_alone(desk: Path, openclaw: 
     said = openclaw("audit", "prove", "11")
     proof = Proof.model_validate(said.json)
     checkpoint = proof.check(Verifier.parse(proof.key))
-    assert (said.code, proof.entry.seq, checkpoint.size) == (0, 11, 23)
+    assert (said.code, proof.read().seq, checkpoint.size) == (0, 11, 23)
+
+
+def test_a_proof_file_is_checked_without_any_database(desk: Path, openclaw: Command, tmp_path: Path) -> None:
+    said = openclaw("audit", "prove", "11")
+    file, key = tmp_path / "proof.json", said.json["key"]
+    file.write_text(said.out)
+    good = openclaw("--store", "sqlite:///nowhere.db", "audit", "verify", str(file), "--public-key", key)
+    assert (good.code, good.out.splitlines()[-1]) == (0, "verdict  holds")
+    assert good.out.splitlines()[1] == "entry    11 of 23: decision deny refunds refund"
+    file.write_text(said.out.replace('\\"deny\\"', '\\"allow\\"'))
+    forged = openclaw("audit", "verify", str(file), "--public-key", key)
+    assert (forged.code, forged.err.startswith("error: the entry is not in the log")) == (1, True)
+    assert openclaw("audit", "verify", str(file)).code == 2
+    file.write_text("{}")
+    assert openclaw("audit", "verify", str(file), "--public-key", key).code == 2
+
+
+def test_the_log_is_verified_with_the_public_key_where_no_key_file_is(desk: Path, openclaw: Command) -> None:
+    key = openclaw("audit", "prove", "11").json["key"]
+    (desk / "openclaw.db.key").unlink()
+    assert openclaw("audit", "verify").code == 2
+    assert openclaw("audit", "verify", "--public-key", key).code == 0
 
 
 def test_checkpoint_prints_a_signed_note_and_keeps_it_outside(desk: Path, openclaw: Command) -> None:
