@@ -19,7 +19,7 @@ from openclaw.policy.regorus import available
 from openclaw.review import health
 from tests.cli.conftest import Command
 from tests.conftest import require
-from tests.support.story import DESK_REGO, StillClock, tell_on, told
+from tests.support.story import DESK_CASES, DESK_REGO, DESK_TEST_REGO, StillClock, tell_on, told
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
 BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
@@ -46,6 +46,10 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, text in (("policies", DESK_REGO), ("drafts", DESK_REGO.replace("50\n}", "50\n"))):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "desk.rego").write_text(text)
+    tests = tmp_path / "tested"
+    tests.mkdir()
+    for name, text in (("desk.rego", DESK_REGO), ("desk_test.rego", DESK_TEST_REGO), ("desk_cases.yaml", DESK_CASES)):
+        (tests / name).write_text(text)
     (tmp_path / "refund.json").write_text(REFUND)
     clock = StillClock()
     with told("sqlite:///openclaw.db", tmp_path, policies=tmp_path / "policies", clock=clock) as story:

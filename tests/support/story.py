@@ -96,6 +96,40 @@ ask contains "a refund above 50 needs a person" if {
 """
 
 
+DESK_TEST_REGO = """\
+package desk_test
+
+import data.openclaw.policies.desk
+
+refund(amount, account) := {"kind": "tool", "tool": {"name": "refund", "args": {"amount": amount, "account": account}}}
+
+test_small_refunds_pass if {
+	desk.allow with input as refund(40, "DE-77")
+	count(desk.deny) == 0 with input as refund(40, "DE-77")
+	count(desk.ask) == 0 with input as refund(40, "DE-77")
+}
+
+test_large_refunds_ask if {
+	amount := 60
+	count(desk.ask) == 1 with input as refund(amount, "DE-77")
+}
+
+test_the_largest_refund_is_denied if {
+	desk.deny == {"too large"} with input as refund(9000, "ACME-1")
+}
+"""
+
+DESK_CASES = """\
+- name: a large refund asks a person
+  input: {kind: tool, tool: {name: refund, args: {amount: 120, account: DE-77}}}
+  expect: {effect: ask, reasons: [a refund above 50 needs a person]}
+
+- name: a refund to somebody else passes
+  input: {kind: tool, tool: {name: refund, args: {amount: 12, account: ACME-1}}}
+  expect: {effect: allow}
+"""
+
+
 def write_key(path: Path, name: str, seed: bytes = SEED) -> None:
     """A signing key that is the same every time."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -1,0 +1,435 @@
+"""Tests of policies: rules named ``test_…`` in ``*_test.rego`` files, and cases in ``*_cases.yaml`` files.
+
+A test rule passes where its value is true, as with ``opa test``: each is its own entry point, on the native engine, with
+an empty object as input where it says nothing else. A case is an input and the decision that is expected of it, and runs
+on whichever engine is installed. What cannot be judged (two rules of one name, an input that no engine takes) is an
+error, never a pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from openclaw.canonical import canonical
+from openclaw.decision import Decision, Effect
+from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
+from openclaw.policy import regopy, regorus
+from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
+from openclaw.policy.calls import unknown_calls
+from openclaw.policy.engine import PolicyEngine
+from openclaw.policy.failing import Tree, Values, values_of_failing, walk
+from openclaw.policy.scan import scan
+
+TEST_DEADLINE_S = 5.0
+"""How long one test may take, in seconds: a stop for loops, not a measure of speed."""
+
+Status = Literal["pass", "fail", "error", "skip"]
+
+_HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
+_JUDGED = frozenset({"policy", "no_policy", "obligation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one test. ``values`` are names and values that show why it failed, as JSON texts."""
+
+    name: str
+    file: str
+    line: int
+    status: Status
+    message: str = ""
+    values: Values = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """The lines of one policy file that hold something to evaluate: those that tests evaluated, and those they did not."""
+
+    file: str
+    covered: tuple[int, ...]
+    uncovered: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All results, in order of file and line, and the coverage of each policy file if it was asked for."""
+
+    results: tuple[Result, ...]
+    coverage: tuple[FileCoverage, ...] = ()
+
+    def count(self, status: Status) -> int:
+        """How many tests ended so."""
+        return sum(result.status == status for result in self.results)
+
+    @property
+    def passed(self) -> bool:
+        """No test failed or could not be judged."""
+        return not self.count("fail") and not self.count("error")
+
+    @property
+    def percent(self) -> float:
+        """Coverage over all files, from 0 to 100."""
+        return percent(self.coverage)
+
+
+def percent(files: tuple[FileCoverage, ...]) -> float:
+    """The share of lines that were evaluated, from 0 to 100; 100 where there is nothing to evaluate."""
+    covered = sum(len(file.covered) for file in files)
+    lines = covered + sum(len(file.uncovered) for file in files)
+    return 100.0 * covered / lines if lines else 100.0
+
+
+class Expected(BaseModel):
+    """The decision that a case expects. ``reasons`` and ``rules`` are compared where they are given, in any order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effect: Effect
+    reasons: tuple[str, ...] | None = None
+    rules: tuple[str, ...] | None = None
+
+
+class Case(BaseModel):
+    """One case of a ``*_cases.yaml`` file. ``data`` is laid over the data of the folder, object by object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    input: dict[str, JsonValue]
+    data: dict[str, JsonValue] = {}
+    expect: Expected
+
+
+Lines: TypeAlias = dict[str, tuple[set[int], set[int]]]
+"""By module: the lines that were evaluated, and those that could have been and were not."""
+
+_Job: TypeAlias = Callable[[], tuple[Result, bytes]]
+
+
+def run_tests(folder: str | Path, *, run: str = "", coverage: bool = False) -> Report:
+    """Run the tests of a policy folder, in threads.
+
+    Args:
+        folder: policies, with their tests beside them.
+        run: only tests whose full name (``data.pkg.test_name``, ``file_cases.yaml: name``) this pattern finds.
+        coverage: find out which lines of the policies the tests evaluate.
+
+    Raises:
+        PolicyError: policies or tests cannot be loaded.
+        ConfigurationError: there is nothing to run, or no engine that can run it.
+    """
+    try:
+        wanted = re.compile(run)
+    except re.error as error:
+        raise ConfigurationError(f"`{run}` is not a regular expression: {error}") from error
+    root = Path(folder)
+    bundle = Bundle.read(root)
+    files = _test_files(root)
+    with contextlib.ExitStack() as opened:
+        jobs: list[_Job] = [*_rego_jobs(bundle, files, wanted, coverage=coverage)]
+        jobs += _case_jobs(bundle, files, wanted, opened, coverage=coverage)
+        if not jobs:
+            what = f"no test in `{root}` is named like `{run}`" if run else f"`{root}` holds no tests"
+            raise ConfigurationError(what, hint="write `test_…` rules in *_test.rego, or cases in *_cases.yaml")
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as threads:
+            done = list(threads.map(_do, jobs))
+    results = tuple(sorted((result for result, _ in done), key=lambda it: (it.file, it.line, it.name)))
+    return Report(results, _covered(bundle, (report for _, report in done)) if coverage else ())
+
+
+def _do(job: _Job) -> tuple[Result, bytes]:
+    return job()
+
+
+# -- rules ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A test rule. ``times``: how often it is defined; ``partial``: it makes a set or an object, not one answer."""
+
+    name: str
+    path: str
+    module: Module
+    line: int
+    tree: Tree
+    times: int
+    partial: bool
+
+
+def _rego_jobs(bundle: Bundle, files: list[Module], wanted: re.Pattern[str], *, coverage: bool) -> Iterator[_Job]:
+    tests = [file for file in files if file.path.endswith(".rego")]
+    if not tests:
+        return
+    if not regorus.available():
+        names = [rule.dotted for file in tests for rule in scan(file.text).rules]
+        if any(name.startswith(("test_", "todo_test_")) for name in names):
+            raise ConfigurationError(
+                "Rego tests need the native engine, which is not installed",
+                hint="install a Rust compiler and reinstall openclaw-governance, or run them with `opa test`",
+            )
+        return
+    from openclaw import _native as native
+
+    whole = Bundle.of([*bundle.modules, *tests], cast("dict[str, JsonValue]", json.loads(bundle.data)))
+    findings = list(unknown_calls(whole, lambda name: name not in _HOLLOW and native.has_builtin(name), "regorus"))
+    rules: list[_Rule] = []
+    for file in tests:
+        try:
+            rules += _rules(file)
+        except native.NativeError as error:
+            findings.append(Diagnostic(file.shown, error.line, error.column, str(error)))
+    if findings:
+        raise PolicyError("the tests cannot be loaded", diagnostics=findings)
+    for rule in rules:
+        if wanted.search(rule.path):
+            yield lambda rule=rule: _run_rule(whole, rule, coverage=coverage)
+
+
+def _rules(module: Module) -> Iterator[_Rule]:
+    from openclaw import _native as native
+
+    tree = walk(json.loads(native.parse(module.path, module.text)))[0]["ast"]
+    found = scan(module.text)
+    package = ".".join(found.package.path) if found.package else ""
+    specs = [walk(rule["Spec"]) for rule in tree["rules"] if "Spec" in rule]
+    named = [(module.text.encode()[start:].decode(), spec) for spec in specs for start in [spec["span"]["start"]]]
+    tests = [(name.group(1), spec) for text, spec in named if (name := re.match(r"((?:todo_)?test_\w*)", text))]
+    seen: set[str] = set()
+    for name, spec in tests:
+        if name not in seen:
+            seen.add(name)
+            head = spec["head"]
+            yield _Rule(
+                name=name,
+                path=f"data.{package}.{name}",
+                module=module,
+                line=spec["span"]["line"],
+                tree=spec,
+                times=sum(other == name for other, _ in tests),
+                partial="Compr" not in head or "Var" not in head["Compr"]["refr"],
+            )
+
+
+def _run_rule(bundle: Bundle, rule: _Rule, *, coverage: bool) -> tuple[Result, bytes]:
+    from openclaw import _native as native
+
+    def result(status: Status, message: str = "", values: Values = ()) -> Result:
+        return Result(rule.path, rule.module.shown, rule.line, status, message, values)
+
+    if rule.name.startswith("todo_"):
+        return result("skip", "still to do"), b""
+    if rule.times > 1:
+        return result("error", f"`{rule.name}` is defined {rule.times} times: give each a name of its own"), b""
+    if rule.partial:
+        return result("error", "a test is one answer: write a rule without a key, such as `test_name if { … }`"), b""
+    modules = [(module.path, module.text) for module in bundle.modules]
+    deadline_us = round(TEST_DEADLINE_S * 1_000_000)
+    report = b""
+    try:
+        policy = native.Policy.compile(modules, bundle.data, rule.path)
+        if coverage:
+            answer, report = policy.coverage(b"{}", deadline_us)
+        else:
+            answer = policy.evaluate(b"{}", deadline_us)
+    except native.NativeError as error:
+        where = f"{bundle.shown(error.file)}:{error.line}:{error.column}: " if error.line else ""
+        return result("error", f"{where}{error}"), b""
+    if answer == b"true":
+        return result("pass"), report
+    message, values = values_of_failing(modules, bundle.data, rule.module, rule.tree)
+    if not message:
+        message = "its value is undefined" if answer is None else f"its value is {answer.decode()}"
+    return result("fail", message, values), report
+
+
+# -- cases ---------------------------------------------------------------------------------------------------------------
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML as JSON: a date is text, as it is in an input."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _case_jobs(
+    bundle: Bundle, files: list[Module], wanted: re.Pattern[str], opened: contextlib.ExitStack, *, coverage: bool
+) -> list[_Job]:
+    findings: list[Diagnostic] = []
+    cases = [(file, *found) for file in files if file.path.endswith(".yaml") for found in _cases(file, findings)]
+    if findings:
+        raise PolicyError("the cases cannot be read", diagnostics=findings)
+    engines: dict[bytes, PolicyEngine] = {}
+    jobs: list[_Job] = []
+    for file, line, case in cases:
+        name = f"{file.path}: {case.name}"
+        if not wanted.search(name):
+            continue
+        data = _over(cast("dict[str, JsonValue]", json.loads(bundle.data)), case.data)
+        key = canonical(data)
+        if key not in engines:
+            engines[key] = opened.enter_context(contextlib.closing(_engine(Bundle.of([*bundle.modules], data))))
+        engine = engines[key]
+        if coverage and not isinstance(engine, regorus.RegorusEngine):
+            raise ConfigurationError(
+                "coverage needs the native engine, which is not installed",
+                hint="install a Rust compiler and reinstall openclaw-governance",
+            )
+        place = Result(name, file.shown, line, "pass")
+        jobs.append(lambda place=place, case=case, engine=engine: _run_case(place, case, engine, coverage=coverage))
+    return jobs
+
+
+def _engine(bundle: Bundle) -> PolicyEngine:
+    if regorus.available():
+        return regorus.RegorusEngine(bundle, deadline_s=TEST_DEADLINE_S)
+    if regopy.available():
+        return regopy.RegopyEngine(bundle, deadline_s=TEST_DEADLINE_S)
+    raise ConfigurationError("no policy engine is installed", hint="see `openclaw doctor`")
+
+
+def _cases(file: Module, findings: list[Diagnostic]) -> Iterator[tuple[int, Case]]:
+    def finding(message: str, line: int = 1, hint: str = "") -> None:
+        findings.append(Diagnostic(file.shown, line, 1, message, hint))
+
+    try:
+        document: object = yaml.load(file.text, Loader=_Yaml)  # noqa: S506 - a SafeLoader with fewer types
+        # pyyaml's stubs leave the loader of `compose` untyped.
+        node: object = yaml.compose(file.text, Loader=_Yaml)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        finding(error.problem or "not YAML", mark.line + 1 if mark else 1)
+        return
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        finding(str(error).splitlines()[0])
+        return
+    if not isinstance(document, list) or not isinstance(node, yaml.SequenceNode):
+        finding("cases are a list", hint="write `- name: …`, with `input` and `expect` below it")
+        return
+    seen: set[str] = set()
+    places = [cast("yaml.Node", item).start_mark.line + 1 for item in node.value]
+    for line, item in zip(places, cast("list[object]", document), strict=True):
+        try:
+            case = Case.model_validate(item)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            finding(f"`{where}`: {first['msg']}" if where else first["msg"], line, "a case has name, input and expect")
+            continue
+        if case.name in seen:
+            finding(f"two cases are named `{case.name}`", line, "rename one of them")
+        seen.add(case.name)
+        yield line, case
+
+
+def _over(below: dict[str, JsonValue], above: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    merged = dict(below)
+    for key, value in above.items():
+        present = merged.get(key)
+        merged[key] = _over(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _run_case(place: Result, case: Case, engine: PolicyEngine, *, coverage: bool) -> tuple[Result, bytes]:
+    decision = engine.evaluate(case.input)
+    status, message, values = _judge(decision, case.expect)
+    report = b""
+    if coverage and isinstance(engine, regorus.RegorusEngine):
+        with contextlib.suppress(PolicyError):  # What cannot be decided covers nothing, and the result says so.
+            report = engine.coverage(case.input)
+    return Result(place.name, place.file, place.line, status, message, values), report
+
+
+def _judge(decision: Decision, expect: Expected) -> tuple[Status, str, Values]:
+    if decision.code not in _JUDGED:
+        # Fails closed in service, and so would pass for the deny that a case may expect.
+        return "error", f"it cannot be decided ({decision.code}): {'; '.join(decision.reasons)}", ()
+    wrong: list[tuple[str, str]] = []
+    if decision.effect is not expect.effect:
+        wrong += [("expected effect", expect.effect.value), ("effect", decision.effect.value)]
+    for name, wanted, came in (
+        ("reasons", expect.reasons, decision.reasons),
+        ("rules", expect.rules, decision.rules),
+    ):
+        if wanted is not None and sorted(wanted) != sorted(came):
+            wrong += [(f"expected {name}", _listed(wanted)), (name, _listed(came))]
+        elif wrong and came:
+            wrong.append((name, _listed(came)))
+    return ("fail", "the decision is another one", tuple(wrong)) if wrong else ("pass", "", ())
+
+
+def _listed(texts: tuple[str, ...]) -> str:
+    return json.dumps(sorted(texts), ensure_ascii=False)
+
+
+# -- files and coverage --------------------------------------------------------------------------------------------------
+
+
+def _test_files(root: Path) -> list[Module]:
+    found: list[Module] = []
+    findings: list[Diagnostic] = []
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if name.startswith(".") or not name.endswith(("_test.rego", "_cases.yaml")):
+                continue
+            path = Path(folder) / name
+            try:
+                text = path.read_text(encoding="utf-8")
+            except OSError as error:
+                findings.append(Diagnostic(str(path), 0, 0, f"cannot be read: {error.strerror}"))
+            except UnicodeDecodeError:
+                findings.append(Diagnostic(str(path), 0, 0, "is not UTF-8", "save it as UTF-8"))
+            else:
+                found.append(Module(path=path.relative_to(root).as_posix(), shown=str(path), text=text))
+    if findings:
+        raise PolicyError("the tests cannot be read", diagnostics=findings)
+    return found
+
+
+def _covered(bundle: Bundle, reports: Iterator[bytes]) -> tuple[FileCoverage, ...]:
+    from openclaw import _native as native
+
+    lines: Lines = {}
+    for report in filter(None, reports):
+        for file in walk(json.loads(report))["files"]:
+            covered, known = lines.setdefault(file["path"], (set(), set()))
+            covered.update(file["covered"])
+            known.update(file["covered"], file["not_covered"])
+    files: list[FileCoverage] = []
+    for module in bundle.modules:
+        if module.path == DECISION_FILE:
+            continue
+        if module.path not in lines:  # No test came near it, and the engine reports only what it has visited.
+            tree = walk(json.loads(native.parse(module.path, module.text)))
+            lines[module.path] = (set(), set(_statements(tree)))
+        covered, known = lines[module.path]
+        files.append(FileCoverage(module.shown, tuple(sorted(covered)), tuple(sorted(known - covered))))
+    return tuple(files)
+
+
+def _statements(tree: object) -> Iterator[int]:
+    """The lines of all statements in a tree."""
+    if isinstance(tree, dict):
+        fields = cast("dict[str, object]", tree)
+        yield from (walk(statement)["span"]["line"] for statement in cast("list[object]", fields.get("stmts", [])))
+        for below in fields.values():
+            yield from _statements(below)
+    elif isinstance(tree, list):
+        for below in cast("list[object]", tree):
+            yield from _statements(below)
