@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from openclaw.cli import DOES_NOT_HOLD, policy_test, show
+from openclaw.cli import DOES_NOT_HOLD, policy_replay, policy_test, show
 from openclaw.cli.options import JsonOption
 from openclaw.errors import ConfigurationError, PolicyError
 from openclaw.policy import open_engine
@@ -19,6 +19,7 @@ from openclaw.policy import open_engine
 app = typer.Typer(help="Load policies and ask them.", no_args_is_help=True, rich_markup_mode=None)
 
 app.command("test")(policy_test.run)
+app.command("replay")(policy_replay.run)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the policies.")]
 

@@ -46,6 +46,8 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, text in (("policies", DESK_REGO), ("drafts", DESK_REGO.replace("50\n}", "50\n"))):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "desk.rego").write_text(text)
+    (tmp_path / "stricter").mkdir()
+    (tmp_path / "stricter" / "desk.rego").write_text(DESK_REGO.replace("> 50", "> 30"))
     tests = tmp_path / "tested"
     tests.mkdir()
     for name, text in (("desk.rego", DESK_REGO), ("desk_test.rego", DESK_TEST_REGO), ("desk_cases.yaml", DESK_CASES)):

@@ -1,0 +1,81 @@
+"""``openclaw policy replay``: what other policies would have answered."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.cli.books import opened
+from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.policy import open_engine
+from openclaw.review.replay import Change, Replay, moment_since, replay
+
+
+def run(
+    context: typer.Context,
+    policies: Annotated[Path, typer.Option("--policies", metavar="FOLDER", help="The folder of the candidate.")],
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN|DATE", show_default=False, help="Only what was decided since: 2h, 7d, 2026-11-23."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide the log's decisions again under other policies. Exit code 1 if an answer changes. Nothing is recorded."""
+    with contextlib.closing(open_engine(policies)) as engine, opened(context, store) as books:
+        moment = moment_since(since, books.store.clock.now()) if since else None
+        found = replay(books.log, engine, since=moment)
+    if as_json:
+        show.as_json(_json(found))
+    else:
+        _print(found)
+    if found.changed:
+        raise typer.Exit(DOES_NOT_HOLD)
+
+
+def _print(found: Replay) -> None:
+    columns = [show.Column("tool"), show.Column("agent")]
+    columns += [show.Column(name, justify="right") for name in ("same", "changed", "undecidable", "unanswered")]
+    columns.append(show.Column("changes", wide=True))
+    rows = [
+        (
+            group.tool,
+            group.agent,
+            *map(show.count, (group.same, group.changed, group.undecidable, group.unanswered)),
+            "; ".join(map(_said, group.changes)),
+        )
+        for group in found.groups
+    ]
+    if rows:
+        show.table(columns, rows)
+        show.lines("")
+    decisions = sum(group.decisions for group in found.groups)
+    show.fields(
+        [("decisions", show.count(decisions)), ("changed", show.count(found.changed)), ("candidate", found.revision)]
+    )
+    if any(group.undecidable for group in found.groups):
+        show.note("undecidable: the log keeps a masked value of the input, and a rule may ask about it")
+    if any(group.unanswered for group in found.groups):
+        show.note("unanswered: no policy was asked then, or its engine failed")
+
+
+def _said(change: Change) -> str:
+    seqs = ", ".join(map(str, change.examples)) + (", …" if change.count > len(change.examples) else "")
+    return f"{change.before} → {change.after} × {show.count(change.count)} (entry {seqs})"
+
+
+def _json(found: Replay) -> JsonValue:
+    return {
+        "revision": found.revision,
+        "decisions": sum(group.decisions for group in found.groups),
+        "changed": found.changed,
+        "groups": [
+            {**group.model_dump(mode="json"), "decisions": group.decisions, "changed": group.changed}
+            for group in found.groups
+        ],
+    }
