@@ -29,7 +29,7 @@ def kill_once(url: str, folder: Path, after_s: float) -> None:
     ]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
+        assert worker.stdout.readline() == "busy\n"
         time.sleep(after_s)  # where the kill hits is chance, and meant to be
         worker.send_signal(signal.SIGKILL)
         assert worker.wait(30) == -signal.SIGKILL
