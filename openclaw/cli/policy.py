@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from openclaw.cli import DOES_NOT_HOLD, policy_replay, policy_test, show
+from openclaw.cli import DOES_NOT_HOLD, library, policy_replay, policy_test, show
 from openclaw.cli.options import JsonOption
 from openclaw.errors import ConfigurationError, PolicyError
 from openclaw.policy import open_engine
@@ -20,6 +20,8 @@ app = typer.Typer(help="Load policies and ask them.", no_args_is_help=True, rich
 
 app.command("test")(policy_test.run)
 app.command("replay")(policy_replay.run)
+app.command("list")(library.list_packages)
+app.command("init")(library.init)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the policies.")]
 
