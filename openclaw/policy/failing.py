@@ -11,6 +11,7 @@ import re
 from typing import Any, TypeAlias, cast
 
 from openclaw.policy.bundle import Module
+from openclaw.policy.program import Program
 
 Tree: TypeAlias = Any
 """A syntax tree of the engine, read from its JSON: it has no schema, and only what is looked up in it is known of it."""
@@ -76,8 +77,7 @@ def _ask(files: list[tuple[str, str]], data: bytes, module: Module, more: str) -
     package = _text(module.text.encode(), tree["package"]["refr"][next(iter(tree["package"]["refr"]))]["span"])
     changed = [(path, text + more if path == module.path else text) for path, text in files]
     try:
-        policy = native.Policy.compile(changed, data, f"data.{package}.openclaw_probe")
-        answer = policy.evaluate(b"{}", _DEADLINE_US)
+        answer = Program(changed, data, f"data.{package}.openclaw_probe").evaluate(b"{}", _DEADLINE_US)
     except native.NativeError:
         return None
     return json.loads(answer) if answer is not None else []

@@ -34,6 +34,7 @@ from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
+from openclaw.policy.negation import Rewritten, all_with_operands_first
 from openclaw.policy.scan import Scan, scan
 
 DEADLINE_S = 0.05
@@ -285,8 +286,9 @@ class RegopyEngine:
         misread = self._misread(bundle.data)
         if misread:
             raise PolicyError(f"regopy cannot use the data files: {misread}")
+        given = all_with_operands_first((module.path, module.text) for module in bundle.modules)
         loading = {
-            "modules": [[module.path, module.text] for module in bundle.modules],
+            "modules": [[path, file.text] for path, file in given.items()],
             "data": bundle.data.decode(),
             "entry": ENTRY_POINT,
             "calls": calls,
@@ -294,14 +296,14 @@ class RegopyEngine:
         self._pool = _Pool(json.dumps(loading).encode())
         self._finalizer = weakref.finalize(self, self._pool.close)
         try:
-            self._name = f"regopy {self._load(bundle)}"
+            self._name = f"regopy {self._load(bundle, given)}"
         except BaseException:
             self.close()
             raise
         pool = weakref.ref(self._pool)
         os.register_at_fork(after_in_child=lambda: (alive := pool()) and alive.fork())
 
-    def _load(self, bundle: Bundle) -> str:
+    def _load(self, bundle: Bundle, given: Mapping[str, Rewritten]) -> str:
         first = self._pool.start()
         try:
             loaded = first.load()
@@ -314,7 +316,7 @@ class RegopyEngine:
                 "`with input.field as …` and plainer patterns, or install the native engine",
             ) from error
         if loaded["error"] is not None:
-            found = _located(loaded["error"], bundle)
+            found = _located(loaded["error"], bundle, given)
             raise PolicyError("the policies do not compile", diagnostics=found)
         missing = frozenset(loaded["missing"])
         unknown = list(unknown_calls(bundle, lambda name: name not in missing, "regopy"))
@@ -447,6 +449,14 @@ def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]
                     f"regopy has patterns of another dialect, and {shown} may mean something else in it",
                     "write a plain pattern into the call, or install the native engine, or use an OPA server",
                 )
+        for name in found.replaced:
+            yield Diagnostic(
+                module.shown,
+                name.line,
+                name.column,
+                f"where `{name.dotted}` is undefined, regopy goes on with the value that `with` should have replaced",
+                "write the value itself after `as`, or install the native engine, or use an OPA server",
+            )
         for name in found.lost:
             yield Diagnostic(
                 module.shown,
@@ -457,14 +467,14 @@ def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]
             )
 
 
-def _located(error: Mapping[str, str], bundle: Bundle) -> list[Diagnostic]:
+def _located(error: Mapping[str, str], bundle: Bundle, given: Mapping[str, Rewritten]) -> list[Diagnostic]:
     """The positions in an error of the compiler, which gives byte offsets."""
-    texts = {module.path: module.text.encode() for module in bundle.modules}
     found: list[Diagnostic] = []
     for file, offset, _, message in _ERROR.findall(error["message"]):
-        before = texts.get(file, b"")[: int(offset)]
-        line = before.count(b"\n") + 1 if file in texts else 0
-        column = len(before) - (before.rfind(b"\n") + 1) + 1 if file in texts else 0
+        line = column = 0
+        if file in given:
+            before = given[file].text.encode()[: int(offset)].decode(errors="ignore")
+            line, column = given[file].place(before.count("\n") + 1, len(before) - before.rfind("\n"))
         found.append(Diagnostic(bundle.shown(file), line, column, message.strip()))
     if found:
         return list(dict.fromkeys(found))

@@ -13,6 +13,7 @@ from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_json
+from openclaw.policy.program import Program
 
 if TYPE_CHECKING:
     from openclaw._native import NativeError
@@ -56,7 +57,7 @@ class RegorusEngine:
         self._closed = False
         files = [(module.path, module.text) for module in bundle.modules]
         try:
-            self._policy = native.Policy.compile(files, bundle.data, "data." + ENTRY_POINT.replace("/", "."))
+            self._policy = Program(files, bundle.data, "data." + ENTRY_POINT.replace("/", "."))
         except native.NativeError as error:
             finding = Diagnostic(bundle.shown(error.file), error.line, error.column, str(error), _hint(str(error)))
             raise PolicyError("the policies do not compile", diagnostics=[finding]) from error

@@ -6,6 +6,7 @@ must not pass in a policy, and serves those findings with a position.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,15 +37,22 @@ _UNFINISHED = frozenset({"if", "contains", "in", "not", "with", "as", "else", "d
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token. ``spaced``: white space stands before it. ``depth``: open brackets around it."""
+    """One token. ``start``: its offset in the text. ``depth``: open brackets around it. ``spaced``: white space stands
+    before it. ``first``: it begins its line."""
 
     kind: str
     text: str
+    start: int
     line: int
     column: int
     depth: int
     spaced: bool
     first: bool
+
+    @property
+    def end(self) -> int:
+        """The offset after it."""
+        return self.start + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Scan:
     value nowhere in it, so that they must be rules of the package. ``lost``: parameters of a function before the bar
     of a comprehension that does not name them after it. ``escaped``: strings that are written with more than
     themselves (``\\u00e9``), or raw strings that would be written with an escape elsewhere. ``patterns``: calls of
-    ``regex.*`` with the text of their pattern, or the empty text where that is not written in the call.
+    ``regex.*`` with the text of their pattern, or the empty text where that is not written in the call. ``replaced``: names
+    that ``with … as`` puts in the place of something else.
     """
 
     package: Name | None
@@ -82,11 +91,13 @@ class Scan:
     lost: tuple[Name, ...]
     escaped: tuple[Name, ...]
     patterns: tuple[tuple[Name, str], ...]
+    replaced: tuple[Name, ...]
 
 
+@functools.lru_cache(maxsize=256)
 def scan(text: str) -> Scan:
     """Read one file. Never fails: what is not Rego gives an empty or partial answer, and the engine's own error."""
-    tokens = tuple(_tokens(text))
+    tokens = tuple(tokens_of(text))
     heads = [at for at in range(len(tokens)) if _starts_rule(tokens, at)]
     statements = [tokens[start:end] for start, end in pairwise([*heads, len(tokens)])]
     statements = [rule for rule in statements if rule[0].text not in {"package", "import"}]
@@ -96,15 +107,15 @@ def scan(text: str) -> Scan:
     for at in heads:
         word = tokens[at].text
         if word == "package":
-            package = package or _path(tokens, at + 1)[0]
+            package = package or path_at(tokens, at + 1)[0]
         elif word == "import":
-            name, after = _path(tokens, at + 1)
+            name, after = path_at(tokens, at + 1)
             alias = tokens[after + 1].text if _is(tokens, after, "as") and after + 1 < len(tokens) else None
             if name is not None:
                 imports[alias or name.path[-1]] = name.path
         else:
             start = at + 1 if word == "default" else at
-            name, after = _path(tokens, start)
+            name, after = path_at(tokens, start)
             if name is not None:
                 function = _is(tokens, after, "(") and not tokens[after].spaced
                 rules.append(Name(name.path, name.line, name.column, function))
@@ -118,10 +129,12 @@ def scan(text: str) -> Scan:
         lost=tuple(name for rule in statements for name in _lost(rule)),
         escaped=tuple(Name((token.text,), token.line, token.column) for token in tokens if _is_escaped(token)),
         patterns=tuple(_patterns(tokens)),
+        replaced=tuple(_replaced(tokens)),
     )
 
 
-def _tokens(text: str) -> Iterator[Token]:
+def tokens_of(text: str) -> Iterator[Token]:
+    """The tokens of a file, without white space and comments."""
     line, start, depth = 1, 0, 0
     spaced = first = True
     for match in _TOKEN.finditer(text):
@@ -135,7 +148,7 @@ def _tokens(text: str) -> Iterator[Token]:
             continue
         if token in _CLOSE:
             depth = max(depth - 1, 0)
-        yield Token(kind, token, line, match.start() - start + 1, depth, spaced, first)
+        yield Token(kind, token, match.start(), line, match.start() - start + 1, depth, spaced, first)
         if token in _OPEN:
             depth += 1
         spaced = first = False
@@ -157,7 +170,7 @@ def _is(tokens: Sequence[Token], at: int, text: str) -> bool:
     return at < len(tokens) and tokens[at].text == text
 
 
-def _path(tokens: Sequence[Token], at: int) -> tuple[Name | None, int]:
+def path_at(tokens: Sequence[Token], at: int) -> tuple[Name | None, int]:
     """The dotted name that starts at ``at``, with ``["…"]`` parts, and the index after it."""
     if at >= len(tokens) or tokens[at].kind != "name":
         return None, at
@@ -180,7 +193,7 @@ def _calls(tokens: tuple[Token, ...], heads: set[int]) -> Iterator[Name]:
     for at in range(len(tokens)):
         if not _is_root(tokens, at) or at in heads or at - 1 in heads:
             continue
-        name, after = _path(tokens, at)
+        name, after = path_at(tokens, at)
         if name is not None and _is(tokens, after, "(") and not tokens[after].spaced:
             yield name
 
@@ -189,10 +202,10 @@ def _patterns(tokens: Sequence[Token]) -> Iterator[tuple[Name, str]]:
     for at in range(len(tokens)):
         if not _is_root(tokens, at) or tokens[at].text != "regex":
             continue
-        name, after = _path(tokens, at)
+        name, after = path_at(tokens, at)
         if name is None or not _is(tokens, after, "("):
             continue
-        inside = tokens[after + 1 : _closing(tokens, after) - 1]
+        inside = tokens[after + 1 : closing(tokens, after) - 1]
         depth = tokens[after].depth + 1
         commas = [index for index, token in enumerate(inside) if token.text == "," and token.depth == depth]
         start, end = 0, commas[0] if commas else len(inside)
@@ -201,6 +214,16 @@ def _patterns(tokens: Sequence[Token]) -> Iterator[tuple[Name, str]]:
         argument = inside[start:end]
         written = len(argument) == 1 and argument[0].kind == "text" and not argument[0].text.startswith("$")
         yield name, argument[0].text[1:-1] if written else ""
+
+
+def _replaced(tokens: Sequence[Token]) -> Iterator[Name]:
+    for at, token in enumerate(tokens):
+        if token.text != "with":
+            continue
+        _, after = path_at(tokens, at + 1)
+        name = path_at(tokens, after + 1)[0] if _is(tokens, after, "as") else None
+        if name is not None and name.dotted not in {"true", "false", "null"}:
+            yield name
 
 
 def _is_root(tokens: Sequence[Token], at: int) -> bool:
@@ -241,7 +264,7 @@ def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
             bound |= _names(rule[_opening(rule, at - 1) : at])
             bound |= set() if token.text == ":=" else {rule[at + 1].text} if at + 1 < len(rule) else set()
         if token.text == "walk" and _is(rule, at + 1, "("):
-            bound |= _names(rule[at : _closing(rule, at + 1)])
+            bound |= _names(rule[at : closing(rule, at + 1)])
         if token.text == "[" and at + 2 < len(rule) and rule[at + 2].text == "]" and at and not token.spaced:
             bound.add(rule[at + 1].text)  # `things[i]` gives `i` its values.
     bound |= set(_parameters(rule)) | {rule[0].text}
@@ -249,7 +272,7 @@ def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
         bound.add(rule[1].text)
     for at in roots:
         token = rule[at]
-        _, after = _path(rule, at)
+        _, after = path_at(rule, at)
         called = _is(rule, after, "(") and not rule[after].spaced
         if seen[token.text] == 1 and token.text not in bound and not called:
             yield Name((token.text,), token.line, token.column)
@@ -263,17 +286,17 @@ def _lost(rule: Sequence[Token]) -> Iterator[Name]:
         start = next((back for back in range(at, -1, -1) if rule[back].depth == token.depth - 1), 0)
         if rule[start].text not in {"[", "{"}:
             continue  # A union, not a comprehension.
-        end = _closing(rule, start)
+        end = closing(rule, start)
         for name in sorted((_names(rule[start:at]) & parameters) - _names(rule[at:end])):
             yield Name((name,), token.line, token.column)
 
 
 def _parameters(rule: Sequence[Token]) -> list[str]:
     """The names between the brackets of a function's head."""
-    _, after = _path(rule, 0)
+    _, after = path_at(rule, 0)
     if not _is(rule, after, "(") or rule[after].spaced:
         return []
-    return sorted(_names(rule[after : _closing(rule, after)]))
+    return sorted(_names(rule[after : closing(rule, after)]))
 
 
 def _names(tokens: Sequence[Token]) -> set[str]:
@@ -287,7 +310,7 @@ def _opening(rule: Sequence[Token], at: int) -> int:
     return next((back for back in range(at - 1, -1, -1) if rule[back].depth == rule[at].depth), at)
 
 
-def _closing(rule: Sequence[Token], at: int) -> int:
+def closing(rule: Sequence[Token], at: int) -> int:
     """The index after the bracket that closes the one at ``at``."""
     for after in range(at + 1, len(rule)):
         if rule[after].text in _CLOSE and rule[after].depth == rule[at].depth:

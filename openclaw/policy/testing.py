@@ -29,6 +29,7 @@ from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Tree, Values, values_of_failing, walk
+from openclaw.policy.program import Program
 from openclaw.policy.scan import scan
 
 TEST_DEADLINE_S = 5.0
@@ -238,7 +239,7 @@ def _run_rule(bundle: Bundle, rule: _Rule, *, coverage: bool) -> tuple[Result, b
     deadline_us = round(TEST_DEADLINE_S * 1_000_000)
     report = b""
     try:
-        policy = native.Policy.compile(modules, bundle.data, rule.path)
+        policy = Program(modules, bundle.data, rule.path)
         if coverage:
             answer, report = policy.coverage(b"{}", deadline_us)
         else:

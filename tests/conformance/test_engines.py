@@ -203,6 +203,73 @@ def test_data_files_and_helpers_take_part(open_engine: Open) -> None:
     assert [engine.evaluate({"amount": amount}).allowed for amount in (10, 11)] == [True, False]
 
 
+# What a negation means where its operands are undefined.
+
+NEGATED = [
+    "input.a",
+    "helper",
+    "input.a.b == 1",
+    "helper == 1",
+    "is_string(input.a.b)",
+    'startswith(input.s, "k")',
+    'startswith(lower(input.s), "k")',
+    'concat("/", ["a", input.s]) in {"a/k"}',
+    "known(input.a.b)",
+    "known(helper)",
+    "wrapped([input.a.b])",
+    "input.a.b > 3",
+    "input.a.b != 3",
+    "input.a.b + 1 == 2",
+    'input.s in {"k"}',
+    '"k" in input.l',
+    "{input.a.b} | {1} == {1}",
+    "count(input.l) > 2",
+    "count([v | some v in input.l; not known(input.a.b)]) == 0",
+    "input.a[input.s]",
+    "table[input.s] == 1",
+    "table[lower(input.s)]",
+    "members[input.s]",
+    "[input.a.b] == [1]",
+    '{"k": input.a.b} == {"k": 1}',
+    'known(input.a.b) with input.a as {"b": 1}',
+    "known(table[input.s])",
+]
+NEGATION = "\n\n".join(
+    [
+        "allow if true",
+        "helper := input.a.b",
+        "known(value) if value == 1",
+        "wrapped(value) if value == [1]",
+        'table := {"k": 1, "x": "K"}',
+        'members contains "k"',
+        *(
+            f'oblige contains {{"kind": "audit", "level": "full", "held": "{at} {braces}"}} if {body}'
+            for at, negated in enumerate(NEGATED)
+            for braces, body in (("bare", f"not {negated}"), ("in braces", f"{{ true; not {negated} }}"))
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize("engine", ["regorus", "regopy"])
+def test_a_negation_with_undefined_operands_means_what_it_means_to_opa(open_named: Open, engine: str) -> None:
+    judge, asked = open_named("opa", NEGATION), open_named(engine, NEGATION)
+    absent: dict[str, object] = {}
+    inputs = [
+        absent,
+        {"a": 1},
+        {"a": {"b": 1}},
+        {"a": {"b": 2}, "s": "k", "l": ["k", 1]},
+        {"s": "x", "l": [], "c": {"b": 1}},
+    ]
+    held: set[int] = set()
+    for document in inputs:
+        expected, answer = decided(judge, document), decided(asked, document)
+        assert short(answer) == short(expected), document
+        held.add(len(expected.obligations))
+    assert len(held) > 1
+
+
 # Inputs that nobody expects.
 
 HOSTILE = [

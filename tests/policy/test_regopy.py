@@ -141,6 +141,7 @@ def test_policies_that_crash_the_compiler_are_refused(open_regopy: Open) -> None
     ("rules", "message"),
     [
         ("allow if not blockt", "nothing gives `blockt` a value"),
+        ("allow if input.a with input.a as input.b", "goes on with the value that `with` should have replaced"),
         ('f(a, b) := {concat(a, [x]) | some x in b}\n\nallow if f("", [])', "regopy loses the parameter `a`"),
         ("allow if regex.match(input.p, input.x)", "patterns of another dialect"),
         ("allow if regex.match(`(?=x)`, input.x)", "patterns of another dialect"),
