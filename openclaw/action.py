@@ -6,14 +6,17 @@ The shape of the input is public (``openclaw schema input``). Missing parts are 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from openclaw.canonical import digest, plain
+from openclaw.errors import ConfigurationError
 
 DEFAULT_ORG = "default"
+_PATH_PART = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")
 
 
 class _Frozen(BaseModel):
@@ -24,6 +27,10 @@ class Principal(_Frozen):
     """Who acts: an agent, inside a workflow of an organisation, perhaps on behalf of a person.
 
     ``chain`` is the delegation path, outermost first, ending with ``agent`` itself.
+
+    Raises:
+        ConfigurationError: a name cannot stand in an account's path: it is empty, holds a ``/`` or a control character, or
+            is longer than 200 characters. ``workflow`` may be empty: an agent outside of any.
     """
 
     agent: str
@@ -32,6 +39,17 @@ class Principal(_Frozen):
     roles: tuple[str, ...] = ()
     on_behalf_of: str | None = None
     chain: tuple[str, ...] = ()
+
+    @field_validator("agent", "workflow", "org")
+    @classmethod
+    def _in_a_path(cls, name: str, about: ValidationInfo) -> str:
+        # With a `/` in its name, an agent would be charged to somebody else's account.
+        if not _PATH_PART.fullmatch(name) and (name or about.field_name != "workflow"):
+            raise ConfigurationError(
+                f"{about.field_name} name `{name}` cannot be used",
+                hint="a principal is named by 1 to 200 characters without `/` and control characters",
+            )
+        return name
 
     @property
     def account(self) -> str:

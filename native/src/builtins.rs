@@ -1,5 +1,6 @@
 //! Built-in functions that regorus has with another meaning than OPA: text is measured in code points, case is mapped
-//! one to one, and patterns are RE2's (see `dialect`). Found by comparison with an OPA server, function by function.
+//! one to one, patterns are RE2's (see `dialect`), and `sprintf` is Go's (see `printf`). Found by comparison with an OPA
+//! server, function by function.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ type Answer = Result<Value, String>;
 /// A built-in: its name, the number of its arguments, and itself.
 type Builtin = (&'static str, u8, fn(&[Value]) -> Answer);
 
-const BUILTINS: [Builtin; 12] = [
+const BUILTINS: [Builtin; 13] = [
     ("count", 1, count),
     ("glob.match", 3, glob_match),
     ("json.marshal", 1, marshal),
@@ -24,6 +25,7 @@ const BUILTINS: [Builtin; 12] = [
     ("regex.match", 2, regex_match),
     ("regex.replace", 3, regex_replace),
     ("regex.split", 2, regex_split),
+    ("sprintf", 2, sprintf),
     ("to_number", 1, to_number),
     ("upper", 1, upper),
 ];
@@ -78,6 +80,13 @@ fn count(arguments: &[Value]) -> Answer {
         _ => return Err("operand must be a string, array, set or object".to_owned()),
     };
     Ok(Value::from(size as u64))
+}
+
+fn sprintf(arguments: &[Value]) -> Answer {
+    match &arguments[1] {
+        Value::Array(values) => crate::printf::sprintf(text(&arguments[0])?, values.iter()).map(Value::from),
+        _ => Err("the values must be an array".to_owned()),
+    }
 }
 
 fn to_number(arguments: &[Value]) -> Answer {

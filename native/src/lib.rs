@@ -9,6 +9,7 @@ mod builtins;
 mod dialect;
 mod glob;
 mod input;
+mod printf;
 
 use std::num::NonZeroU32;
 use std::panic::{catch_unwind, AssertUnwindSafe};

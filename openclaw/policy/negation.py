@@ -8,15 +8,18 @@ the statement holds. They are given what OPA makes of it, so that a policy means
 What is taken out (found by comparison with OPA 1.22, case by case): the arguments of a call and both sides of every operator
 but ``==`` and ``=``; of these two, a side that is itself a call, a calculation or a composite; and in all of them what stands
 in the brackets of a reference. A reference by itself stays inside: ``not input.x`` and ``not input.x == 1`` hold without it.
+
+One more thing is put before a negation, for regorus: a variable of ``every`` that stands in brackets, as in ``every key in
+keys { not table[key] }``. There regorus takes it for one that goes through the whole table, unless another name is in the
+brackets, and ``operand := key`` would not be another to it.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
 
-from openclaw.policy.scan import Scan, Token, closing, path_at, scan, tokens_of
+from openclaw.policy.rewriting import INFIX, Rewritten, Span, Writer, statement_end
+from openclaw.policy.scan import Token, closing, every_bodies, path_at, tokens_of, visible_names
 
 # From the operators that bind least to those that bind most, as in OPA's grammar.
 _LEVELS = (
@@ -28,166 +31,65 @@ _LEVELS = (
     frozenset({"+", "-"}),
     frozenset({"*", "/", "%"}),
 )
-_INFIX: frozenset[str] = frozenset[str]().union(*_LEVELS)
 _UNIFYING = frozenset({"==", "=", ":="})
 _CONSTANTS = frozenset({"true", "false", "null", "_"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """A file as an engine is given it. ``marks`` pair the offset of each token in ``text`` with that in ``original``."""
-
-    original: str
-    text: str
-    marks: tuple[tuple[int, int], ...] = ()
-
-    def place(self, line: int, column: int) -> tuple[int, int]:
-        """Line and column in the original of a place in ``text``; both count from 1, and stay 0 where they are."""
-        if not self.marks or not line:
-            return line, column
-        start = 0
-        for _ in range(line - 1):
-            start = self.text.find("\n", start) + 1
-        offset = start + column - 1
-        at = max(bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1, 0)
-        after, before = self.marks[at]
-        found = before + max(offset - after, 0)
-        head = self.original[:found]
-        return head.count("\n") + 1, found - head.rfind("\n")
-
-
 def all_with_operands_first(files: Iterable[tuple[str, str]]) -> dict[str, Rewritten]:
-    """Every file of a bundle (path, text), rewritten: a package may have its rules in many files."""
+    """Every file of a bundle (path, text), rewritten."""
     texts = dict(files)
-    scans = {path: scan(text) for path, text in texts.items()}
-    rules: dict[tuple[str, ...], set[str]] = {}
-    for found in scans.values():
-        if found.package is not None:
-            rules.setdefault(found.package.path, set()).update(rule.path[0] for rule in found.rules)
-    return {
-        path: with_operands_first(text, {*scans[path].imports, *rules.get(_package(scans[path]), ())})
-        for path, text in texts.items()
-    }
-
-
-def _package(found: Scan) -> tuple[str, ...]:
-    return found.package.path if found.package is not None else ()
+    visible = visible_names(texts)
+    return {path: with_operands_first(text, visible[path]) for path, text in texts.items()}
 
 
 def with_operands_first(text: str, rules: Set[str] = frozenset()) -> Rewritten:
     """The same file with the operands of negated calls before the negation. Never fails: see ``scan``.
 
-    The number of each line stays what it was, but for lines inside one negated expression. ``rules`` are the names that
+    ``rules`` are the names that
     may be undefined: of the rules and imports that the file can see. Any other name is a variable, and has a value.
     """
     tokens = tuple(tokens_of(text))
     if not any(token.text == "not" for token in tokens):
         return Rewritten(text, text)
-    writer = _Writer(text, tokens, rules)
-    writer.write(0, len(tokens))
-    writer.add(text[tokens[-1].end :])
-    return Rewritten(text, "".join(writer.parts), tuple(writer.marks))
+    return _Negations(text, tokens, rules).rewritten()
 
 
-@dataclass(slots=True)
-class _Writer:
-    """Writes a file anew, token by token. ``flat``: on one line, and without comments."""
+class _Negations(Writer):
+    def __init__(self, original: str, tokens: Sequence[Token], rules: Set[str]) -> None:
+        super().__init__(original, tokens, "operand_")
+        self._rules = rules
+        self._every = tuple(every_bodies(tokens))
 
-    original: str
-    tokens: Sequence[Token]
-    rules: Set[str]
-    parts: list[str] = field(default_factory=list[str])
-    marks: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    length: int = 0
-    names: int = 0
-
-    def add(self, text: str) -> None:
-        self.parts.append(text)
-        self.length += len(text)
-
-    def write(self, start: int, end: int, *, flat: bool = False, gap: bool = True) -> None:
-        """The tokens from ``start`` to ``end``, each after its gap; without the first one's where ``gap`` is false."""
-        at = start
-        while at < end:
-            if gap or at > start:
-                self._gap(at, flat=flat)
-            at = self._negation(at, end, flat=flat) if self._negates(at) else self._token(at)
-
-    def _token(self, at: int) -> int:
-        self.marks.append((self.length, self.tokens[at].start))
-        self.add(self.tokens[at].text)
-        return at + 1
-
-    def _gap(self, at: int, *, flat: bool) -> None:
-        token = self.tokens[at]
-        before = self.tokens[at - 1].end if at else 0
-        self.add((" " if token.spaced or token.first else "") if flat else self.original[before : token.start])
-
-    def _negates(self, at: int) -> bool:
-        return self.tokens[at].text == "not" and (at == 0 or self.tokens[at - 1].text != ".")
-
-    def _negation(self, at: int, limit: int, *, flat: bool) -> int:
-        """Write the negated statement at ``at``; the index after it."""
-        end = _end(self.tokens, at, limit, at_modifiers=True)
-        operands = [span for span in _operands(self.tokens, at + 1, end) if self._may_be_undefined(*span)]
+    def step(self, at: int, end: int, *, flat: bool) -> int:
+        tokens = self.tokens
+        if tokens[at].text != "not" or (at and tokens[at - 1].text == "."):
+            return self.token(at)
+        bare_end = statement_end(tokens, at, end, at_modifiers=True)
+        operands = [span for span in _operands(tokens, at + 1, bare_end) if self._may_be_undefined(*span)]
         if not operands:
-            return self._token(at)
-        after = _end(self.tokens, at, limit, at_modifiers=False)
-        bare = at > 0 and self.tokens[at - 1].text == "if"
-        self.add("{ " if bare else "")
-        names: list[str] = []
-        for start, stop in operands:
-            names.append(self._fresh())
-            self.add(f"{names[-1]} := ")
-            self.write(start, stop, flat=True, gap=False)
-            self.write(end, after, flat=True)
-            self.add("; ")
-            if not flat:  # Its lines are kept, so that the lines below keep their numbers.
-                self.add("\n" * self.original.count("\n", self.tokens[start].start, self.tokens[stop - 1].end))
-        self._token(at)
-        done = at + 1
-        for (start, stop), name in zip(operands, names, strict=True):
-            self.write(done, start, flat=flat)
-            self._gap(start, flat=flat)
-            self.marks.append((self.length, self.tokens[start].start))
-            self.add(name)
-            done = stop
-        self.write(done, after, flat=flat)
-        self.add(" }" if bare else "")
-        return after
+            return self.token(at)
+        after = statement_end(tokens, at, end, at_modifiers=False)
+        return self.named_first(at, (bare_end, after), operands, flat=flat)
 
     def _may_be_undefined(self, start: int, end: int) -> bool:
         """Whether an operand is more than a value that is written out, a pattern with wildcards, or a variable."""
         inner = self.tokens[start:end]
         if len(inner) == 1 and inner[0].kind == "name":
-            return inner[0].text in self.rules
+            return inner[0].text in self._rules or self._is_of_every(start, end)
         pattern = inner[0].text in "[{" and any(token.text == "_" for token in inner)
         named = any(token.kind == "name" and token.text not in _CONSTANTS for token in inner)
         return not pattern and (named or any(token.text.startswith("$") for token in inner))
 
-    def _fresh(self) -> str:
-        """A variable that the file does not have."""
-        self.names += 1
-        name = f"operand_{self.names}"
-        return name if name not in self.original else self._fresh()
+    def _is_of_every(self, start: int, end: int) -> bool:
+        """Whether this is a variable of an ``every`` around it."""
+        name = self.tokens[start].text
+        return end - start == 1 and any(start in body and name in names for body, names in self._every)
 
-
-Span = tuple[int, int]
-
-
-def _end(tokens: Sequence[Token], at: int, limit: int, *, at_modifiers: bool) -> int:
-    """The index after the statement that ``not`` at ``at`` begins, with its ``with`` modifiers or up to them."""
-    depth = tokens[at].depth
-    for end in range(at + 1, limit):
-        token, before = tokens[end], tokens[end - 1]
-        if token.depth < depth:
-            return end
-        if token.depth > depth or token.text in ")]}":
-            continue
-        goes_on = before.text in _INFIX | {"with", "as", "not"} or token.text in _INFIX | {"with", "as"}
-        if token.text in {";", "else"} or (token.text == "with" and at_modifiers) or (token.first and not goes_on):
-            return end
-    return limit
+    def named(self, start: int, stop: int) -> None:
+        of_every = self._is_of_every(start, stop)
+        self.add("[" if of_every else "")
+        super().named(start, stop)
+        self.add("][0]" if of_every else "")
 
 
 def _operands(tokens: Sequence[Token], start: int, end: int) -> Iterator[Span]:
@@ -218,7 +120,7 @@ def _operator(tokens: Sequence[Token], start: int, end: int) -> int | None:
     found = [
         at
         for at in range(start + 1, end)
-        if tokens[at].depth == depth and tokens[at].text in _INFIX and tokens[at - 1].text not in _INFIX  # no sign
+        if tokens[at].depth == depth and tokens[at].text in INFIX and tokens[at - 1].text not in INFIX  # no sign
     ]
     for level in _LEVELS:
         for at in reversed(found):

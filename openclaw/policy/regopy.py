@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -34,8 +35,10 @@ from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
-from openclaw.policy.negation import Rewritten, all_with_operands_first
-from openclaw.policy.scan import Scan, scan
+from openclaw.policy.enumeration import with_members_named
+from openclaw.policy.negation import with_operands_first
+from openclaw.policy.rewriting import Rewritten
+from openclaw.policy.scan import Scan, scan, visible_names
 
 DEADLINE_S = 0.05
 """How long one evaluation may take, in seconds. A call that meets a child on its way up waits for it besides."""
@@ -276,7 +279,8 @@ class RegopyEngine:
                 hint="it needs `pip install regopy`, Linux or macOS, and a Python interpreter that can be started",
             )
         scans = {module.path: scan(module.text) for module in bundle.modules}
-        findings = list(_findings(bundle, scans))
+        given, lost = _given(bundle)
+        findings = [*_findings(bundle, scans), *lost]
         if findings:
             raise PolicyError("the policies cannot be decided by regopy", diagnostics=findings)
         calls = sorted({call.dotted for found in scans.values() for call in found.calls})
@@ -286,7 +290,6 @@ class RegopyEngine:
         misread = self._misread(bundle.data)
         if misread:
             raise PolicyError(f"regopy cannot use the data files: {misread}")
-        given = all_with_operands_first((module.path, module.text) for module in bundle.modules)
         loading = {
             "modules": [[path, file.text] for path, file in given.items()],
             "data": bundle.data.decode(),
@@ -413,6 +416,23 @@ def _looking(scans: Mapping[str, Scan]) -> _Looking:
     return _Looking(next(iter(escapes), ""), next((name for name in calls if _SEES_BYTES.match(name)), ""))
 
 
+def _given(bundle: Bundle) -> tuple[dict[str, Rewritten], list[Diagnostic]]:
+    """The files in the words that regopy reads as OPA reads the files themselves, and what cannot be put so."""
+    visible = visible_names({module.path: module.text for module in bundle.modules})
+    given: dict[str, Rewritten] = {}
+    lost: list[Diagnostic] = []
+    for module in bundle.modules:
+        first = with_operands_first(module.text, visible[module.path])
+        second, names = with_members_named(first.text, visible[module.path])
+        given[module.path] = dataclasses.replace(second, before=first)
+        for name in names:
+            line, column = first.place(name.line, name.column)
+            message = f"regopy does not go through the members of `{name.dotted}` in a head"
+            hint = f"give the member a name in the body: `member := {name.dotted}[…]`"
+            lost.append(Diagnostic(module.shown, line, column, message, hint))
+    return given, lost
+
+
 def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]:
     """What regopy would take for something else: found by comparison with OPA, case by case."""
     rules: dict[tuple[str, ...], set[str]] = {}
@@ -456,6 +476,14 @@ def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]
                 name.column,
                 f"where `{name.dotted}` is undefined, regopy goes on with the value that `with` should have replaced",
                 "write the value itself after `as`, or install the native engine, or use an OPA server",
+            )
+        for name in found.negated:
+            yield Diagnostic(
+                module.shown,
+                name.line,
+                name.column,
+                "to regopy, `not` inside `every` is always true",
+                "name the condition in a rule of its own, such as `every path in paths { fine(path) }`",
             )
         for name in found.lost:
             yield Diagnostic(

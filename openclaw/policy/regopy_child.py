@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -19,39 +20,78 @@ from typing import Any, cast
 
 HEADER_BYTES = 8
 
-# The library orders values of different types by their spelling, so that `"1,000,000" > 1000` is false. Rego orders
-# them by type: null, booleans, numbers, text. Calls of these functions in the compiled plan go through this module.
-ORDERED = {"gt": "gt", "gte": "gte", "lt": "lt", "lte": "lte", "max": "greatest", "min": "least"}
-ORDER = """package openclaw_order
+OURS = re.compile(r"g0\.data\.(openclaw_order|openclaw\.(?!policies\.))")
+"""Compiled functions of this module and of the combining rules, which put nothing in an order that matters."""
 
-gt(a, b) := a > b if _rank(a) == _rank(b)
+# Calls of these functions in the compiled plan go through this module. The library orders values by their spelling in JSON:
+# `"1,000,000" > 1000` and `"a" < "a b"` are false, and max([9, 10]) is 9. Rego orders them by type (null, booleans, numbers,
+# text) and then by value. A set has the order in which it was made, and not its own. And sprintf() quotes some of the texts
+# among several arguments, but not a single one.
+INSTEAD = {
+    "concat": "joined",
+    "gt": "gt",
+    "gte": "gte",
+    "lt": "lt",
+    "lte": "lte",
+    "max": "greatest",
+    "min": "least",
+    "sort": "sorted",
+    "sprintf": "printed",
+}
+ORDER = r"""package openclaw_order
 
-gt(a, b) := _rank(a) > _rank(b) if _rank(a) != _rank(b)
+lt(a, b) := _less(a, b)
 
-gte(a, b) := a >= b if _rank(a) == _rank(b)
+gt(a, b) := _less(b, a)
 
-gte(a, b) := _rank(a) > _rank(b) if _rank(a) != _rank(b)
+gte(a, b) := _opposite(_less(a, b))
 
-lt(a, b) := a < b if _rank(a) == _rank(b)
+lte(a, b) := _opposite(_less(b, a))
 
-lt(a, b) := _rank(a) < _rank(b) if _rank(a) != _rank(b)
-
-lte(a, b) := a <= b if _rank(a) == _rank(b)
-
-lte(a, b) := _rank(a) < _rank(b) if _rank(a) != _rank(b)
-
-greatest(values) := max(values) if _alike(values)
-
-least(values) := min(values) if _alike(values)
-
-_alike(values) if {
-	ranks := {rank | some value in values; rank := _rank(value)}
-	_one(count(ranks))
+greatest(values) := value if {
+	some value in values
+	count([1 | some other in values; _less(value, other)]) == 0
 }
 
-_one(number) := true if number in {0, 1}
+least(values) := value if {
+	some value in values
+	count([1 | some other in values; _less(other, value)]) == 0
+}
 
-_one(number) := to_number("values of different types are not compared") if not number in {0, 1}
+joined(delimiter, values) := concat(delimiter, sorted(values)) if is_set(values)
+
+joined(delimiter, values) := concat(delimiter, values) if not is_set(values)
+
+sorted(values) := [] if count(values) == 0
+
+sorted(values) := [value | some place in all_places; value := _placed(list, places, place)] if {
+	count(values) > 0
+	list := [value | some value in values]
+	all_places := numbers.range(0, count(list) - 1)
+	places := [place | some at in all_places; place := count([1 | other := list[before]; _first(other, before, list[at], at)])]
+}
+
+_placed(list, places, place) := list[at] if places[at] == place
+
+_first(other, before, value, at) if _less(other, value)
+
+_first(other, before, value, at) if { other == value; before < at }
+
+_less(a, b) := _rank(a) < _rank(b) if _rank(a) != _rank(b)
+
+_less(a, b) := a < b if { _rank(a) == _rank(b); not is_string(a) }
+
+_less(a, b) := _sooner(a, b) if { is_string(a); is_string(b) }
+
+_sooner(a, b) := a != b if startswith(b, a)
+
+_sooner(a, b) := false if { startswith(a, b); a != b }
+
+_sooner(a, b) := a < b if { not startswith(a, b); not startswith(b, a) }
+
+_opposite(x) := true if x == false
+
+_opposite(x) := false if x == true
 
 _rank(x) := 0 if is_null(x)
 
@@ -68,7 +108,61 @@ _rank(x) := to_number("arrays, objects and sets are not compared") if {
 	not is_string(x)
 }
 
-all := [gt(1, 1), gte(1, 1), lt(1, 1), lte(1, 1), greatest([1]), least([1])]
+printed(format, values) := concat("", parts) if {
+	verbs := regex.find_n("%[^a-zA-Z%]*[a-zA-Z%]", format, -1)
+	_one_each(count([verb | some verb in verbs; verb != "%%"]), count(values))
+	texts := regex.split("%[^a-zA-Z%]*[a-zA-Z%]", format)
+	parts := [part | text := texts[at]; part := concat("", [text, _part(verbs, at, values)])]
+}
+
+_one_each(verbs, values) := true if verbs == values
+
+_one_each(verbs, values) := to_number("sprintf() has more or fewer values than verbs") if verbs != values
+
+_part(verbs, at, values) := "" if not verbs[at]
+
+_part(verbs, at, values) := "%" if verbs[at] == "%%"
+
+_part(verbs, at, values) := _shown(verbs[at], values[used]) if {
+	verbs[at] != "%%"
+	used := count([verb | verb := verbs[before]; before < at; verb != "%%"])
+}
+
+# The verbs that are the same everywhere; Go says `%!d(string=a)` where one does not fit its value.
+_shown(verb, value) := _text(value) if verb == "%v"
+
+_shown(verb, value) := _text(value) if { verb == "%s"; not is_number(value) }
+
+_shown(verb, value) := concat("", ["%!s(", _kind(value), "=", _text(value), ")"]) if { verb == "%s"; is_number(value) }
+
+_shown(verb, value) := _text(value) if { verb == "%d"; _kind(value) == "int64" }
+
+_shown(verb, value) := concat("", ["%!d(", _kind(value), "=", _text(value), ")"]) if { verb == "%d"; _kind(value) != "int64" }
+
+_shown(verb, value) := to_number("sprintf() has verbs here that only the native engine and OPA print") if {
+	not verb in {"%v", "%s", "%d"}
+}
+
+_kind(value) := "string" if not is_number(value)
+
+_kind(value) := "int64" if { is_number(value); floor(value) == value }
+
+_kind(value) := "float64" if { is_number(value); floor(value) != value }
+
+_text(value) := sprintf("%v", [value]) if not is_number(value)
+
+_text(value) := sprintf("%v", [value]) if { is_number(value); _plain(value, abs(value)) }
+
+_text(value) := to_number("sprintf() prints such a number with an exponent") if {
+	is_number(value)
+	not _plain(value, abs(value))
+}
+
+_plain(value, size) if { floor(value) == value; size < 9007199254740992 }
+
+_plain(value, size) if { size >= 0.0001; size < 1000000 }
+
+all := [gt(1, 1), gte(1, 1), lt(1, 1), lte(1, 1), greatest([1]), least([1]), sorted([1]), joined("", []), printed("", [])]
 """
 
 
@@ -147,7 +241,7 @@ def _load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _ordered(interpreter: Any, bundle: Any) -> tuple[Any, list[str]]:
-    """The compiled policies with comparisons as Rego has them, and the names of all other built-ins that they call."""
+    """The compiled policies with what goes through our module, and the names of all other built-ins that they call."""
     called: set[str] = set()
 
     def visit(part: object, *, ours: bool) -> None:
@@ -158,8 +252,8 @@ def _ordered(interpreter: Any, bundle: Any) -> tuple[Any, list[str]]:
             fields = cast("dict[str, Any]", part)
             if fields.get("type") == "CallStmt":
                 call = fields["stmt"]
-                if call["func"] in ORDERED and not ours:
-                    call["func"] = f"g0.data.openclaw_order.{ORDERED[call['func']]}"
+                if call["func"] in INSTEAD and not ours:
+                    call["func"] = f"g0.data.openclaw_order.{INSTEAD[call['func']]}"
                     call["args"] = [{"type": "local", "value": 0}, {"type": "local", "value": 1}, *call["args"]]
                 elif not call["func"].startswith("g0."):
                     called.add(call["func"])
@@ -173,7 +267,7 @@ def _ordered(interpreter: Any, bundle: Any) -> tuple[Any, list[str]]:
         plan = json.loads(path.read_text(encoding="utf-8"))
         visit(plan["plans"], ours=False)
         for function in plan["funcs"]["funcs"]:
-            visit(function["blocks"], ours=function["name"].startswith("g0.data.openclaw_order."))
+            visit(function["blocks"], ours=OURS.match(function["name"]) is not None)
         path.write_text(json.dumps(plan, ensure_ascii=False), encoding="utf-8")
         return interpreter.load_bundle(str(place)), sorted(called)
 

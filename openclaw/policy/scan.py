@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -79,7 +79,7 @@ class Scan:
     of a comprehension that does not name them after it. ``escaped``: strings that are written with more than
     themselves (``\\u00e9``), or raw strings that would be written with an escape elsewhere. ``patterns``: calls of
     ``regex.*`` with the text of their pattern, or the empty text where that is not written in the call. ``replaced``: names
-    that ``with … as`` puts in the place of something else.
+    that ``with … as`` puts in the place of something else. ``negated``: each ``not`` in the body of an ``every``.
     """
 
     package: Name | None
@@ -92,6 +92,7 @@ class Scan:
     escaped: tuple[Name, ...]
     patterns: tuple[tuple[Name, str], ...]
     replaced: tuple[Name, ...]
+    negated: tuple[Name, ...]
 
 
 @functools.lru_cache(maxsize=256)
@@ -99,8 +100,7 @@ def scan(text: str) -> Scan:
     """Read one file. Never fails: what is not Rego gives an empty or partial answer, and the engine's own error."""
     tokens = tuple(tokens_of(text))
     heads = [at for at in range(len(tokens)) if _starts_rule(tokens, at)]
-    statements = [tokens[start:end] for start, end in pairwise([*heads, len(tokens)])]
-    statements = [rule for rule in statements if rule[0].text not in {"package", "import"}]
+    statements = [tokens[start:end] for start, end in rules_of(tokens)]
     package: Name | None = None
     imports: dict[str, tuple[str, ...]] = {}
     rules: list[Name] = []
@@ -130,7 +130,21 @@ def scan(text: str) -> Scan:
         escaped=tuple(Name((token.text,), token.line, token.column) for token in tokens if _is_escaped(token)),
         patterns=tuple(_patterns(tokens)),
         replaced=tuple(_replaced(tokens)),
+        negated=tuple(_negated(tokens)),
     )
+
+
+def visible_names(texts: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """For each file of a bundle (path to text) the rules and imports that it can name: a package may have many files."""
+    scans = {path: scan(text) for path, text in texts.items()}
+    rules: dict[tuple[str, ...], set[str]] = {}
+    for found in scans.values():
+        if found.package is not None:
+            rules.setdefault(found.package.path, set()).update(rule.path[0] for rule in found.rules)
+    return {
+        path: frozenset({*found.imports, *(rules[found.package.path] if found.package is not None else ())})
+        for path, found in scans.items()
+    }
 
 
 def tokens_of(text: str) -> Iterator[Token]:
@@ -155,6 +169,16 @@ def tokens_of(text: str) -> Iterator[Token]:
         if "\n" in token:  # A raw string over several lines.
             line += token.count("\n")
             start = match.start() + token.rfind("\n") + 1
+
+
+def rules_of(tokens: tuple[Token, ...]) -> list[tuple[int, int]]:
+    """The first token of each rule, and the one after its last."""
+    heads = [at for at in range(len(tokens)) if _starts_rule(tokens, at)]
+    return [
+        (start, end)
+        for start, end in pairwise([*heads, len(tokens)])
+        if tokens[start].text not in {"package", "import"}
+    ]
 
 
 def _starts_rule(tokens: tuple[Token, ...], at: int) -> bool:
@@ -191,7 +215,7 @@ def path_at(tokens: Sequence[Token], at: int) -> tuple[Name | None, int]:
 
 def _calls(tokens: tuple[Token, ...], heads: set[int]) -> Iterator[Name]:
     for at in range(len(tokens)):
-        if not _is_root(tokens, at) or at in heads or at - 1 in heads:
+        if not is_root(tokens, at) or at in heads or at - 1 in heads:
             continue
         name, after = path_at(tokens, at)
         if name is not None and _is(tokens, after, "(") and not tokens[after].spaced:
@@ -200,7 +224,7 @@ def _calls(tokens: tuple[Token, ...], heads: set[int]) -> Iterator[Name]:
 
 def _patterns(tokens: Sequence[Token]) -> Iterator[tuple[Name, str]]:
     for at in range(len(tokens)):
-        if not _is_root(tokens, at) or tokens[at].text != "regex":
+        if not is_root(tokens, at) or tokens[at].text != "regex":
             continue
         name, after = path_at(tokens, at)
         if name is None or not _is(tokens, after, "("):
@@ -226,7 +250,34 @@ def _replaced(tokens: Sequence[Token]) -> Iterator[Name]:
             yield name
 
 
-def _is_root(tokens: Sequence[Token], at: int) -> bool:
+def every_bodies(tokens: Sequence[Token]) -> Iterator[tuple[range, set[str]]]:
+    """The body of each ``every``, from its opening bracket on, and the one or two variables that it declares."""
+    for at, token in enumerate(tokens):
+        if token.text != "every":
+            continue
+        opening = next(
+            (
+                after
+                for after in range(at, len(tokens))
+                if tokens[after].text == "{"
+                and tokens[after].depth == token.depth
+                and tokens[after - 1].text not in _UNFINISHED
+            ),
+            None,
+        )
+        domain = next((after for after in range(at, len(tokens)) if tokens[after].text == "in"), at)
+        if opening is not None:
+            yield range(opening, closing(tokens, opening)), _names(tokens[at + 1 : domain])
+
+
+def _negated(tokens: Sequence[Token]) -> Iterator[Name]:
+    bodies = [body for body, _ in every_bodies(tokens)]
+    for at, token in enumerate(tokens):
+        if token.text == "not" and any(at in body for body in bodies):
+            yield Name((token.text,), token.line, token.column)
+
+
+def is_root(tokens: Sequence[Token], at: int) -> bool:
     """Whether a name starts here: no keyword, and no field of another name. ``contains(…)`` is a function."""
     token = tokens[at]
     if token.kind != "name" or (at > 0 and tokens[at - 1].text == "."):
@@ -253,7 +304,7 @@ def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
         if token.kind == "text" and token.text.startswith("$"):
             seen.update(re.findall(r"[A-Za-z_]\w*", token.text))
     bound: set[str] = {"_", "input", "data"}
-    roots = [at for at in range(len(rule)) if _is_root(rule, at)]
+    roots = [at for at in range(len(rule)) if is_root(rule, at)]
     seen.update(rule[at].text for at in roots)
     declaring = False
     for at, token in enumerate(rule):
@@ -267,7 +318,7 @@ def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
             bound |= _names(rule[at : closing(rule, at + 1)])
         if token.text == "[" and at + 2 < len(rule) and rule[at + 2].text == "]" and at and not token.spaced:
             bound.add(rule[at + 1].text)  # `things[i]` gives `i` its values.
-    bound |= set(_parameters(rule)) | {rule[0].text}
+    bound |= set(parameters_of(rule)) | {rule[0].text}
     if rule[0].text == "default" and len(rule) > 1:
         bound.add(rule[1].text)
     for at in roots:
@@ -279,7 +330,7 @@ def _lonely(rule: Sequence[Token]) -> Iterator[Name]:
 
 
 def _lost(rule: Sequence[Token]) -> Iterator[Name]:
-    parameters = set(_parameters(rule))
+    parameters = set(parameters_of(rule))
     for at, token in enumerate(rule):
         if token.text != "|" or not parameters:
             continue
@@ -291,7 +342,7 @@ def _lost(rule: Sequence[Token]) -> Iterator[Name]:
             yield Name((name,), token.line, token.column)
 
 
-def _parameters(rule: Sequence[Token]) -> list[str]:
+def parameters_of(rule: Sequence[Token]) -> list[str]:
     """The names between the brackets of a function's head."""
     _, after = path_at(rule, 0)
     if not _is(rule, after, "(") or rule[after].spaced:
@@ -300,7 +351,7 @@ def _parameters(rule: Sequence[Token]) -> list[str]:
 
 
 def _names(tokens: Sequence[Token]) -> set[str]:
-    return {tokens[at].text for at in range(len(tokens)) if _is_root(tokens, at)}
+    return {tokens[at].text for at in range(len(tokens)) if is_root(tokens, at)}
 
 
 def _opening(rule: Sequence[Token], at: int) -> int:

@@ -270,6 +270,35 @@ def test_a_negation_with_undefined_operands_means_what_it_means_to_opa(open_name
     assert len(held) > 1
 
 
+# Order.
+
+SORTED = [
+    [10, 9, 100, 9, -1, -10, 1.5],
+    ["b", "a b", "a", "a!", "", "Z", "ab"],
+    [True, None, "x", 2, False, "2", 10],
+    ["only"],
+    [],
+]
+
+
+@pytest.mark.parametrize("engine", ["regorus", "regopy"])
+def test_members_come_in_the_order_in_which_opa_has_them(open_named: Open, engine: str) -> None:
+    said = (
+        'sprintf("%v %v %v", [sort(input.l), max(input.l), min(input.l)])',
+        'sprintf("%v", [sort({member | some member in input.l})])',
+        'concat(", ", {member | some member in input.l; is_string(member)})',
+    )
+    rules = "\n\n".join(
+        [
+            "allow if true",
+            *(f'oblige contains {{"kind": "audit", "level": "full", "said": {text}}} if true' for text in said),
+        ]
+    )
+    judge, asked = open_named("opa", rules), open_named(engine, rules)
+    for members in SORTED:
+        assert short(decided(asked, {"l": members})) == short(decided(judge, {"l": members})), members
+
+
 # Inputs that nobody expects.
 
 HOSTILE = [

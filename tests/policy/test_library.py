@@ -311,16 +311,9 @@ def test_a_package_decides_alike_on_every_engine(name: str, request: pytest.Fixt
     compare(name, request, tmp_path, step=23)
 
 
-REGOPY_DIFFERS = pytest.mark.xfail(
-    strict=True, reason="regopy loses the deny of `git push` in shell, and answers with broken JSON once in sql"
-)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=REGOPY_DIFFERS) if name in {"shell", "sql"} else name for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_package_decides_alike_on_every_engine_for_every_input(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

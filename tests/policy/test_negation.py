@@ -34,6 +34,11 @@ CASES = {
     "not data.p.seen[lower(input.y)].z == 1": "operand_1 := lower(input.y); not data.p.seen[operand_1].z == 1",
     "not [input.x] == [1]": "operand_1 := [input.x]; not operand_1 == [1]",
     "not f(input.x).y": "operand_1 := f(input.x); not operand_1.y",
+    # A variable of `every` in brackets.
+    "every q in xs { not t[q] }": "every q in xs { operand_1 := [q][0]; not t[operand_1] }",
+    "every k, v in xs { some z in v; not t[k][z].x == 1 }": (
+        "every k, v in xs { some z in v; operand_1 := [k][0]; not t[operand_1][z].x == 1 }"
+    ),
     # Modifiers go along, and what is taken out is rewritten itself.
     "not f(input.x) with input.x as 1": "operand_1 := input.x with input.x as 1; not f(operand_1) with input.x as 1",
     "not f([v | some v in xs; not g(v.y)])": (
