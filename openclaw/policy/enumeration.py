@@ -167,12 +167,19 @@ class _Reading:
         return after
 
     def _variables(self, start: int, end: int) -> set[str]:
-        """The variables in the brackets of a reference."""
-        return {
-            self._tokens[at].text
-            for at in range(start + 1, end)
-            if is_root(self._tokens, at) and self._tokens[at].text not in self._known
-        }
+        """The variables that stand alone in brackets of a reference, and so may get their values there."""
+        tokens = self._tokens
+        found: set[str] = set()
+        at = start + 1
+        while at < end:
+            if tokens[at].text == "(":  # The arguments of a call in brackets are given, not looked for.
+                at = closing(tokens, at)
+                continue
+            alone = tokens[at - 1].text == "[" and at + 1 < end and tokens[at + 1].text == "]"
+            if alone and is_root(tokens, at) and tokens[at].text not in self._known:
+                found.add(tokens[at].text)
+            at += 1
+        return found
 
     def _parameters(self) -> set[str]:
         return set(parameters_of(self._tokens[self._rule[0] : self._rule[1]]))

@@ -59,6 +59,7 @@ def test_bodies_without_braces_and_after_else_are_read_too() -> None:
         ("r := {f(i[k]) | some k in input.keys}", []),
         ("f(i, k) := g(i[k])", []),
         ("r := f(i[helper])", []),
+        ("f(a, b) := g(i[h(a, b, 1)]) + i[b + 1]", []),
         ("r contains i[k] if true", []),
     ],
 )
