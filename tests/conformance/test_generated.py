@@ -99,7 +99,7 @@ def test_a_few_generated_policies_decide_as_opa_decides(engine: str, opa_binary:
 def test_many_generated_policies_decide_as_opa_decides(engine: str, opa_binary: str, tmp_path: Path) -> None:
     if engine == "regorus":
         require("native", _native(), HOW_NATIVE)
-    compare(engine, opa_binary, tmp_path, seed=2, count=400)
+    compare(engine, opa_binary, tmp_path, seed=2, count=400 if engine == "regorus" else 120)
 
 
 def _native() -> bool:
