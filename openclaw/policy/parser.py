@@ -386,7 +386,7 @@ class _Parser(Cursor):
                 return self._negative()
             case "mark" if token.text == "(":
                 self._next()
-                term = self._infix()
+                term = self._infix(pair=True)
                 self._expect(")")
                 return term
             case "mark" if token.text == "[":
