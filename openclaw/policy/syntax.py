@@ -352,6 +352,42 @@ def every_term(item: Term | Statement | Body | Rule) -> Iterator[Term]:
                 yield from every_term(item.body)
 
 
+def flat(term: Term) -> Iterator[Term]:
+    """A term and every term in it, but for those in the bodies of comprehensions."""
+    yield term
+    for part in below(term):
+        yield from flat(part)
+
+
+def statements(item: Rule | Body) -> Iterator[tuple[Statement, tuple[Body, ...]]]:
+    """Every statement of a rule or body with the bodies that it stands in, outermost first."""
+    if isinstance(item, Rule):
+        for branch in item.branches:
+            yield from _statements(branch.body, ())
+        for term in heads(item):
+            for body in bodies_in(term):
+                yield from _statements(body, (item.branches[0].body,))
+    else:
+        yield from _statements(item, ())
+
+
+def _statements(body: Body, around: tuple[Body, ...]) -> Iterator[tuple[Statement, tuple[Body, ...]]]:
+    around = (*around, body)
+    for statement in body:
+        yield statement, around
+        for term in terms_of(statement):
+            for inner in bodies_in(term):
+                yield from _statements(inner, around)
+        if isinstance(statement.what, Every):
+            yield from _statements(statement.what.body, around)
+
+
+def heads(rule: Rule) -> tuple[Term, ...]:
+    """The terms of a rule that stand in no body: keys, member, and the values of its branches."""
+    values = tuple(branch.value for branch in rule.branches if branch.value is not None)
+    return (*rule.keys, *(() if rule.member is None else (rule.member,)), *values)
+
+
 def names_of(term: Term) -> tuple[str, ...] | None:
     """The parts of a name that is written out, such as ``("input", "tool", "name")``; None where a part is computed."""
     if isinstance(term, Var):
