@@ -52,6 +52,16 @@ def unsafe_variables(rule: Rule, scoping: Scoping, arity: Arity) -> list[Var]:
     return sorted(found.values(), key=lambda var: var.at.start)
 
 
+def in_order(body: Body, parameters: set[Symbol], scoping: Scoping, arity: Arity) -> tuple[Statement, ...]:
+    """The statements of a body in an order in which each finds what it needs, the order of the text where it can be."""
+    return _Look(scoping, arity).ordered(body, [], parameters)[0]
+
+
+def given_by(statement: Statement, known: set[Symbol], scoping: Scoping, arity: Arity) -> set[Symbol]:
+    """The variables that have values after a statement, which is asked once those that are ``known`` have theirs."""
+    return _Look(scoping, arity).after(statement, known)
+
+
 def misplaced_declarations(rule: Rule, scoping: Scoping) -> Iterator[tuple[Var, Var]]:
     """Names that are declared twice in one body, or used above their declaration: each with the place before it."""
     bodies = {id(around[-1]): around for _, around in statements(rule)}
@@ -73,7 +83,8 @@ def misplaced_declarations(rule: Rule, scoping: Scoping) -> Iterator[tuple[Var, 
 def _uses(body: Body, number: int, symbol: Symbol | None, scoping: Scoping) -> Iterator[Var]:
     """Where a variable stands above a statement, or in what this one makes its value of."""
     what = body[number].what
-    own = [what.term.right] if isinstance(what, Expr) and isinstance(what.term, Infix) else []
+    own = [what.term.right] if isinstance(what, Expr) and isinstance(what.term, Infix) else list[Term]()
+    own += [modifier.value for modifier in body[number].modifiers]
     for item in (*body[:number], *own):
         for term in every_term(item):
             if isinstance(term, Var) and scoping.symbol(term) == symbol:
@@ -85,19 +96,34 @@ class _Look:
         self._scoping = scoping
         self._arity = arity
 
+    def ordered(
+        self, body: Body, heads: list[Term], safe: set[Symbol]
+    ) -> tuple[tuple[Statement, ...], list[Statement], set[Symbol]]:
+        """The statements that can be asked, in their order; those that cannot; and the variables that have values then."""
+        outside = self._outside(body, heads)
+        safe, order, waiting = set(safe), list[Statement](), list(body)
+        while waiting:
+            ready = next((it for it in waiting if not self._missing(it, safe, outside)), None)
+            if ready is None:
+                break
+            order.append(ready)
+            waiting.remove(ready)
+            safe |= self._given(ready, safe)
+        return tuple(order), waiting, safe
+
+    def after(self, statement: Statement, known: set[Symbol]) -> set[Symbol]:
+        """The variables that have values after a statement."""
+        return known | self._given(statement, known)
+
+    def _outside(self, body: Body, heads: list[Term]) -> set[Symbol]:
+        """The variables that stand outside of the closures of a body."""
+        terms = [*(term for it in body for term in _asked(it)), *heads]
+        return {symbol for term in terms for symbol in self._scoping.symbols(term)}
+
     def closed(self, body: Body, heads: list[Term], safe: set[Symbol]) -> Iterator[tuple[Symbol, Var]]:
         """What is unsafe in a body and in the terms that stand before it."""
-        outside = {symbol for it in body for term in _asked(it) for symbol in self._scoping.symbols(term)}
-        outside |= {symbol for head in heads for symbol in self._scoping.symbols(head)}
-        safe = set(safe)
-        waiting = list(body)
-        while waiting:
-            ready = [it for it in waiting if not self._missing(it, safe, outside)]
-            if not ready:
-                break
-            waiting = [it for it in waiting if it not in ready]
-            for statement in ready:
-                safe |= self._given(statement, safe)
+        _, waiting, safe = self.ordered(body, heads, safe)
+        outside = self._outside(body, heads)
         missing = {symbol for it in waiting for symbol in self._missing(it, safe, outside)}
         yield from self._places(missing, waiting)
         for head in heads:
