@@ -165,6 +165,15 @@ def finding(where: str, severity: str, message: str, hint: str) -> None:
         out.print(plain_text(f"  → {hint}"), soft_wrap=True)
 
 
+def outline(depth: int, *parts: str | tuple[str, str]) -> None:
+    """Print a line of an outline: texts, each with a style where it has one."""
+    line = Text("  " * depth)
+    for part in parts:
+        line.append_text(plain_text(part) if isinstance(part, str) else plain_text(*part))
+    line.rstrip()
+    screen().print(line, soft_wrap=True)
+
+
 def as_json(value: object) -> None:
     """Print one JSON value, readable and parseable."""
     _write(_json(value, indent=2) + "\n")

@@ -80,7 +80,8 @@ class Told:
         text: as it is written.
         holds: whether it contributes a value.
         default: it is the value where nothing else is.
-        ways: how it holds, ``WAYS_MAX`` at most; where it does not hold, one that ends with the statement that does not.
+        ways: how it holds, ``WAYS_MAX`` at most; where it does not hold, one for each of its
+            branches, which ends with the statement that does not.
         more: how many other ways there are.
     """
 
@@ -288,11 +289,8 @@ class Teller:
             if branch.held == len(branch.order) and ways:
                 shown = tuple(self._way(node, branch, way) for way in ways[:WAYS_MAX])
                 return told(True, False, shown, len(ways) - len(shown))
-        for branch in node.branches:
-            ways = [way for way in branch.ways if _concerns(node, way, given)]
-            if ways:
-                return told(False, False, (self._way(node, branch, ways[0]),))
-        return told(False, False, ())
+        tried = [(it, [way for way in it.ways if _concerns(node, way, given)]) for it in node.branches]
+        return told(False, False, tuple(self._way(node, branch, ways[0]) for branch, ways in tried if ways))
 
     def _way(self, node: _Node, branch: _BranchNode, way: dict[str, list[JsonValue]]) -> Way:
         file = node.frame.definition.source.file
