@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from openclaw.policy.probing import together, valued
 from openclaw.policy.ruleset import Definition, Ruleset
 from openclaw.policy.syntax import (
     Array,
@@ -27,6 +29,7 @@ from openclaw.policy.syntax import (
     Term,
     Var,
     below,
+    constant,
     flat,
     terms_of,
 )
@@ -90,7 +93,7 @@ class Asked:
 
 def shown_terms(file: File, statement: Statement, *, failing: bool) -> Iterator[Shown]:
     """The values of a statement: of paths, variables and inner calls, not of what is written out."""
-    modifiers = "".join(f" {file.of(it.at)}" for it in statement.modifiers)
+    modifiers = [file.of(it.at) for it in statement.modifiers]
     match statement.what:
         case Expr(Infix(_, ":=" | "=" as operator, left, right)):
             # What fails has given its left side no value.
@@ -109,7 +112,11 @@ def shown_terms(file: File, statement: Statement, *, failing: bool) -> Iterator[
             return
     for term in terms:
         text = file.of(term.at)
-        yield Shown(" ".join(text.split()), term, f"[openclaw_value | openclaw_value := {text}{modifiers}]")
+        yield Shown(" ".join(text.split()), term, valued(text, *modifiers))
+    for it in statement.modifiers:
+        if not constant(it.value):
+            text = file.of(it.value.at)
+            yield Shown(" ".join(text.split()), it.value, valued(text))
     if failing and isinstance(statement.what, Every):
         yield _counterexamples(file, statement.what)
 
@@ -119,8 +126,8 @@ def _counterexamples(file: File, every: Every) -> Shown:
     names = file.of(every.value.at) if every.key is None else f"{file.of(every.key.at)}, {file.of(every.value.at)}"
     body = "\n".join(file.of(it.at) for it in every.body)
     value, domain = file.of(every.value.at), file.of(every.domain.at)
-    asking = f"[{value} | some {names} in {domain}\n count([1 | {body}\n]) == 0]"
-    return Shown(f"{value} that does not", every.domain, asking)
+    asking = f"[{value} |\nsome {names} in\n{domain}\ncount([1 |\n{body}\n]) == 0]"
+    return Shown(f"{value} for which it does not hold", every.domain, asking)
 
 
 def _operands(term: Term, *, top: bool) -> Iterator[Term]:
@@ -161,7 +168,15 @@ def helpers_used(ruleset: Ruleset, definition: Definition, statement: Statement)
             used = ruleset.called(definition.source, term.function)
             args = term.args[: len(used[0].rule.args)] if used else ()
             if used:
-                yield Shown(file.of(term.at), term, _together(file, args), used, args, term is whole, matched=True)
+                yield Shown(
+                    file.of(term.at),
+                    term,
+                    together([file.of(arg.at) for arg in args]),
+                    used,
+                    args,
+                    term is whole,
+                    matched=True,
+                )
         elif isinstance(term, Var | Ref) and term.at.start not in inside:
             inside.add(term.at.start)
             used, rest = _rule_named(ruleset, definition, term)
@@ -169,16 +184,24 @@ def helpers_used(ruleset: Ruleset, definition: Definition, statement: Statement)
             keys = rest[: len(used[0].rule.keys)] if used else ()
             direct = term is whole or member is not None
             if member is not None and used:
-                asking = f"[openclaw_value | openclaw_value := {file.of(member.at)}]"
+                asking = valued(file.of(member.at))
                 yield Shown(file.of(term.at), term, asking, used, (member,), direct, matched=True)
             elif used:
                 matched = bool(keys) and len(keys) == len(used[0].rule.keys)
-                yield Shown(file.of(term.at), term, _together(file, keys), used, keys, direct, matched=matched)
+                yield Shown(
+                    file.of(term.at),
+                    term,
+                    together([key_text(file, key) for key in keys]),
+                    used,
+                    keys,
+                    direct,
+                    matched=matched,
+                )
 
 
-def _together(file: File, terms: tuple[Term, ...]) -> str:
-    """The Rego of an array that holds one array of these values, and nothing where one of them has none."""
-    return f"[openclaw_value | openclaw_value := [{', '.join(file.of(term.at) for term in terms)}]]"
+def key_text(file: File, key: Term) -> str:
+    """A part of a path as a value: the name after a dot in quotes."""
+    return json.dumps(key.value) if isinstance(key, Scalar) else file.of(key.at)
 
 
 def _member(statement: Statement, term: Term) -> Term | None:

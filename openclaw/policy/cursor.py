@@ -33,13 +33,13 @@ class Cursor:
     def unexpected(self, expected: str) -> SyntaxFault:
         """The next token is not what there must be."""
         if self.token.kind == "end":
-            return self.fault(f"the file ends here: expected {expected}")
+            return self.fault(f"the file ends here: expected {expected}", "write it, or remove what is not finished")
         shown = self.token.text.split("\n", 1)[0]
         if self.token.kind == "bad" and shown[:1] in {'"', "`", "$"}:
             return self.fault(
                 "the text is not closed", f"close it with `{shown[:2][-1] if shown[0] == '$' else shown[0]}`"
             )
-        return self.fault(f"unexpected `{shown}`: expected {expected}")
+        return self.fault(f"unexpected `{shown}`: expected {expected}", "correct this, or what stands before it")
 
     def skip(self, began: int) -> None:
         """Go on at the next line that begins at its first column with a name, after the line at ``began`` at least."""
@@ -79,4 +79,4 @@ class Cursor:
     def _deeper(self) -> None:
         self._depth += 1
         if self._depth > DEPTH_MAX:
-            raise self.fault(f"this is nested more than {DEPTH_MAX} levels deep")
+            raise self.fault(f"this is nested more than {DEPTH_MAX} levels deep", "give parts of it names of their own")

@@ -290,7 +290,8 @@ def _unknown(
     whole = ".".join((written, name or "…", *rest))
     if not shape.names:
         kinds = " or ".join(sorted(shape.types)) or "value"
-        hint = f'it is a list: write `"{name}" in {written}`' if shape.types == _ARRAY and name else ""
+        listed = shape.types == _ARRAY and name
+        hint = f'it is a list: write `"{name}" in {written}`' if listed else "see `openclaw schema input`"
         return source.finding(
             root or at, f"`{written}` is {_a(kinds)} and has no part `{name}`", hint, code="unknown-input"
         )

@@ -40,7 +40,7 @@ from openclaw.policy.syntax import (
     Term,
     Var,
     With,
-    below,
+    constant,
 )
 
 # From the loosest to the tightest; all are read from left to right.
@@ -63,7 +63,7 @@ def parse(text: str) -> File:
             if parser.token.is_("package"):
                 found = parser.package()
                 if package is not None or imports or rules:
-                    raise parser.fault_at(found.at, "a file has one package, named before all else")
+                    raise parser.fault_at(found.at, "a file has one package, named before all else", "remove this line")
                 package = found
             elif package is None and not faults:
                 raise parser.fault(
@@ -141,8 +141,10 @@ class _Parser(Cursor):
         if default:
             if value is None:
                 raise self.unexpected("`:=` and a value, as in `default allow := false`")
-            if not _constant(value):
-                raise self.fault_at(value.at, "the value of a default is written out: no variables, paths or calls")
+            if not constant(value):
+                raise self.fault_at(
+                    value.at, "the value of a default is written out: no variables, paths or calls", "write `false`"
+                )
             branches = (Branch(head, value, ()),)
             return [Rule(self._from(first), head, path, kind, args or (), keys, None, branches, default=True)]
         if self.token.is_("{"):
@@ -155,7 +157,7 @@ class _Parser(Cursor):
         chained = bool(body) and kind != "set" and all(isinstance(key, Scalar) for key in keys)
         branches = (Branch(self._from(first), value, body), *(self._else() if chained else ()))
         if self.token.is_("else"):
-            raise self.fault("`else` goes with a rule that has one value and a body")
+            raise self.fault("`else` goes with a rule that has one value and a body", "write another rule")
         found = [Rule(self._from(first), head, path, kind, args or (), keys, member, branches)]
         while body and self.token.is_("{"):
             again = self.token
@@ -221,12 +223,15 @@ class _Parser(Cursor):
             if self._take(";"):
                 found.append(self._statement())
             elif self.token.kind == "end":
-                raise self.fault(f"`{end}` is missing: what is opened in line {opened.at.line} is not closed")
+                raise self.fault(
+                    f"`{end}` is missing: what is opened in line {opened.at.line} is not closed", f"write `{end}`"
+                )
             elif not self.token.first:
                 raise self.unexpected(f"a new line, `;` or `{end}`")
             elif self.token.at.column == 1 and opened.at.line < self.token.at.line and self._begins_rule():
                 raise self.fault(
-                    f"`{end}` is missing before this: what is opened in line {opened.at.line} is not closed"
+                    f"`{end}` is missing before this: what is opened in line {opened.at.line} is not closed",
+                    f"write `{end}`",
                 )
             else:
                 found.append(self._statement())
@@ -276,7 +281,7 @@ class _Parser(Cursor):
         if self.token.is_("in"):
             self._next()
             if len(terms) > 2:
-                raise self.fault_at(terms[2].at, "`some … in` has a key and a value, not more")
+                raise self.fault_at(terms[2].at, "`some … in` has a key and a value, not more", "remove this name")
             collection = self._operators(_ANY)
             return SomeIn(terms[0] if len(terms) == 2 else None, terms[-1], collection)
         names: list[Var] = []
@@ -341,14 +346,14 @@ class _Parser(Cursor):
         while not self.token.spaced and self.token.is_(".", "[", "("):
             if self.token.is_("("):
                 if not isinstance(term, Var | Ref):
-                    raise self.fault("only a function by its name can be called")
+                    raise self.fault("only a function by its name can be called", "correct the call")
                 self._next()
                 args = self._list(")")
                 empty = isinstance(term, Var) and term.name == "set" and not args
                 term = Set(self._from(first), ()) if empty else Call(self._from(first), term, args)
                 continue
             if isinstance(term, Scalar | Template):
-                raise self.fault_at(first.at, f"`{first.text}` has no parts")
+                raise self.fault_at(first.at, f"`{first.text}` has no parts", "write a path that begins with a name")
             part = self._part()
             head, parts = (term.head, term.parts) if isinstance(term, Ref) else (term, ())
             term = Ref(self._from(first), head, (*parts, part))
@@ -504,13 +509,6 @@ class _Parser(Cursor):
             if not inner.token.is_("}"):
                 raise inner.unexpected("`}`")
             position = inner.token.at.end - at.start
-
-
-def _constant(value: Term) -> bool:
-    """Whether a value is written out; what is inside of a comprehension is its own affair."""
-    if isinstance(value, Comprehension | Scalar):
-        return True
-    return isinstance(value, Array | Set | Object) and all(map(_constant, below(value)))
 
 
 def _number(text: str) -> int | float:

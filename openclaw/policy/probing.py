@@ -85,11 +85,25 @@ class Prober:
         for helper in helpers:
             more.setdefault(helper.module, []).append(helper.rules)
         files = [(path, "\n".join([text, *more.get(path, ()), ""])) for path, text in self._modules]
-        answers = f"package openclaw_probes\n\nimport rego.v1\n\nanswers := {{{', '.join(fields)}}}\n"
+        separator = ",\n"
+        answers = f"package openclaw_probes\n\nimport rego.v1\n\nanswers := {{{separator.join(fields)}}}\n"
         program = Program([*files, ("openclaw_probes.rego", answers)], self._data, "data.openclaw_probes.answers")
         answer = program.evaluate(self._input, DEADLINE_US)
         found = cast("dict[str, list[JsonValue]]", json.loads(answer)) if answer is not None else {}
         return [found.get(str(number)) for number in range(len(probes))]
+
+
+def valued(*texts: str) -> str:
+    """An array with the value of an expression, empty where it has none. Each text has lines of its own: the engine takes
+    no line of more than 1,024 columns."""
+    lines = "\n".join(texts)
+    return f"[openclaw_value | openclaw_value :=\n{lines}\n]"
+
+
+def together(texts: Sequence[str]) -> str:
+    """An array with one array of these values; empty where one of them has none."""
+    lines = ",\n".join(texts)
+    return valued(f"[{lines}]")
 
 
 def named(package: Sequence[str]) -> str:

@@ -54,7 +54,8 @@ def unsafe_variables(rule: Rule, scoping: Scoping, arity: Arity) -> list[Var]:
 
 def in_order(body: Body, parameters: set[Symbol], scoping: Scoping, arity: Arity) -> tuple[Statement, ...]:
     """The statements of a body in an order in which each finds what it needs, the order of the text where it can be."""
-    return _Look(scoping, arity).ordered(body, [], parameters)[0]
+    order, rest, _ = _Look(scoping, arity).ordered(body, [], parameters)
+    return (*order, *rest)
 
 
 def given_by(statement: Statement, known: set[Symbol], scoping: Scoping, arity: Arity) -> set[Symbol]:

@@ -318,6 +318,13 @@ def terms_of(statement: Statement) -> tuple[Term, ...]:
     return own + tuple(term for modifier in statement.modifiers for term in (modifier.target, modifier.value))
 
 
+def constant(term: Term) -> bool:
+    """Whether a term is written out, without names and calls; what is inside of a comprehension is its own affair."""
+    if isinstance(term, Comprehension | Scalar):
+        return True
+    return isinstance(term, Array | Set | Object) and all(map(constant, below(term)))
+
+
 def bodies_in(term: Term) -> Iterator[Body]:
     """The bodies of the comprehensions in a term, outermost ones only."""
     if isinstance(term, Comprehension):

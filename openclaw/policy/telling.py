@@ -15,8 +15,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from openclaw.policy.asking import Asked, Shown, helpers_used, shown_terms
-from openclaw.policy.probing import NAME, Helper, Probe, Prober, named
+from openclaw.policy.asking import Asked, Shown, helpers_used, key_text, shown_terms
+from openclaw.policy.probing import NAME, Helper, Probe, Prober, named, together, valued
 from openclaw.policy.ruleset import Definition, RulePath, Ruleset
 from openclaw.policy.safety import given_by, in_order
 from openclaw.policy.scoping import Symbol
@@ -154,37 +154,54 @@ class Teller:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def _ask_how_far(self, nodes: Sequence[_Node]) -> None:
-        probes: list[Probe] = []
-        asked: list[_BranchNode] = []
+        asked: list[tuple[_Node, _BranchNode]] = []
         for node in nodes:
             definition = node.frame.definition
+            scoping, arity = self._ruleset.scoping(definition), partial(self._ruleset.arity, definition)
             for branch in definition.rule.branches if not definition.rule.default else ():
-                parameters = self._parameters(definition)
-                scoping, arity = self._ruleset.scoping(definition), partial(self._ruleset.arity, definition)
-                order = in_order(branch.body, parameters, scoping, arity)
+                order = in_order(branch.body, self._parameters(definition), scoping, arity)
                 node.branches.append(_BranchNode(branch, order))
-                asked.append(node.branches[-1])
-                texts = [definition.source.file.of(it.at) for it in order]
-                rules = [
-                    f"{NAME} contains {held} if {_body([*node.frame.prelude, *texts[:held]])}"
-                    for held in range(len(order) + 1)
-                ]
-                probes.append(self._probe(definition, "\n\n".join(rules)))
-        for branch, answer in zip(asked, self._prober.ask(probes, _helpers(nodes)), strict=True):
+                asked.append((node, node.branches[-1]))
+        answers = self._prober.ask([self._prefixes(*it) for it in asked], _helpers(nodes))
+        unknown = [it for it, answer in zip(asked, answers, strict=True) if answer is None]
+        for (_, branch), answer in zip(asked, answers, strict=True):
             held = set(cast("list[int]", answer or []))
             branch.held = next((at for at in range(len(branch.order), -1, -1) if set(range(at + 1)) <= held), -1)
+        # What cannot be asked piece by piece can be asked as it is.
+        wholes = self._prober.ask([self._whole(*it) for it in unknown], _helpers(nodes))
+        for (_, branch), answer in zip(unknown, wholes, strict=True):
+            branch.held = len(branch.order) if answer else -1
+
+    def _prefixes(self, node: _Node, branch: _BranchNode) -> Probe:
+        """Whether the first statement holds, the first two, and so on."""
+        definition, prelude = node.frame.definition, node.frame.prelude
+        texts = [definition.source.file.of(it.at) for it in branch.order]
+        rules = [f"{NAME} contains {held} if {_body([*prelude, *texts[:held]])}" for held in range(len(texts) + 1)]
+        return self._probe(definition, "\n\n".join(rules))
+
+    def _whole(self, node: _Node, branch: _BranchNode) -> Probe:
+        definition = node.frame.definition
+        texts = [definition.source.file.of(it.at) for it in branch.branch.body]
+        return self._probe(definition, f"{NAME} contains 1 if {_body([*node.frame.prelude, *texts])}")
 
     def _ask_values(self, nodes: Sequence[_Node]) -> None:
-        probes: list[Probe] = []
-        asked: list[_BranchNode] = []
-        for node in nodes:
-            for branch in node.branches:
-                if branch.held >= 0:
-                    self._prepare(node.frame, branch)
-                    probes.append(self._probe(node.frame.definition, self._values_rule(node.frame, branch)))
-                    asked.append(branch)
-        for branch, answer in zip(asked, self._prober.ask(probes, _helpers(nodes)), strict=True):
-            branch.ways = cast("list[dict[str, list[JsonValue]]]", answer or [])
+        asked = [(node, branch) for node in nodes for branch in node.branches if branch.held >= 0]
+        for node, branch in asked:
+            self._prepare(node.frame, branch)
+        answers = self._answers(asked, nodes)
+        unknown = [it for it, answer in zip(asked, answers, strict=True) if answer is None]
+        for _, branch in unknown:
+            branch.asked = Asked()  # Something of it cannot be asked; the rule is told without values.
+        again = iter(self._answers(unknown, nodes))
+        for (_, branch), answer in zip(asked, answers, strict=True):
+            found = answer if answer is not None else next(again)
+            branch.ways = cast("list[dict[str, list[JsonValue]]]", found or [])
+
+    def _answers(
+        self, asked: Sequence[tuple[_Node, _BranchNode]], nodes: Sequence[_Node]
+    ) -> list[list[JsonValue] | None]:
+        probes = [self._probe(node.frame.definition, self._values_rule(node.frame, it)) for node, it in asked]
+        return self._prober.ask(probes, _helpers(nodes))
 
     def _prepare(self, frame: _Frame, branch: _BranchNode) -> None:
         """Note what is to be asked of each statement: what has a value by then, the failing one included."""
@@ -221,14 +238,14 @@ class Teller:
         value = "[]"
         if branch.held == len(branch.order):
             head = definition.rule.member if definition.rule.member is not None else branch.branch.value
-            value = f"[openclaw_value | openclaw_value := {file.of(head.at) if head is not None else 'true'}]"
+            value = valued(file.of(head.at) if head is not None else "true")
         given = "[openclaw_args]" if frame.prelude else "[]"
-        keys = ", ".join(file.of(key.at) for key in definition.rule.keys)
-        fields = [f'"value": {value}', f'"given": {given}', f'"keys": [openclaw_value | openclaw_value := [{keys}]]']
-        if branch.held < len(branch.order):
-            fields[-1] = '"keys": []'
+        whole = branch.held == len(branch.order)
+        keys = together([key_text(file, key) for key in definition.rule.keys]) if whole else "[]"
+        fields = [f'"value": {value}', f'"given": {given}', f'"keys": {keys}']
         fields += [f'"{key}": {shown.asking}' for key, shown in branch.asked.by_key()]
-        return f"{NAME} contains {{{', '.join(fields)}}} if {_body([*frame.prelude, *texts])}"
+        members = ",\n".join(fields)
+        return f"{NAME} contains {{{members}}} if {_body([*frame.prelude, *texts])}"
 
     def _probe(self, definition: Definition, rules: str) -> Probe:
         return Probe(definition.source.module.path, definition.source.package, rules)
@@ -260,10 +277,10 @@ class Teller:
         name = f"openclaw_args_{self._number}"
         file, package = frame.definition.source.file, frame.definition.source.package
         texts = [file.of(it.at) for it in branch.order[: branch.held]]
-        args = ", ".join(file.of(arg.at) for arg in shown.args)
+        args = ",\n".join(file.of(arg.at) for arg in shown.args)
         rule = f"{name} contains [{args}] if {_body([*frame.prelude, *texts])}"
         helpers = (*frame.helpers, Helper(frame.definition.source.module.path, rule))
-        parameters = ", ".join(used.source.file.of(arg.at) for arg in used.rule.args)
+        parameters = ",\n".join(used.source.file.of(arg.at) for arg in used.rule.args)
         prelude = (f"some openclaw_args in {named(package)}.{name}", f"[{parameters}] = openclaw_args")
         return _Frame(used, prelude, helpers, above)
 
@@ -313,14 +330,14 @@ class Teller:
             )
         heads = tuple(Value(shown.name, tuple(way[key])) for key, shown in branch.asked.shown(len(branch.order)))
         if branch.held == len(branch.order) and not way["value"]:
-            steps.append(self._undefined(node.frame.definition, branch.branch))
+            steps.append(self._undefined(node.frame.definition, branch.branch, heads))
         return Way(tuple(way["value"]), heads, tuple(steps))
 
-    def _undefined(self, definition: Definition, branch: Branch) -> Step:
+    def _undefined(self, definition: Definition, branch: Branch, values: tuple[Value, ...]) -> Step:
         """The body holds, and what the rule would give has no value."""
         term = definition.rule.member if definition.rule.member is not None else branch.value
         assert term is not None
-        return Step(term.at.line, term.at.column, definition.source.file.of(term.at), False)
+        return Step(term.at.line, term.at.column, definition.source.file.of(term.at), False, values)
 
     def _because(
         self, shown: Shown, below: list[_Node], matched: list[JsonValue], statement: Statement, *, holds: bool

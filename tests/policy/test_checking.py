@@ -169,6 +169,7 @@ def test_what_is_wrong_is_an_error_with_place_and_way_out(
     assert finding.file == str(tmp_path / "main.rego")
     assert message in finding.message
     assert hint in finding.hint
+    assert finding.hint != ""
     assert {it.code for it in more} <= {"unused-rule", code}
 
 
@@ -303,6 +304,7 @@ def test_every_file_that_is_no_rego_is_named_with_all_that_is_wrong(tmp_path: Pa
         b_test_rego="package b_test\n\ntest_b if }\n",
     )
     places = [(Path(it.file).name, it.line, it.column, it.code) for it in findings]
+    assert all(it.hint for it in findings)
     assert places == [
         ("a.rego", 4, 1, "syntax"),
         ("b.rego", 3, 10, "syntax"),
