@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from pydantic import JsonValue
 
@@ -152,8 +152,7 @@ class Ruleset:
 
     def called(self, source: Source, function: Var | Ref) -> tuple[Definition, ...]:
         """The definitions of the function that a call names; none where it is a function of Rego, or nothing."""
-        parts = [function.name] if isinstance(function, Var) else [cast("Var", function.head).name]
-        parts += [str(key_of(part)) for part in function.parts] if isinstance(function, Ref) else []
+        parts = dotted(function).split(".")
         candidates = [(*source.package, *parts)]
         meaning = self.meaning(source, parts[0])
         if meaning is not None and meaning[0] == "data":
