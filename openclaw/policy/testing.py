@@ -41,6 +41,7 @@ TEST_DEADLINE_S = 5.0
 Status = Literal["pass", "fail", "error", "skip"]
 
 _HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
+_CASES = ("_cases.yaml", "_cases.yml")
 _JUDGED = frozenset({"policy", "no_policy", "obligation"})
 
 
@@ -277,7 +278,7 @@ def _case_jobs(
     bundle: Bundle, files: list[Module], wanted: re.Pattern[str], opened: contextlib.ExitStack, *, coverage: bool
 ) -> list[_Job]:
     findings: list[Diagnostic] = []
-    cases = [(file, *found) for file in files if file.path.endswith(".yaml") for found in _cases(file, findings)]
+    cases = [(file, *found) for file in files if file.path.endswith(_CASES) for found in _cases(file, findings)]
     if findings:
         raise PolicyError("the cases cannot be read", diagnostics=findings)
     engines: dict[bytes, PolicyEngine] = {}
@@ -388,7 +389,7 @@ def _listed(texts: tuple[str, ...]) -> str:
 
 def _test_files(root: Path) -> list[Module]:
     findings: list[Diagnostic] = []
-    found = list(read_modules(root, ("_test.rego", "_cases.yaml"), findings))
+    found = list(read_modules(root, ("_test.rego", *_CASES), findings))
     if findings:
         raise PolicyError("the tests cannot be read", diagnostics=findings)
     return found
