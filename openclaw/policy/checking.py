@@ -45,6 +45,7 @@ from pydantic import JsonValue
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.absent import absent_findings
 from openclaw.policy.bundle import Bundle, combining_rules
+from openclaw.policy.calls import unknown_calls
 from openclaw.policy.dead import dead_findings
 from openclaw.policy.functions import FUNCTIONS, OPERATORS, REMOVED
 from openclaw.policy.inputs import input_findings
@@ -56,6 +57,10 @@ from openclaw.policy.scoping import variables
 from openclaw.policy.shape import input_shape
 from openclaw.policy.shapes import Shapes
 from openclaw.policy.syntax import Call, Place, Var, every_term
+
+
+_COMPILED = frozenset({"syntax", "unsafe-variable", "unknown-function"})
+"""What engines find too, one at a time."""
 
 
 def check(folder: str | Path) -> list[Diagnostic]:
@@ -86,7 +91,7 @@ def check(folder: str | Path) -> list[Diagnostic]:
     else:
         own += _own_findings(Ruleset(sources, data))
     if bundle is not None:
-        findings += _engine(bundle)
+        findings += _engine(bundle, said=any(it.code in _COMPILED for it in own))
     # The engine's words for what has been said already, and for what comes of it, add nothing.
     broken = {it.file for it in own if it.code == "syntax"}
     said = {(it.file, it.line) for it in own if it.severity == "error"}
@@ -112,20 +117,23 @@ def _syntax(source: Source) -> Iterator[Diagnostic]:
         yield source.finding(Place(0, 0, fault.line, fault.column), fault.message, fault.hint, code="syntax")
 
 
-def _engine(bundle: Bundle) -> list[Diagnostic]:
-    """What the engine that is here says when it loads the bundle."""
-    from openclaw.policy import open_bundle
+def _engine(bundle: Bundle, *, said: bool) -> list[Diagnostic]:
+    """What the engine that is here says when it loads the bundle. ``said``: it would only say again what has been said."""
+    from openclaw.policy import open_bundle, regorus
 
     try:
         with contextlib.closing(open_bundle(bundle)):
             return []
     except PolicyError as error:
-        if not error.diagnostics:
-            return [Diagnostic("policies", 0, 0, error.message, error.hint, code="engine")]
-        # Of what an engine says in several lines the rest repeats the file.
-        return [replace(it, code=it.code or "engine", message=it.message.split("\n")[0]) for it in error.diagnostics]
+        found = error.diagnostics or (Diagnostic("policies", 0, 0, error.message, error.hint),)
     except ConfigurationError:
         return []  # No engine is here that could say anything; the rest holds all the same.
+    if said:
+        found = ()
+    if regorus.available():  # An engine stops at the first thing that it does not take.
+        found = (*found, *unknown_calls(bundle, regorus.has_function, "regorus"))
+    # Of what an engine says in several lines the rest repeats the file.
+    return [replace(it, code=it.code or "engine", message=it.message.split("\n")[0]) for it in found]
 
 
 # -- functions and variables ---------------------------------------------------------------------------------------------

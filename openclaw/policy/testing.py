@@ -40,7 +40,6 @@ TEST_DEADLINE_S = 5.0
 
 Status = Literal["pass", "fail", "error", "skip"]
 
-_HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
 _CASES = ("_cases.yaml", "_cases.yml")
 _JUDGED = frozenset({"policy", "no_policy", "obligation"})
 
@@ -190,10 +189,8 @@ def _rego_jobs(bundle: Bundle, files: list[Module], wanted: re.Pattern[str], *, 
                 hint="install a Rust compiler and reinstall openclaw-governance, or run them with `opa test`",
             )
         return
-    from openclaw import _native as native
-
     whole = Bundle.of([*bundle.modules, *tests], cast("dict[str, JsonValue]", json.loads(bundle.data)))
-    findings = list(unknown_calls(whole, lambda name: name not in _HOLLOW and native.has_builtin(name), "regorus"))
+    findings = list(unknown_calls(whole, regorus.has_function, "regorus"))
     ruleset = Ruleset(tuple(Source.of(module) for module in whole.modules))
     named = {module.path for module in tests}
     for source in ruleset.sources:

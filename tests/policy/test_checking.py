@@ -398,6 +398,11 @@ def test_what_only_the_engine_knows_is_said_too(tmp_path: Path) -> None:
     assert "`http.send` is no function that" in finding.message
 
 
+def test_a_function_that_the_engine_lacks_is_found_beside_other_errors(tmp_path: Path) -> None:
+    findings = found(tmp_path, "allow if foo\n\nallow if http.send({}).x")
+    assert [(it.code, it.line) for it in findings] == [("unsafe-variable", 3), ("engine", 5)]
+
+
 def test_what_cannot_be_read_is_a_finding_and_what_is_not_there_an_error(tmp_path: Path) -> None:
     (tmp_path / "odd.rego").write_bytes(b"package x\n\n\xff")
     (tmp_path / "data.json").write_text("{")
