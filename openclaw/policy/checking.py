@@ -58,7 +58,6 @@ from openclaw.policy.shape import input_shape
 from openclaw.policy.shapes import Shapes
 from openclaw.policy.syntax import Call, Place, Var, every_term
 
-
 _COMPILED = frozenset({"syntax", "unsafe-variable", "unknown-function"})
 """What engines find too, one at a time."""
 
