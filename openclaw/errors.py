@@ -121,19 +121,29 @@ class Ungoverned(Refused):
         self.name = name
 
 
+Severity = Literal["error", "warning"]
+"""An error is wrong; a warning is legal, and does not do what it seems to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding in a policy file. ``line`` and ``column`` are 1-based; 0 where the engine gives no position."""
+    """One finding in a policy file. ``line`` and ``column`` are 1-based; 0 where the engine gives no position.
+
+    ``code`` names the kind of finding for programs, such as ``unknown-input``; empty where it comes from an engine.
+    """
 
     file: str
     line: int
     column: int
     message: str
     hint: str = ""
+    severity: Severity = "error"
+    code: str = ""
 
     def __str__(self) -> str:
         where = self.file if not self.line else f"{self.file}:{self.line}:{self.column}"
-        return f"{where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        kind = "" if self.severity == "error" else f"{self.severity}: "
+        return f"{where}: {kind}{self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class PolicyError(OpenClawError):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
+from pydantic import JsonValue
+
+from openclaw.errors import ConfigurationError
 
 DEFAULT_STORE = "sqlite:///openclaw.db"
 
@@ -17,6 +23,7 @@ GlobalStore = Annotated[
 ]
 # Without the variable: what is said before the command's name would lose against it.
 StoreOption = Annotated[str | None, typer.Option("--store", metavar="URL", show_default=False, help=_STORE_HELP)]
+InputArgument = Annotated[str, typer.Argument(metavar="[INPUT]", help="File with the input, or - for stdin.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -31,3 +38,29 @@ def store_url(context: typer.Context, told: str | None) -> str:
     """The store that is meant: said after the command, before it, in the environment, or the default."""
     said = context.find_root().obj
     return told or (said.store if isinstance(said, Globals) else None) or DEFAULT_STORE
+
+
+def read_input(name: str) -> dict[str, JsonValue]:
+    """The policy input in a file, or on stdin for ``-``.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is no JSON object.
+    """
+    where = "stdin" if name == "-" else name
+
+    def never(constant: str) -> NoReturn:
+        raise ValueError(f"`{constant}` is no JSON number")
+
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        document: JsonValue = json.loads(text, parse_constant=never)
+    except OSError as error:
+        raise ConfigurationError(f"the input `{where}` cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the input `{where}` is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(
+            f"the input `{where}` is not a JSON object but {type(document).__name__}",
+            hint="see `openclaw schema input`",
+        )
+    return document

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
-from openclaw.cli import DOES_NOT_HOLD, library, policy_replay, policy_test, show
-from openclaw.cli.options import JsonOption
-from openclaw.errors import ConfigurationError, PolicyError
+from openclaw.cli import library, policy_check, policy_explain, policy_replay, policy_test, show
+from openclaw.cli.options import InputArgument, JsonOption, read_input
 from openclaw.policy import open_engine
 
 app = typer.Typer(help="Load policies and ask them.", no_args_is_help=True, rich_markup_mode=None)
 
+app.command("check")(policy_check.run)
+app.command("explain")(policy_explain.run)
 app.command("test")(policy_test.run)
 app.command("replay")(policy_replay.run)
 app.command("list")(library.list_packages)
@@ -26,40 +25,14 @@ app.command("init")(library.init)
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the policies.")]
 
 
-@app.command()
-def check(folder: Folder, as_json: JsonOption = False) -> None:
-    """Load a folder of policies and say what is wrong with it. Exit code 1 if it cannot be used."""
-    try:
-        with contextlib.closing(open_engine(folder)) as engine:
-            name, revision = engine.name, engine.revision
-    except PolicyError as error:
-        if not error.diagnostics:
-            raise
-        if as_json:
-            found: list[JsonValue] = [
-                {"file": it.file, "line": it.line, "column": it.column, "message": it.message, "hint": it.hint}
-                for it in error.diagnostics
-            ]
-            show.as_json({"ok": False, "message": error.message, "diagnostics": found})
-        else:
-            for diagnostic in error.diagnostics:
-                show.lines(show.safe(str(diagnostic)))
-            show.failure(error.message)
-        raise typer.Exit(DOES_NOT_HOLD) from error
-    if as_json:
-        show.as_json({"ok": True, "engine": name, "revision": revision, "diagnostics": []})
-    else:
-        show.fields([("policies", show.word("ok")), ("engine", name), ("revision", revision)])
-
-
 @app.command("eval")
 def evaluate(
     folder: Folder,
-    input_file: Annotated[str, typer.Argument(metavar="[INPUT]", help="File with the input, or - for stdin.")] = "-",
+    input_file: InputArgument = "-",
     as_json: JsonOption = False,
 ) -> None:
     """Ask the policies in a folder about one input, as `openclaw schema input` describes it. Nothing is recorded."""
-    document = _read_input(input_file)
+    document = read_input(input_file)
     with contextlib.closing(open_engine(folder)) as engine:
         decision = engine.evaluate(document)
     if as_json:
@@ -76,20 +49,3 @@ def evaluate(
             ("revision", decision.revision),
         ]
     )
-
-
-def _read_input(name: str) -> dict[str, JsonValue]:
-    where = "stdin" if name == "-" else name
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        document: JsonValue = json.loads(text)
-    except OSError as error:
-        raise ConfigurationError(f"the input `{where}` cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"the input `{where}` is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(
-            f"the input `{where}` is not a JSON object but {type(document).__name__}",
-            hint="see `openclaw schema input`",
-        )
-    return document

@@ -50,6 +50,8 @@ STYLES = {
 }
 """One colour for one meaning, wherever the word stands."""
 
+SEVERITIES = {"error": "bold red", "warning": "bold yellow"}
+
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
@@ -152,6 +154,24 @@ def fields(pairs: Iterable[tuple[str, str | Text]]) -> None:
         for number, part in enumerate(text.wrap(out, max(WIDE_MIN, out.width - indent), overflow="fold") or [Text()]):
             part.rstrip()
             out.print(Text.assemble((name if number == 0 else "").ljust(indent), part), soft_wrap=True)
+
+
+def finding(where: str, severity: str, message: str, hint: str) -> None:
+    """Print one finding: a line that editors and ``grep`` understand, and a line that says what to do."""
+    out = screen()
+    line = Text.assemble(f"{safe(where)}: ", (f"{severity}: ", SEVERITIES[severity]), plain_text(message))
+    out.print(line, soft_wrap=True)
+    if hint:
+        out.print(plain_text(f"  → {hint}"), soft_wrap=True)
+
+
+def outline(depth: int, *parts: str | tuple[str, str]) -> None:
+    """Print a line of an outline: texts, each with a style where it has one."""
+    line = Text("  " * depth)
+    for part in parts:
+        line.append_text(plain_text(part) if isinstance(part, str) else plain_text(*part))
+    line.rstrip()
+    screen().print(line, soft_wrap=True)
 
 
 def as_json(value: object) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openclaw.errors import ConfigurationError
+from openclaw.errors import ConfigurationError, Diagnostic
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.spec import Opa
 
-__all__ = ["Opa", "PolicyEngine", "describe_engine", "open_engine"]
+__all__ = ["Opa", "PolicyEngine", "check", "describe_engine", "open_bundle", "open_engine"]
 
 
 def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
@@ -35,9 +35,18 @@ def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
                 hint="give a folder of Rego files, an `Opa(url)`, or an engine",
             )
         return policies
+    return open_bundle(Bundle.read(policies))
+
+
+def open_bundle(bundle: Bundle) -> PolicyEngine:
+    """The embedded engine that decides by what has been read already.
+
+    Raises:
+        PolicyError: the policies cannot be used.
+        ConfigurationError: there is no embedded engine here.
+    """
     from openclaw.policy import regopy, regorus
 
-    bundle = Bundle.read(policies)
     if regorus.available():
         return regorus.RegorusEngine(bundle)
     if regopy.available():
@@ -46,6 +55,19 @@ def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
         "no policy engine is installed",
         hint="install a Rust compiler or regopy and reinstall openclaw-governance, or use an OPA server",
     )
+
+
+def check(folder: str | Path) -> list[Diagnostic]:
+    """What is wrong with a policy folder and its tests, in the order of files and lines; see ``openclaw.policy.checking``.
+
+    A folder is good where no finding has the severity ``error``; warnings are of what is legal and yet not what it seems.
+
+    Raises:
+        PolicyError: there is no such folder, or no policy in it.
+    """
+    from openclaw.policy import checking
+
+    return checking.check(folder)
 
 
 def describe_engine() -> str:

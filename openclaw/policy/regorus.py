@@ -34,6 +34,13 @@ def available() -> bool:
     return True
 
 
+def has_function(name: str) -> bool:
+    """Whether the engine has a function of this name that does what OPA's does."""
+    from openclaw import _native as native
+
+    return name not in _HOLLOW and native.has_builtin(name)
+
+
 class RegorusEngine:
     """Decides in this process. Every thread evaluates by itself, without locks and without the GIL.
 
@@ -61,7 +68,7 @@ class RegorusEngine:
         except native.NativeError as error:
             finding = Diagnostic(bundle.shown(error.file), error.line, error.column, str(error), _hint(str(error)))
             raise PolicyError("the policies do not compile", diagnostics=[finding]) from error
-        findings = list(unknown_calls(bundle, lambda name: name not in _HOLLOW and native.has_builtin(name), "regorus"))
+        findings = list(unknown_calls(bundle, has_function, "regorus"))
         if findings:
             raise PolicyError("the policies call functions that do not exist here", diagnostics=findings)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, TypedDict, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -28,16 +28,19 @@ from openclaw.policy import regopy, regorus
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import PolicyEngine
-from openclaw.policy.failing import Tree, Values, values_of_failing, walk
+from openclaw.policy.failing import Values, values_of_failing
+from openclaw.policy.parser import parse
 from openclaw.policy.program import Program
+from openclaw.policy.ruleset import Definition, Ruleset, Source, read_modules
 from openclaw.policy.scan import scan
+from openclaw.policy.syntax import statements
 
 TEST_DEADLINE_S = 5.0
 """How long one test may take, in seconds: a stop for loops, not a measure of speed."""
 
 Status = Literal["pass", "fail", "error", "skip"]
 
-_HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
+_CASES = ("_cases.yaml", "_cases.yml")
 _JUDGED = frozenset({"policy", "no_policy", "obligation"})
 
 
@@ -115,6 +118,13 @@ class Case(BaseModel):
 Lines: TypeAlias = dict[str, tuple[set[int], set[int]]]
 """By module: the lines that were evaluated, and those that could have been and were not."""
 
+
+class _Lines(TypedDict):
+    path: str
+    covered: list[int]
+    not_covered: list[int]
+
+
 _Job: TypeAlias = Callable[[], tuple[Result, bytes]]
 
 
@@ -162,9 +172,7 @@ class _Rule:
 
     name: str
     path: str
-    module: Module
-    line: int
-    tree: Tree
+    definition: Definition
     times: int
     partial: bool
 
@@ -181,53 +189,48 @@ def _rego_jobs(bundle: Bundle, files: list[Module], wanted: re.Pattern[str], *, 
                 hint="install a Rust compiler and reinstall openclaw-governance, or run them with `opa test`",
             )
         return
-    from openclaw import _native as native
-
     whole = Bundle.of([*bundle.modules, *tests], cast("dict[str, JsonValue]", json.loads(bundle.data)))
-    findings = list(unknown_calls(whole, lambda name: name not in _HOLLOW and native.has_builtin(name), "regorus"))
-    rules: list[_Rule] = []
-    for file in tests:
-        try:
-            rules += _rules(file)
-        except native.NativeError as error:
-            findings.append(Diagnostic(file.shown, error.line, error.column, str(error)))
+    findings = list(unknown_calls(whole, regorus.has_function, "regorus"))
+    ruleset = Ruleset(tuple(Source.of(module) for module in whole.modules))
+    named = {module.path for module in tests}
+    for source in ruleset.sources:
+        if source.module.path in named:
+            findings += [
+                Diagnostic(source.module.shown, fault.line, fault.column, fault.message, fault.hint)
+                for fault in source.file.faults
+            ]
     if findings:
         raise PolicyError("the tests cannot be loaded", diagnostics=findings)
-    for rule in rules:
-        if wanted.search(rule.path):
-            yield lambda rule=rule: _run_rule(whole, rule, coverage=coverage)
+    for source in ruleset.sources:
+        for rule in _rules(source) if source.module.path in named else ():
+            if wanted.search(rule.path):
+                yield lambda rule=rule: _run_rule(whole, ruleset, rule, coverage=coverage)
 
 
-def _rules(module: Module) -> Iterator[_Rule]:
-    from openclaw import _native as native
-
-    tree = walk(json.loads(native.parse(module.path, module.text)))[0]["ast"]
-    found = scan(module.text)
-    package = ".".join(found.package.path) if found.package else ""
-    specs = [walk(rule["Spec"]) for rule in tree["rules"] if "Spec" in rule]
-    named = [(module.text.encode()[start:].decode(), spec) for spec in specs for start in [spec["span"]["start"]]]
-    tests = [(name.group(1), spec) for text, spec in named if (name := re.match(r"((?:todo_)?test_\w*)", text))]
-    seen: set[str] = set()
-    for name, spec in tests:
-        if name not in seen:
-            seen.add(name)
-            head = spec["head"]
-            yield _Rule(
-                name=name,
-                path=f"data.{package}.{name}",
-                module=module,
-                line=spec["span"]["line"],
-                tree=spec,
-                times=sum(other == name for other, _ in tests),
-                partial="Compr" not in head or "Var" not in head["Compr"]["refr"],
-            )
+def _rules(source: Source) -> Iterator[_Rule]:
+    heads: dict[str, dict[int, Definition]] = {}
+    for rule in source.file.rules:
+        name = rule.path[0]
+        if name.startswith(("test_", "todo_test_")):
+            # Several bodies after one head are one definition.
+            heads.setdefault(name, {}).setdefault(rule.head.start, Definition(source, rule))
+    for name, found in heads.items():
+        definition = next(iter(found.values()))
+        yield _Rule(
+            name=name,
+            path=f"data.{'.'.join((*source.package, name))}",
+            definition=definition,
+            times=len(found),
+            partial=definition.rule.kind != "value" or len(definition.rule.path) > 1,
+        )
 
 
-def _run_rule(bundle: Bundle, rule: _Rule, *, coverage: bool) -> tuple[Result, bytes]:
+def _run_rule(bundle: Bundle, ruleset: Ruleset, rule: _Rule, *, coverage: bool) -> tuple[Result, bytes]:
     from openclaw import _native as native
 
     def result(status: Status, message: str = "", values: Values = ()) -> Result:
-        return Result(rule.path, rule.module.shown, rule.line, status, message, values)
+        line = rule.definition.rule.head.line
+        return Result(rule.path, rule.definition.source.module.shown, line, status, message, values)
 
     if rule.name.startswith("todo_"):
         return result("skip", "still to do"), b""
@@ -249,7 +252,7 @@ def _run_rule(bundle: Bundle, rule: _Rule, *, coverage: bool) -> tuple[Result, b
         return result("error", f"{where}{error}"), b""
     if answer == b"true":
         return result("pass"), report
-    message, values = values_of_failing(modules, bundle.data, rule.module, rule.tree)
+    message, values = values_of_failing(bundle, ruleset, rule.definition)
     if not message:
         message = "its value is undefined" if answer is None else f"its value is {answer.decode()}"
     return result("fail", message, values), report
@@ -272,7 +275,7 @@ def _case_jobs(
     bundle: Bundle, files: list[Module], wanted: re.Pattern[str], opened: contextlib.ExitStack, *, coverage: bool
 ) -> list[_Job]:
     findings: list[Diagnostic] = []
-    cases = [(file, *found) for file in files if file.path.endswith(".yaml") for found in _cases(file, findings)]
+    cases = [(file, *found) for file in files if file.path.endswith(_CASES) for found in _cases(file, findings)]
     if findings:
         raise PolicyError("the cases cannot be read", diagnostics=findings)
     engines: dict[bytes, PolicyEngine] = {}
@@ -382,33 +385,17 @@ def _listed(texts: tuple[str, ...]) -> str:
 
 
 def _test_files(root: Path) -> list[Module]:
-    found: list[Module] = []
     findings: list[Diagnostic] = []
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            if name.startswith(".") or not name.endswith(("_test.rego", "_cases.yaml")):
-                continue
-            path = Path(folder) / name
-            try:
-                text = path.read_text(encoding="utf-8")
-            except OSError as error:
-                findings.append(Diagnostic(str(path), 0, 0, f"cannot be read: {error.strerror}"))
-            except UnicodeDecodeError:
-                findings.append(Diagnostic(str(path), 0, 0, "is not UTF-8", "save it as UTF-8"))
-            else:
-                found.append(Module(path=path.relative_to(root).as_posix(), shown=str(path), text=text))
+    found = list(read_modules(root, ("_test.rego", *_CASES), findings))
     if findings:
         raise PolicyError("the tests cannot be read", diagnostics=findings)
     return found
 
 
 def _covered(bundle: Bundle, reports: Iterator[bytes]) -> tuple[FileCoverage, ...]:
-    from openclaw import _native as native
-
     lines: Lines = {}
     for report in filter(None, reports):
-        for file in walk(json.loads(report))["files"]:
+        for file in cast("dict[str, list[_Lines]]", json.loads(report))["files"]:
             covered, known = lines.setdefault(file["path"], (set(), set()))
             covered.update(file["covered"])
             known.update(file["covered"], file["not_covered"])
@@ -417,20 +404,8 @@ def _covered(bundle: Bundle, reports: Iterator[bytes]) -> tuple[FileCoverage, ..
         if module.path == DECISION_FILE:
             continue
         if module.path not in lines:  # No test came near it, and the engine reports only what it has visited.
-            tree = walk(json.loads(native.parse(module.path, module.text)))
-            lines[module.path] = (set(), set(_statements(tree)))
+            rules = parse(module.text).rules
+            lines[module.path] = (set(), {it.at.line for rule in rules for it, _ in statements(rule)})
         covered, known = lines[module.path]
         files.append(FileCoverage(module.shown, tuple(sorted(covered)), tuple(sorted(known - covered))))
     return tuple(files)
-
-
-def _statements(tree: object) -> Iterator[int]:
-    """The lines of all statements in a tree."""
-    if isinstance(tree, dict):
-        fields = cast("dict[str, object]", tree)
-        yield from (walk(statement)["span"]["line"] for statement in cast("list[object]", fields.get("stmts", [])))
-        for below in fields.values():
-            yield from _statements(below)
-    elif isinstance(tree, list):
-        for below in cast("list[object]", tree):
-            yield from _statements(below)

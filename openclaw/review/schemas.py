@@ -1,145 +1,20 @@
-"""JSON Schemas of what is public: the policy input, a policy's decision, and an entry of the log.
-
-The models here describe documents and build none: ``openclaw.action.policy_input`` builds the input, and a test holds the
-two together. The schemas serve editors and ``opa check --schema``.
-"""
+"""JSON Schemas of what is public: the policy input, a policy's decision, and an entry of the log."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import JsonValue
 
 from openclaw.audit import Entry
-from openclaw.decision import Effect, Obligation
+from openclaw.policy.schemas import PolicyDecision, PolicyInput, decision_schema, input_schema, schema_of
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PrincipalPart(_Part):
-    """Who acts. ``chain`` is the delegation path, outermost first, ending with ``agent``."""
-
-    agent: str
-    workflow: str = ""
-    org: str
-    roles: list[str]
-    on_behalf_of: str = ""
-    chain: list[str]
-
-
-class RunPart(_Part):
-    """Where in time the action stands: one run of one graph on one thread."""
-
-    id: str
-    thread: str = ""
-    step: int
-    calls: int
-    started_at: dt.datetime = Field(default=None)  # pyright: ignore[reportAssignmentType] - absent, never null
-
-
-class ToolPart(_Part):
-    """What is called, with validated arguments. Also a hand-off's or a memory access's name and arguments."""
-
-    name: str
-    args: dict[str, JsonValue]
-    tags: list[str] = []
-    call_id: str
-
-
-class ModelPart(_Part):
-    """Which chat model is called, and where it may run."""
-
-    provider: str
-    name: str
-    sites: list[str]
-
-
-class SourcePart(_Part):
-    """One thing that has entered the context: the prompt, or a tool's result."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    tool: str = ""
-    trust: Literal["trusted", "untrusted"]
-
-
-class OriginPart(_Part):
-    """Where the value of one argument has been seen before."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    seen_in: list[str]
-    trust: Literal["trusted", "untrusted"]
-
-
-class FlowPart(_Part):
-    """Information flow: what the context holds, and where the values of this call came from."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    sources: list[SourcePart] = []
-    args: dict[str, OriginPart] = {}
-
-
-class BudgetPart(_Part):
-    """What is left to the principal after its holds, by unit; money in micro-USD."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    remaining: dict[str, int] = {}
-
-
-class ApprovalPart(_Part):
-    """Who approved this very action, and when."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    by: str
-    at: dt.datetime
-
-
-class PolicyInput(_Part):
-    """What a policy sees as ``input``. Missing parts are absent, never null, except ``approval``."""
-
-    kind: Literal["tool", "model", "handoff", "memory", "result"]
-    principal: PrincipalPart
-    run: RunPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
-    tool: ToolPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
-    model: ModelPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
-    flow: FlowPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
-    budget: BudgetPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
-    approval: ApprovalPart | None
-    now: dt.datetime
-
-
-class PolicyDecision(_Part):
-    """What ``data.openclaw.decision`` must be. Anything else is a deny that says so."""
-
-    effect: Effect
-    reasons: list[str] = []
-    rules: list[str] = []
-    obligations: list[Obligation] = []
-
-
-def input_schema() -> dict[str, JsonValue]:
-    """The schema of the policy input."""
-    return _schema(PolicyInput, "openclaw policy input")
-
-
-def decision_schema() -> dict[str, JsonValue]:
-    """The schema of a policy's decision."""
-    return _schema(PolicyDecision, "openclaw policy decision")
+__all__ = ["SCHEMAS", "PolicyDecision", "PolicyInput", "entry_schema"]
 
 
 def entry_schema() -> dict[str, JsonValue]:
     """The schema of an entry of the log, as ``--json`` prints it."""
-    return _schema(Entry, "openclaw audit entry")
+    return schema_of(Entry, "openclaw audit entry")
 
 
 SCHEMAS: dict[str, Callable[[], dict[str, JsonValue]]] = {
@@ -147,18 +22,3 @@ SCHEMAS: dict[str, Callable[[], dict[str, JsonValue]]] = {
     "decision": decision_schema,
     "entry": entry_schema,
 }
-
-
-def _schema(model: type[BaseModel], title: str) -> dict[str, JsonValue]:
-    document = _without_defaults(model.model_json_schema(mode="validation"))
-    assert isinstance(document, dict)
-    return {"$schema": DIALECT, **document, "title": title}
-
-
-def _without_defaults(value: JsonValue) -> JsonValue:
-    """Defaults stand here for "may be absent", which ``required`` says already; as defaults they would be untrue."""
-    if isinstance(value, dict):
-        return {key: _without_defaults(item) for key, item in value.items() if key != "default"}
-    if isinstance(value, list):
-        return [_without_defaults(item) for item in value]
-    return value

@@ -157,6 +157,12 @@ def test_cases_that_cannot_be_read_name_their_line(tmp_path: Path, text: str, li
     assert caught.value.diagnostics[0].line == line
 
 
+def test_cases_may_have_either_suffix(tmp_path: Path) -> None:
+    text = "- name: x\n  input: {x: 8}\n  expect: {effect: allow}\n"
+    write_folder(tmp_path, {"main": RULES, "data.json": '{"limit": 7}', "a_cases.yml": text, "b_cases.yaml": text})
+    assert [result.status for result in run_tests(tmp_path).results] == ["pass", "pass"]
+
+
 def test_a_date_in_a_case_is_text(tmp_path: Path) -> None:
     text = "- name: x\n  input: {now: 2026-11-23T10:00:00Z}\n  expect: {effect: allow}\n"
     write_folder(tmp_path, {"main": policy('allow if startswith(input.now, "2026-")'), "main_cases.yaml": text})
