@@ -16,7 +16,7 @@ from openclaw.canonical import encode
 EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold"]
 
 ROW_COLUMNS = ("seq", "at", "kind", "run", "workflow", "agent", "tool", "call_id", "effect", "body", "leaf")
-"""The columns of a stored entry, in the order in which ``row_bytes`` reads them."""
+"""The columns of a stored entry, in the order in which ``rows_bytes`` reads them."""
 
 
 class Draft(BaseModel):
@@ -60,19 +60,20 @@ def entry_bytes(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
     return b"".join((_members(head), b',"body":', body, b",", _members(tail)[1:], b"}"))
 
 
-def row_bytes(row: Sequence[object]) -> bytes:
-    """``entry_bytes`` of a stored row (``ROW_COLUMNS``), written for a million of them. Equal by a property test.
+def rows_bytes(rows: Sequence[Sequence[object]]) -> list[bytes]:
+    """``entry_bytes`` of stored rows (``ROW_COLUMNS``), written for a million of them. Equal by a property test.
 
     Raises:
         TypeError: a column holds no text, as only a forged row does.
         ValueError: a text has no UTF-8 form, likewise.
     """
-    seq, at, kind, run, workflow, agent, tool, call_id, effect, body = row[:10]
-    return (
-        f'{{"agent":{_known[agent]},"at":{_quote(at)},"body":{body},"call_id":{_quote(call_id)},'
-        f'"effect":{_known[effect]},"kind":{_known[kind]},"run":{_known[run]},"seq":{seq},"tool":{_known[tool]},'
-        f'"workflow":{_known[workflow]}}}'
-    ).encode()
+    known, quote = _known, _quote
+    return [
+        f'{{"agent":{known[agent]},"at":{quote(at)},"body":{body},"call_id":{quote(call_id)},'
+        f'"effect":{known[effect]},"kind":{known[kind]},"run":{known[run]},"seq":{seq},"tool":{known[tool]},'
+        f'"workflow":{known[workflow]}}}'.encode()
+        for seq, at, kind, run, workflow, agent, tool, call_id, effect, body, _ in rows
+    ]
 
 
 class _Known(dict[object, str]):
@@ -120,5 +121,5 @@ __all__ = [
     "entry_bytes",
     "entry_leaf",
     "moment",
-    "row_bytes",
+    "rows_bytes",
 ]

@@ -235,6 +235,7 @@ class AuditLog:
             nodes = [{"level": level, "index": index, "hash": digest} for level, index, digest in growth.nodes]
             transaction.many(_ADD_NODE, nodes)
         transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        growth.rows, growth.nodes = [], []  # written once, also where two logs were opened on one store
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -69,17 +69,15 @@ class Raw:
         _PAGE.run(self._cursor, self._dialect, {"after": after, "count": count})
         return self._cursor.fetchall()
 
-    def chunk_nodes(self, chunk: int) -> dict[tuple[int, int], bytes]:
-        """The stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``."""
+    def chunk_nodes(self, chunk: int) -> list[tuple[object, ...]]:
+        """The stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``: level,
+        index and hash, in their order."""
         bounds: dict[str, object] = {}
         for level in range(1, CHUNK_LEVEL + 1):
             bounds[f"from{level}"] = chunk << (CHUNK_LEVEL - level)
             bounds[f"to{level}"] = (chunk + 1) << (CHUNK_LEVEL - level)
         _CHUNK_NODES.run(self._cursor, self._dialect, bounds)
-        return {
-            (cast("int", level), cast("int", index)): cast("bytes", digest)
-            for level, index, digest in self._cursor.fetchall()
-        }
+        return sorted(map(tuple, self._cursor.fetchall()))
 
     def node(self, level: int, index: int) -> bytes | None:
         """One stored node."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from openclaw.audit.entry import Draft, entry_bytes, row_bytes
+from openclaw.audit.entry import Draft, entry_bytes, rows_bytes
 from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks, rows_of
 from openclaw.audit.report import Problem
 from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
@@ -72,18 +72,18 @@ class Walk:
             return None  # ascending and distinct as they are, the numbers between are right if both ends are
         sha256 = hashlib.sha256
         try:
-            leaves = [sha256(b"\x00" + row_bytes(row)).digest() for row in rows]
+            leaves = [sha256(b"\x00" + data).digest() for data in rows_bytes(rows)]
         except (TypeError, ValueError):
             return None
         if leaves != [row[10] for row in rows]:
             return None
         built, chunk = rows_of(leaves), self.edge.size >> CHUNK_LEVEL
         nodes = self._raw.chunk_nodes(chunk)
-        expected = {
-            (level, (chunk << (CHUNK_LEVEL - level)) + at): digest
+        expected = [
+            (level, index, digest)
             for level in range(1, CHUNK_LEVEL + 1)
-            for at, digest in enumerate(built[level])
-        }
+            for index, digest in enumerate(built[level], chunk << (CHUNK_LEVEL - level))
+        ]
         return built if nodes == expected else None
 
     def _take(self, built: list[list[bytes]]) -> Iterator[Problem]:
