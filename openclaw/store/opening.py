@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
     if create and not path.parent.is_dir():
         raise StoreError(f"the folder `{path.parent}` does not exist", hint="create it first")
     if readonly:
-        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+        query = {"mode": "ro", "uri": "true", **({"immutable": "1"} if _is_at_rest(path) else {})}
+        url = url.set(database=f"file:{path}", query=query)
     engine = sa.create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -165,6 +167,16 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
 
     event.listen(engine, "connect", set_pragmas)
     return engine
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a file is a copy on a medium that takes no writes: reading a WAL database otherwise makes files beside it.
+
+    A database that somebody has open has a ``-shm`` file, and must not be read as if it stood still; nor may one whose last
+    commits are still in its ``-wal`` file.
+    """
+    wal, shm = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    return not os.access(path.parent, os.W_OK) and not shm.exists() and not (wal.exists() and wal.stat().st_size)
 
 
 def _pragmas(*, readonly: bool) -> tuple[str, ...]:
