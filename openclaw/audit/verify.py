@@ -76,6 +76,7 @@ class Verification:
         self._keeper = keeper
         self._problems: list[Problem] = []
         self._warnings: list[str] = [f"no checkpoint could be signed: {trouble}"] if trouble else []
+        self._later: list[Problem] = []
         self._fitting = 0  # the largest size up to which a checkpoint fitted
 
     def run(self) -> VerifyReport:
@@ -93,7 +94,7 @@ class Verification:
                 edge = Edge(pruned.size, pruned.edge) if pruned else Edge()
                 walk = Walk(raw, edge, list(known), lambda size, root: self._at_size(known, size, root))
                 self._problems += walk.problems()
-                self._problems += self._cut(known, edge)
+                self._problems += [*self._cut(known, edge), *self._later]
                 if not self._problems:
                     self._problems += _compare_tables(raw, edge, pruned)
         except (StoreError, SQLAlchemyError, driver_error(self._store.engine)) as error:
@@ -172,7 +173,8 @@ class Verification:
                 message = (
                     f"the checkpoint in entry {seq} covers {checkpoint.size} entries: itself and what came after it"
                 )
-                self._problems.append(Problem(message=message, seq=seq))
+                # Seldom the cause: entries before it are missing, and the walk names those.
+                self._later.append(Problem(message=message, seq=seq))
             else:
                 known.setdefault(checkpoint.size, []).append((checkpoint, where, seq))
 

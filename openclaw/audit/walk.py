@@ -90,7 +90,7 @@ class Walk:
         """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""
         before, hashes = self.edge.size, list(self.edge.hashes)
         for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL][0]):
-            if self._raw.node(level, index) != digest:
+            if self._raw.node(level, index) != digest and not self._covers_named(level, index):
                 yield self._unfit(level, index)
         while self._sizes and self._sizes[-1] <= self.edge.size:
             size = self._sizes.pop()
