@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,9 +131,9 @@ def test_proofs_hold_at_any_size_and_at_none_of_another_height(size: int, data: 
     for other in (size * 2, max(1, size // 2), size << 20):
         if other.bit_length() == size.bit_length():
             continue
-        with pytest.raises(VerificationError):
-            if root_from_inclusion(leaves[min(index, other - 1)], min(index, other - 1), other, path) != root:
-                raise VerificationError("another root")
+        at = min(index, other - 1)
+        with contextlib.suppress(VerificationError):  # mostly it has not even the length
+            assert root_from_inclusion(leaves[at], at, other, path) != root
         with pytest.raises(VerificationError):
             check_consistency(old, other, naive_root(leaves[:old]), root, joined)
 
