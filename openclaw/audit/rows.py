@@ -8,13 +8,12 @@ from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from openclaw.audit.entry import ROW_COLUMNS, Entry, moment
 from openclaw.audit.merkle import Edge
 from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Statement
-from openclaw.store.opening import driver_error
+from openclaw.store.opening import UNREADABLE, driver_error
 from openclaw.store.statement import Cursor
 from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
 
@@ -60,7 +59,7 @@ class Raw:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.errors = (driver_error(connection.engine), SQLAlchemyError)
+        self.errors = (driver_error(connection.engine), *UNREADABLE)
         self._dialect = connection.dialect
         self._cursor = cast("Cursor", connection.connection.cursor())
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from openclaw.audit.keeper import Keeper
 from openclaw.audit.merkle import Edge
@@ -28,7 +27,7 @@ from openclaw.audit.walk import Walk
 from openclaw.audit.witness import Witness, WitnessError
 from openclaw.errors import AuditError, StoreError, VerificationError
 from openclaw.store import Store
-from openclaw.store.opening import driver_error
+from openclaw.store.opening import UNREADABLE, driver_error
 
 PLACE_SECONDS = 30.0
 """How long a place outside may take to hand out what it keeps; afterwards the report says that it was not compared."""
@@ -97,7 +96,7 @@ class Verification:
                 self._problems += [*self._cut(known, edge), *self._later]
                 if not self._problems:
                     self._problems += _compare_tables(raw, edge, pruned)
-        except (StoreError, SQLAlchemyError, driver_error(self._store.engine)) as error:
+        except (StoreError, *UNREADABLE, driver_error(self._store.engine)) as error:
             self._problems.append(Problem(message=f"the log cannot be read: {error}"))
         self._compare_places(inside, outside, edge)
         self._problems += checked.problems()
@@ -308,6 +307,8 @@ class _FileCheck:
 def _checkpoint_entries(raw: Raw) -> Iterator[_Noted]:
     query = sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == "checkpoint").order_by(ENTRY.c.seq)
     for seq, stored in raw.connection.execute(query):
+        if not isinstance(seq, int):
+            continue  # the walk names it
         body = str(stored)
         yield _Noted(seq, body, noted(body), tuple(texts_of(fields_of(body), "kept")))
 

@@ -103,7 +103,7 @@ class Walk:
         for row in rows:
             seq = self.edge.size + 1
             if row[0] != seq:
-                yield _out_of_order(seq, cast("int", row[0]))
+                yield _out_of_order(seq, row[0])
                 return
             leaf, complaint = recompute(row)
             if complaint:
@@ -146,7 +146,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else f"{type(value).__name__} {value!r}"
 
 
-def _out_of_order(expected: int, found: int) -> Problem:
+def _out_of_order(expected: int, found: object) -> Problem:
+    if not isinstance(found, int):
+        return Problem(message=f"entry {expected} cannot be read: it has no number", seq=expected)
     if found > expected:
         return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
     return Problem(message=f"entry {found} stands where none may be: the log goes on with {expected}", seq=found)

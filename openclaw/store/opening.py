@@ -19,6 +19,9 @@ from openclaw.store.tables import SCHEMA_VERSION, HeadRow, Meta, Table
 
 FORMS = "use `sqlite:///openclaw.db` or `postgresql+psycopg://user@host/database`"
 BUSY_SECONDS = 30
+UNREADABLE = (SQLAlchemyError, UnicodeDecodeError)
+"""What reading a damaged database raises: the driver's error, or that its message or a value is no text."""
+
 _CREATION_LOCK = 0x0C1A_A5  # any constant: PostgreSQL advisory lock that lets one process at a time make the tables
 
 
@@ -55,7 +58,7 @@ def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
                 raise
             connection.exec_driver_sql("COMMIT")
             return origin
-    except SQLAlchemyError as error:
+    except UNREADABLE as error:
         raise describe_failure(error, "open", engine.url) from error
 
 
@@ -126,7 +129,7 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> s
 def _check_version(connection: Connection, shown: str) -> str:
     try:
         row = connection.execute(sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")).one()
-    except SQLAlchemyError as error:
+    except UNREADABLE as error:
         raise StoreError(
             f"the database `{shown}` has a table `openclaw_meta` that openclaw did not make",
             hint="choose another database",
