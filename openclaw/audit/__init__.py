@@ -7,7 +7,7 @@ from openclaw.audit.keys import ExternalKey, Signer, SigningKey
 from openclaw.audit.log import AuditLog
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.opening import Where, key_files, open_key, open_places
-from openclaw.audit.places import FilePlace, ObjectPlace, Place, open_place
+from openclaw.audit.places import FilePlace, ObjectPlace, Place, newest, open_place
 from openclaw.audit.proof import ConsistencyProof, Proof, read_proof
 from openclaw.audit.report import Problem, VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan
@@ -39,6 +39,7 @@ __all__ = [
     "Where",
     "Witness",
     "key_files",
+    "newest",
     "open_key",
     "open_place",
     "open_places",

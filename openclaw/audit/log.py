@@ -7,6 +7,7 @@ INVARIANT: entries, interior nodes and the head (size and right edge) change in 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,16 @@ class AuditLog:
     def places(self) -> tuple[PlaceState, ...]:
         """How the places outside stand in this process: what they took, what waits for them, what went wrong."""
         return self._keeper.states()
+
+    @property
+    def outside(self) -> tuple[Place, ...]:
+        """The places outside the database."""
+        return self._keeper.places
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint in the log, unchecked; None where nothing was signed yet."""
+        found = self.entries(kind="checkpoint", newest_first=True, limit=1)
+        return noted(json.dumps(found[0].body)) if found else None
 
     def close(self, seconds: float = FLUSH_SECONDS) -> list[str]:
         """Wait until the places outside have what they were handed; a line for each that does not take it."""

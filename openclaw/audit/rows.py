@@ -50,6 +50,19 @@ _CHUNK_NODES = Statement(
 )
 
 
+_ONE_NODE = Statement(
+    sa.select(NODE.c.hash).where(
+        NODE.c.level == sa.bindparam("at_level", type_=sa.Integer),
+        NODE.c.index == sa.bindparam("at_index", type_=sa.BigInteger),
+    )
+)
+_ALL_NODES = Statement(sa.select(sa.func.count()).select_from(NODE))
+_HEADS = Statement(sa.select(HEAD.c.size, HEAD.c.edge))
+_CHECKPOINTS = Statement(
+    sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == sa.literal_column("'checkpoint'")).order_by(ENTRY.c.seq)
+)
+
+
 class Raw:
     """A connection read through the driver's own cursor: what ``verify`` reads a million rows with.
 
@@ -78,9 +91,26 @@ class Raw:
         _CHUNK_NODES.run(self._cursor, self._dialect, bounds)
         return sorted(map(tuple, self._cursor.fetchall()))
 
-    def node(self, level: int, index: int) -> bytes | None:
-        """One stored node."""
-        return stored_node(self.connection, level, index)
+    def node(self, level: int, index: int) -> object:
+        """The hash of one stored node, or None."""
+        _ONE_NODE.run(self._cursor, self._dialect, {"at_level": level, "at_index": index})
+        found = self._cursor.fetchall()
+        return found[0][0] if found else None
+
+    def nodes(self) -> int:
+        """How many nodes are stored."""
+        _ALL_NODES.run(self._cursor, self._dialect, {})
+        return cast("int", self._cursor.fetchall()[0][0])
+
+    def heads(self) -> Sequence[Sequence[object]]:
+        """Size and edge of each head; there should be one."""
+        _HEADS.run(self._cursor, self._dialect, {})
+        return self._cursor.fetchall()
+
+    def checkpoints(self) -> Sequence[Sequence[object]]:
+        """Number and body of each checkpoint entry, in order."""
+        _CHECKPOINTS.run(self._cursor, self._dialect, {})
+        return self._cursor.fetchall()
 
 
 def to_entry(row: sa.RowMapping) -> Entry:

@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from openclaw.audit.keeper import Keeper
 from openclaw.audit.merkle import Edge
 from openclaw.audit.notary import fields_of, noted, rotations_in, texts_of
@@ -22,7 +20,7 @@ from openclaw.audit.places import FilePlace, Place, newest
 from openclaw.audit.pruned import Pruned, open_pruned
 from openclaw.audit.report import Problem, VerifyReport
 from openclaw.audit.rotation import KeyChain
-from openclaw.audit.rows import ENTRY, HEAD, NODE, Raw
+from openclaw.audit.rows import Raw
 from openclaw.audit.walk import Walk
 from openclaw.audit.witness import Witness, WitnessError
 from openclaw.errors import AuditError, StoreError, VerificationError
@@ -305,8 +303,7 @@ class _FileCheck:
 
 
 def _checkpoint_entries(raw: Raw) -> Iterator[_Noted]:
-    query = sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == "checkpoint").order_by(ENTRY.c.seq)
-    for seq, stored in raw.connection.execute(query):
+    for seq, stored in raw.checkpoints():
         if not isinstance(seq, int):
             continue  # the walk names it
         body = str(stored)
@@ -315,7 +312,7 @@ def _checkpoint_entries(raw: Raw) -> Iterator[_Noted]:
 
 def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Problem]:
     """The head, and that there are no nodes but those of the tree."""
-    heads = raw.connection.execute(sa.select(HEAD.c.size, HEAD.c.edge)).all()
+    heads = raw.heads()
     if len(heads) != 1:
         yield Problem(message=f"the log has {len(heads)} heads: it must have one")
         return
@@ -326,7 +323,7 @@ def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Pro
         )
     elif not isinstance(packed, bytes) or packed != edge.to_bytes():
         yield Problem(message="the head's right edge does not fit the entries")
-    nodes = raw.connection.execute(sa.select(sa.func.count()).select_from(NODE)).scalar_one()
+    nodes = raw.nodes()
     expected = _complete(edge.size)
     if pruned is not None:
         expected += pruned.size.bit_count() - _complete(pruned.size)

@@ -135,7 +135,7 @@ def _check_version(connection: Connection, shown: str) -> str:
             hint="choose another database",
         ) from error
     if row.schema_version != SCHEMA_VERSION:
-        newer = row.schema_version > SCHEMA_VERSION
+        newer = isinstance(row.schema_version, int) and row.schema_version > SCHEMA_VERSION
         raise StoreError(
             f"the database `{shown}` has schema version {row.schema_version}, this openclaw reads {SCHEMA_VERSION}",
             hint="upgrade openclaw" if newer else "use the openclaw that wrote it, or start a new database",
