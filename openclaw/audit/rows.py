@@ -39,7 +39,7 @@ _PAGE = Statement(
 _CHUNK_NODES = Statement(
     sa.union_all(
         *(
-            sa.select(NODE.c.level, NODE.c.index, NODE.c.hash).where(
+            sa.select(NODE.c.hash).where(
                 NODE.c.level == sa.literal_column(str(level)),
                 NODE.c.index >= sa.bindparam(f"from{level}", type_=sa.BigInteger),
                 NODE.c.index < sa.bindparam(f"to{level}", type_=sa.BigInteger),
@@ -81,15 +81,15 @@ class Raw:
         _PAGE.run(self._cursor, self._dialect, {"after": after, "count": count})
         return self._cursor.fetchall()
 
-    def chunk_nodes(self, chunk: int) -> list[tuple[object, ...]]:
-        """The stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``: level,
-        index and hash, in their order."""
+    def chunk_nodes(self, chunk: int) -> Sequence[tuple[object, ...]]:
+        """The hashes of the stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``,
+        level by level. If they are as many as they must be, each is at its own place: the key allows no place twice."""
         bounds: dict[str, object] = {}
         for level in range(1, CHUNK_LEVEL + 1):
             bounds[f"from{level}"] = chunk << (CHUNK_LEVEL - level)
             bounds[f"to{level}"] = (chunk + 1) << (CHUNK_LEVEL - level)
         _CHUNK_NODES.run(self._cursor, self._dialect, bounds)
-        return sorted(map(tuple, self._cursor.fetchall()))
+        return cast("Sequence[tuple[object, ...]]", self._cursor.fetchall())
 
     def node(self, level: int, index: int) -> object:
         """The hash of one stored node, or None."""

@@ -7,6 +7,7 @@ with by a few list operations; only one in which something is wrong is looked at
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
@@ -78,13 +79,10 @@ class Walk:
         if leaves != [row[10] for row in rows]:
             return None
         built, chunk = rows_of(leaves), self.edge.size >> CHUNK_LEVEL
-        nodes = self._raw.chunk_nodes(chunk)
-        expected = [
-            (level, index, digest)
-            for level in range(1, CHUNK_LEVEL + 1)
-            for index, digest in enumerate(built[level], chunk << (CHUNK_LEVEL - level))
-        ]
-        return built if nodes == expected else None
+        stored = self._raw.chunk_nodes(chunk)
+        # Each level in the order of its index, as its key gives it; any other order is looked at with care.
+        expected = zip(itertools.chain.from_iterable(built[1:]))
+        return built if stored == list(expected) else None
 
     def _take(self, built: list[list[bytes]]) -> Iterator[Problem]:
         """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""

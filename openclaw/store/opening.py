@@ -128,19 +128,21 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> s
 
 def _check_version(connection: Connection, shown: str) -> str:
     try:
-        row = connection.execute(sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")).one()
+        version, origin = connection.execute(
+            sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")
+        ).one()
     except UNREADABLE as error:
         raise StoreError(
             f"the database `{shown}` has a table `openclaw_meta` that openclaw did not make",
             hint="choose another database",
         ) from error
-    if row.schema_version != SCHEMA_VERSION:
-        newer = isinstance(row.schema_version, int) and row.schema_version > SCHEMA_VERSION
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise StoreError(
-            f"the database `{shown}` has schema version {row.schema_version}, this openclaw reads {SCHEMA_VERSION}",
+            f"the database `{shown}` has schema version {version}, this openclaw reads {SCHEMA_VERSION}",
             hint="upgrade openclaw" if newer else "use the openclaw that wrote it, or start a new database",
         )
-    return str(row.origin)
+    return str(origin)
 
 
 def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
