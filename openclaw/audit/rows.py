@@ -57,7 +57,7 @@ _ONE_NODE = Statement(
     )
 )
 _ALL_NODES = Statement(sa.select(sa.func.count()).select_from(NODE))
-_HEADS = Statement(sa.select(HEAD.c.size, HEAD.c.edge))
+_HEADS = Statement(sa.select(HEAD.c.id, HEAD.c.size, HEAD.c.edge))
 _CHECKPOINTS = Statement(
     sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == sa.literal_column("'checkpoint'")).order_by(ENTRY.c.seq)
 )
@@ -103,7 +103,7 @@ class Raw:
         return cast("int", self._cursor.fetchall()[0][0])
 
     def heads(self) -> Sequence[Sequence[object]]:
-        """Size and edge of each head; there should be one."""
+        """Id, size and edge of each head; there should be one, with the id 1."""
         _HEADS.run(self._cursor, self._dialect, {})
         return self._cursor.fetchall()
 

@@ -316,7 +316,9 @@ def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Pro
     if len(heads) != 1:
         yield Problem(message=f"the log has {len(heads)} heads: it must have one")
         return
-    size, packed = heads[0]
+    number, size, packed = heads[0]
+    if number != 1:
+        yield Problem(message=f"the head has the number {number}, not 1")
     if size != edge.size:
         yield Problem(
             message=f"the head says {size} entries, the log has {edge.size}: entries are missing", seq=edge.size + 1

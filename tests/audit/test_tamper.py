@@ -26,6 +26,7 @@ HARMLESS = {
     "unused space": "space between cells, and behind them, which SQLite does not read",
     "free page": "pages that no table uses",
     "not the log": "tables of budgets, approvals and runs: what happened stands in the log, and is checked there",
+    "not the log's": "when the database was made, which nothing depends on; its origin stands in every checkpoint",
     "not a value": "a byte of SQLite's own bookkeeping, after which every query gives the same rows",
 }
 
@@ -115,7 +116,9 @@ def why_harmless(region: Region) -> str:
         "openclaw_meta",
     }:
         return "not the log"
-    return "not a value" if table == "sqlite_master" or region.part == "page header" or table == "openclaw_meta" else ""
+    if table == "openclaw_meta":
+        return "not the log's"
+    return "not a value" if table == "sqlite_master" or region.part == "page header" else ""
 
 
 def flipped(path: Path, every: int, masks: tuple[int, ...]) -> Iterator[tuple[Region, int, int]]:

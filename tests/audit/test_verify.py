@@ -210,6 +210,7 @@ def test_an_entry_added_behind_the_last_is_named(store: Store, keyed: AuditLog) 
         ("UPDATE openclaw_head SET size = 40", "the head says 40 entries, the log has 33"),
         ("UPDATE openclaw_head SET edge = :junk", "the head's right edge does not fit the entries"),
         ("DELETE FROM openclaw_head", "the log has 0 heads: it must have one"),
+        ("UPDATE openclaw_head SET id = 7", "the head has the number 7, not 1"),
         ('UPDATE openclaw_node SET hash = :junk WHERE level = 2 AND "index" = 1', "entries 5 to 8 do not fit"),
         ('DELETE FROM openclaw_node WHERE level = 1 AND "index" = 3', "entries 7 to 8 do not fit"),
         ("INSERT INTO openclaw_node VALUES (9, 77, :junk)", "the tree has 32 stored nodes, where 33 entries make 31"),
