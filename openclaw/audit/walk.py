@@ -6,13 +6,12 @@ with by a few list operations; only one in which something is wrong is looked at
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from openclaw.audit.entry import Draft, entry_bytes, rows_bytes
-from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks, rows_of
+from openclaw.audit.chunks import at, joined, subtrees
+from openclaw.audit.entry import Draft, entry_bytes
+from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks
 from openclaw.audit.report import Problem
 from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
 
@@ -66,34 +65,28 @@ class Walk:
                     return  # a gap
             after = cast("int", rows[-1][0])
 
-    def _whole(self, rows: Sequence[RawRow]) -> list[list[bytes]] | None:
-        """All subtrees of a whole chunk, if everything in it is as it must be."""
+    def _whole(self, rows: Sequence[RawRow]) -> list[bytes] | None:
+        """All subtrees of a whole chunk, level by level, if everything in it is as it must be."""
         first = self.edge.size + 1
         if rows[0][0] != first or rows[-1][0] != first + CHUNK - 1:
             return None  # ascending and distinct as they are, the numbers between are right if both ends are
-        sha256 = hashlib.sha256
-        try:
-            leaves = [sha256(b"\x00" + data).digest() for data in rows_bytes(rows)]
-        except (TypeError, ValueError):
+        built = subtrees(cast("list[tuple[object, ...]]", rows))
+        if built is None:
             return None
-        if leaves != [row[10] for row in rows]:
-            return None
-        built, chunk = rows_of(leaves), self.edge.size >> CHUNK_LEVEL
-        stored = self._raw.chunk_nodes(chunk)
-        # Each level in the order of its index, as its key gives it; any other order is looked at with care.
-        expected = zip(itertools.chain.from_iterable(built[1:]))
-        return built if stored == list(expected) else None
+        # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
+        stored = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL))
+        return built if stored == b"".join(built[1:]) else None
 
-    def _take(self, built: list[list[bytes]]) -> Iterator[Problem]:
+    def _take(self, built: list[bytes]) -> Iterator[Problem]:
         """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""
         before, hashes = self.edge.size, list(self.edge.hashes)
-        for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL][0]):
+        for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL]):
             if self._raw.node(level, index) != digest and not self._covers_named(level, index):
                 yield self._unfit(level, index)
         while self._sizes and self._sizes[-1] <= self.edge.size:
             size = self._sizes.pop()
             if not self._named:
-                inside = [built[level][at] for level, at in peaks(0, size - before)]
+                inside = [at(built[level], index) for level, index in peaks(0, size - before)]
                 yield from self._at_size(size, fold([*hashes, *inside]) if size < self.edge.size else self.edge.root())
 
     def _one_by_one(self, rows: Sequence[RawRow]) -> Iterator[Problem]:

@@ -13,8 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw.action import utc
+from openclaw.audit import chunks
+from openclaw.audit.chunks import at, in_python, subtrees
 from openclaw.audit.entry import Draft, body_bytes, entry_bytes, entry_leaf, rows_bytes
+from openclaw.audit.merkle import Edge
 from openclaw.audit.walk import recompute
+from openclaw.policy.regorus import available
+from tests.conftest import require
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 times = st.datetimes(timezones=st.just(dt.UTC)).map(utc)
@@ -50,6 +55,8 @@ def test_the_fast_way_and_the_careful_way_give_the_canonical_bytes(seq: int, at:
     stored = row(seq, at, draft)
     assert entry_bytes(seq, at, draft, body_bytes(draft)) == expected
     assert rows_bytes([stored]) == [expected]
+    assert in_python([stored]) == [stored[10]]
+    assert subtrees([stored]) == [stored[10]]
     assert recompute(stored) == (hashlib.sha256(b"\x00" + expected).digest(), "")
     assert json.loads(expected) == fields
 
@@ -65,6 +72,8 @@ def test_a_forged_column_of_any_type_is_found(seq: int, at: str, draft: Draft, c
     leaf, complaint = recompute(stored)
     assert complaint
     assert leaf != stored[10]
+    assert in_python([tuple(stored)]) is None
+    assert subtrees([tuple(stored)]) is None
     with contextlib.suppress(TypeError, ValueError):  # then the careful way takes over
         assert rows_bytes([stored]) != rows_bytes([row(seq, at, draft)])
 
@@ -76,3 +85,20 @@ def test_a_text_without_utf_8_is_found(text: str) -> None:
     assert recompute(stored)[1] == "it holds a text that has no UTF-8 form"
     with pytest.raises(ValueError, match="surrogates"):
         rows_bytes([stored])
+
+
+@given(st.lists(drafts, min_size=1, max_size=40))
+def test_a_chunk_has_the_subtrees_of_its_leaves(several: list[Draft]) -> None:
+    rows = [row(seq, "2026-11-23T10:00:00.000000Z", draft) for seq, draft in enumerate(several, 1)]
+    built = in_python(rows)
+    assert built == subtrees(rows)
+    assert built is not None
+    edge = Edge()
+    for stored in rows:
+        for level, index, digest in edge.append(stored[10]):  # type: ignore[arg-type]
+            assert at(built[level], index) == digest
+
+
+def test_a_log_is_verified_by_the_native_extension_where_it_is_built() -> None:
+    require("native", available(), "a Rust toolchain, then `make native`")
+    assert chunks._subtrees is not in_python
