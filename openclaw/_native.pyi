@@ -1,4 +1,4 @@
-# The native extension: the regorus engine. Built from native/, and optional.
+# The native extension: the regorus engine, and the hashing of long logs. Built from native/, and optional.
 
 from typing import Literal, final
 
@@ -23,3 +23,6 @@ class Policy:
 
 def parse(path: str, text: str) -> bytes: ...
 def has_builtin(name: str) -> bool: ...
+
+# All complete subtrees over rows of the log, each level joined; None where a row does not fit its leaf.
+def subtrees(rows: list[tuple[object, ...]]) -> list[bytes] | None: ...

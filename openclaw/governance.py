@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from openclaw.action import Action, Run
 from openclaw.approvals import Approval, Approvals, State
-from openclaw.audit import AuditLog, Draft, Signer
+from openclaw.audit import AuditLog, Draft, Place, SigningKey, Where, key_files, open_key, open_places
 from openclaw.budget import Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
@@ -73,8 +72,8 @@ class Governance:
         *,
         store: Store,
         policy: PolicyEngine,
-        signer: Signer,
-        checkpoints: Path | None,
+        signer: SigningKey,
+        checkpoints: Sequence[Place],
         prices: Mapping[str, Price] | None,
         on_refusal: OnRefusal,
     ) -> None:
@@ -107,8 +106,8 @@ class Governance:
         *,
         policies: str | Path | Opa | PolicyEngine,
         on_refusal: OnRefusal = "message",
-        key: str | Path | None = None,
-        checkpoints: str | Path | None = None,
+        key: str | Path | SigningKey | None = None,
+        checkpoints: Where | Sequence[Where] | None = None,
         prices: Mapping[str, Price] | None = None,
         clock: Clock | None = None,
     ) -> Governance:
@@ -118,26 +117,27 @@ class Governance:
             store: ``sqlite:///openclaw.db`` or ``postgresql+psycopg://user@host/database``; made if empty.
             policies: a folder of Rego files, an ``Opa(url)``, or an engine of one's own.
             on_refusal: whether a refused call becomes a message to the model, or raises ``Refused``.
-            key: file of the key that signs checkpoints; made on first use. Default: ``OPENCLAW_KEY``, else beside the
+            key: what signs checkpoints: a file, made on first use; the key itself as text (``PRIVATE+KEY+…``); or an
+                ``ExternalKey`` of a key service. Default: ``OPENCLAW_KEY`` (a file or the key itself), else beside the
                 database (SQLite) or in ``~/.openclaw`` (PostgreSQL).
-            checkpoints: file outside the database to which each checkpoint is appended. Default: beside the key.
+            checkpoints: where each checkpoint is also kept, outside the database: a file, the URL of an object store or of
+                a witness, or several of them. Default: ``OPENCLAW_CHECKPOINTS``, else a file beside the key.
             prices: what models cost, by name, where the list price is not yours or none is known.
             clock: time and identifiers, for tests. Default: the database's clock.
 
         Raises:
             PolicyError: the policies cannot be loaded; the message has each place.
             StoreError: the database cannot be opened or is not ours.
-            AuditError: the signing key cannot be read or made.
+            AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
         """
         engine = open_engine(policies)
         opened: Store | None = None
         try:
             opened = Store.open(store, clock=clock)
-            key_file, beside = key_files(opened, key)
-            signer = Signer.load(key_file, opened.origin)
-            outside = Path(checkpoints) if checkpoints else beside
+            signer = open_key(opened, key, create=True)
+            places = open_places(opened, checkpoints, key=key)
             governance = cls(
-                store=opened, policy=engine, signer=signer, checkpoints=outside, prices=prices, on_refusal=on_refusal
+                store=opened, policy=engine, signer=signer, checkpoints=places, prices=prices, on_refusal=on_refusal
             )
             governance._record_policy()
         except BaseException:
@@ -207,6 +207,7 @@ class Governance:
         try:
             self.audit.checkpoint_if_grown()
         finally:
+            self.audit.close()
             try:
                 self._store.close()
             finally:
@@ -226,19 +227,6 @@ class Governance:
         body = {"revision": self.policy.revision, "engine": self.policy.name}
         if not last or last[0].body != body:
             self.audit.append(Draft(kind="policy", body={**body}))
-
-
-def key_files(store: Store, key: str | Path | None = None) -> tuple[Path, Path]:
-    """Where a store's signing key is kept, and beside it the checkpoints, unless said otherwise."""
-    database = store.engine.url.database
-    named = key or os.environ.get("OPENCLAW_KEY")
-    if named:
-        path = Path(named)
-    elif store.engine.dialect.name == "sqlite" and database:
-        path = Path(f"{database.removeprefix('file:')}.key")  # the prefix stands there when it is open for reading only
-    else:
-        path = Path.home() / ".openclaw" / f"{store.origin}.key"
-    return path, path.with_suffix(".checkpoints")
 
 
 __all__ = ["Desk", "Governance", "key_files"]

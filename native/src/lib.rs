@@ -9,6 +9,7 @@ mod builtins;
 mod dialect;
 mod glob;
 mod input;
+mod leaves;
 mod printf;
 
 use std::num::NonZeroU32;
@@ -246,5 +247,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Policy>()?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(has_builtin, module)?)?;
+    module.add_function(wrap_pyfunction!(leaves::subtrees, module)?)?;
     Ok(())
 }

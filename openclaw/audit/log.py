@@ -8,44 +8,43 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from sqlalchemy import Connection
+from pydantic import JsonValue, ValidationError
 
 from openclaw.action import utc
-from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf, moment
+from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf
+from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
+from openclaw.audit.keeper import FLUSH_SECONDS, Keeper, PlaceState
+from openclaw.audit.keys import Signer, SigningKey, sign_checkpoint
 from openclaw.audit.mask import mask
-from openclaw.audit.merkle import Edge, Node, inclusion_proof, leaf_hash, root_from_inclusion
-from openclaw.audit.note import Checkpoint, Signer, Verifier, open_checkpoint
+from openclaw.audit.merkle import Edge, Node, consistency_proof, inclusion_proof, range_root
+from openclaw.audit.notary import Notary, noted, rotations_in
+from openclaw.audit.note import Checkpoint, Verifier
+from openclaw.audit.places import FilePlace, Place
+from openclaw.audit.proof import ConsistencyProof, Proof
+from openclaw.audit.report import VerifyReport
+from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
+from openclaw.audit.rotation import Rotation
+from openclaw.audit.rows import ACTION, ENTRY, HEAD, NODE, read_head, subtree, to_entry
+from openclaw.audit.verify import Verification
+from openclaw.audit.witness import Witness
 from openclaw.canonical import plain
-from openclaw.errors import AuditError, VerificationError
+from openclaw.errors import AuditError
 from openclaw.store import Statement, Store, Transaction
-from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
 
 CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_SECONDS = 300
 """A commit signs a checkpoint by itself once so many entries, or so much time, have come since the last one."""
 
-PAGE = 1_000
-
-_ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
-_NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
-_HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
-_ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
-
-_GET_HEAD = Statement(sa.select(_HEAD.c.size, _HEAD.c.edge))
-_SET_HEAD = Statement(sa.update(_HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
-_ADD_ENTRY = Statement(sa.insert(_ENTRY))
-_ADD_NODE = Statement(sa.insert(_NODE))
-_LAST_CHECKPOINT = Statement(
-    sa.select(_ENTRY.c.seq, _ENTRY.c.at).where(_ENTRY.c.kind == "checkpoint").order_by(_ENTRY.c.seq.desc()).limit(1)
-)
+_GET_HEAD = Statement(sa.select(HEAD.c.size, HEAD.c.edge))
+_SET_HEAD = Statement(sa.update(HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
+_ADD_ENTRY = Statement(sa.insert(ENTRY))
+_ADD_NODE = Statement(sa.insert(NODE))
 
 
 @dataclass(slots=True)
@@ -57,93 +56,14 @@ class _Growth:
     nodes: list[Node] = field(default_factory=list[Node])
 
 
-class Problem(BaseModel):
-    """One thing that ``verify`` found; ``seq`` is the entry that shows it, where one does."""
-
-    model_config = ConfigDict(frozen=True)
-
-    message: str
-    seq: int | None = None
-
-
-class VerifyReport(BaseModel):
-    """What ``verify`` found. ``checkpoints`` counts the signed ones that were compared, ``outside`` those among them
-    that were kept outside the database: without any, a cut tail cannot be noticed, and ``warnings`` says so."""
-
-    model_config = ConfigDict(frozen=True)
-
-    origin: str
-    size: int
-    root: str
-    checkpoints: int
-    outside: int
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything that was checked holds."""
-        return not self.problems
-
-    def require(self) -> VerifyReport:
-        """This report, if it holds.
-
-        Raises:
-            VerificationError: naming the first problem.
-        """
-        if self.problems:
-            raise VerificationError(self.problems[0].message, seq=self.problems[0].seq)
-        return self
-
-
-class Proof(BaseModel):
-    """One entry with everything needed to check offline that it is in the log: ``check`` needs the public key alone.
-
-    Attributes:
-        entry: the canonical JSON text of the entry, whose UTF-8 bytes are those of its leaf: a checker only hashes them.
-        index: of the leaf, from 0.
-        path: inclusion proof (RFC 9162 section 2.1.3), hex hashes, leaf first.
-        checkpoint: the signed note that covers it.
-        key: the public key that signed (a C2SP vkey). Trust the one that you were given elsewhere, not this one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    entry: str
-    index: int
-    path: tuple[str, ...]
-    checkpoint: str
-    key: str
-
-    def check(self, verifier: Verifier) -> Checkpoint:
-        """The checkpoint that covers the entry.
-
-        Raises:
-            VerificationError: entry, proof, checkpoint and key do not fit together.
-        """
-        checkpoint = open_checkpoint(self.checkpoint, verifier)
-        try:
-            path = [bytes.fromhex(step) for step in self.path]
-            leaf = leaf_hash(self.entry.encode())
-        except ValueError as error:
-            raise VerificationError(f"the proof cannot be read: {error}") from error
-        if root_from_inclusion(leaf, self.index, checkpoint.size, path) != checkpoint.root:
-            raise VerificationError("the entry is not in the log that the checkpoint describes", seq=self.index + 1)
-        return checkpoint
-
-    def read(self) -> Entry:
-        """The entry, for people. Check the proof first."""
-        fields = json.loads(self.entry)
-        return Entry.model_validate({**fields, "leaf": leaf_hash(self.entry.encode()).hex()})
-
-
 class AuditLog:
     """The log in a store. Inside the gate, ``record`` joins the gate's transaction; ``append`` opens one of its own.
 
     Args:
         store: where it lives.
-        signer: signs checkpoints and keys the digests of masked values.
-        outside: a file outside the database to which every checkpoint is appended, so that a cut tail is noticed.
+        signer: signs checkpoints and keys the digests of masked values; None where this process has no key: then it
+            signs nothing and masks nothing.
+        outside: where every checkpoint is also kept, so that a cut tail is noticed: a file, a place, or several of them.
         every_entries: see ``CHECKPOINT_ENTRIES``.
         every_seconds: see ``CHECKPOINT_SECONDS``.
     """
@@ -151,29 +71,61 @@ class AuditLog:
     def __init__(
         self,
         store: Store,
-        signer: Signer,
+        signer: SigningKey | None,
         *,
-        outside: Path | None = None,
+        outside: Path | Place | Sequence[Path | Place] | None = None,
         every_entries: int = CHECKPOINT_ENTRIES,
         every_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self._store = store
-        self._signer = signer
-        self._outside = outside
-        self._mask_key = signer.secret("openclaw mask v1")
-        self._every_entries = every_entries
-        self._every = dt.timedelta(seconds=every_seconds)
-        self._last: tuple[int, dt.datetime] | None = (
-            None  # entry and time of the last checkpoint that this process knows
+        self._keeper = Keeper([self._place(one) for one in _listed(outside)])
+        self._mask_key = signer.secret("openclaw mask v1") if signer is not None else None
+        self._notary = Notary(
+            store,
+            signer,
+            self._keeper,
+            record=self.record,
+            edge=lambda transaction: self._growth(transaction).edge,
+            every_entries=every_entries,
+            every_seconds=every_seconds,
         )
-        self._unkept: list[Checkpoint] = []
+        self._retention = Retention(store, self._notary, self._keeper, lambda: self.verify())
         if not store.readonly:
             store.hooks.append(self._write)
 
     @property
     def verifier(self) -> Verifier:
-        """The public key of this log's checkpoints."""
-        return self._signer.verifier
+        """The public key of this log's checkpoints.
+
+        Raises:
+            AuditError: this process has no key of the log.
+        """
+        return self._notary.key.verifier
+
+    @property
+    def places(self) -> tuple[PlaceState, ...]:
+        """How the places outside stand in this process: what they took, what waits for them, what went wrong."""
+        return self._keeper.states()
+
+    @property
+    def outside(self) -> tuple[Place, ...]:
+        """The places outside the database."""
+        return self._keeper.places
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint in the log, unchecked; None where nothing was signed yet."""
+        found = self.entries(kind="checkpoint", newest_first=True, limit=1)
+        return noted(json.dumps(found[0].body)) if found else None
+
+    def close(self, seconds: float = FLUSH_SECONDS) -> list[str]:
+        """Wait until the places outside have what they were handed; a line for each that does not take it."""
+        self._notary.close(seconds)
+        return self._keeper.close(seconds)
+
+    def _place(self, one: Path | Place) -> Place:
+        if isinstance(one, Path):
+            return FilePlace(one)
+        return one.with_prove(self._prove_growth) if isinstance(one, Witness) else one
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -216,18 +168,52 @@ class AuditLog:
 
     def masked(self, document: dict[str, JsonValue], fields: list[str]) -> dict[str, JsonValue]:
         """A copy of a policy input with ``fields`` replaced by keyed digests (see ``openclaw.audit.mask``)."""
+        if self._mask_key is None:
+            raise AuditError("nothing can be masked without the key of the log", hint="open the log with its key")
         return mask(document, fields, self._mask_key)
 
     def checkpoint(self) -> Checkpoint:
-        """Sign the log as it stands: into the log, and into the file outside.
+        """Sign the log as it stands: into the log, and into the places outside.
 
         Raises:
-            AuditError: the log is empty, or the file outside cannot be written.
+            AuditError: the log is empty, the key does not sign, or a place does not take the checkpoint: then it stands
+                in the log, and is tried again there.
         """
-        checkpoint = self._store.run(self._sign)
-        self._keep_outside(*self._unkept, checkpoint)
-        self._unkept.clear()
-        return checkpoint
+        made = self._notary.checkpoint()
+        complaints = self._keeper.flush()
+        if complaints:
+            raise AuditError("; ".join(complaints))
+        return made
+
+    def rotate_key(
+        self, new: SigningKey | None = None, *, by: str, reason: str = "", to: Path | None = None
+    ) -> Rotation:
+        """Let a new key follow the present one, from now on and on record; earlier checkpoints stay good.
+
+        Args:
+            new: the new key. Default: one is made that has the old one's secrets.
+            by: who does it.
+            reason: why.
+            to: the file in which a key that is made is written, new; by default it takes the old one's place in its file.
+
+        Raises:
+            AuditError: nobody is named, the log is empty, a key does not sign, the present key is in no file and no other is
+                named, or the file cannot be written.
+        """
+        present = self._notary.key
+        made: Signer | None = None
+        if new is None:
+            if not isinstance(present, Signer) or (present.source is None and to is None):
+                raise AuditError(
+                    "the present key is in no file that could be replaced",
+                    hint="name a file for the new key with `to=` or --to, or give the key itself: `new=`",
+                )
+            new = made = present.successor(to)
+        rotation = self._notary.rotate(new, by=by, reason=reason, stage=made.stage if made else _nothing)
+        if made is not None:
+            made.promote()
+        self._keeper.flush()
+        return rotation
 
     def checkpoint_if_grown(self) -> Checkpoint | None:
         """A checkpoint, unless nothing but checkpoints has come since the last one."""
@@ -235,53 +221,9 @@ class AuditLog:
             return None
         with self._store.read() as connection:
             last = connection.execute(
-                sa.select(_ENTRY.c.kind).order_by(_ENTRY.c.seq.desc()).limit(1)
+                sa.select(ENTRY.c.kind).order_by(ENTRY.c.seq.desc()).limit(1)
             ).scalar_one_or_none()
         return None if last in (None, "checkpoint") else self.checkpoint()
-
-    def _sign(self, transaction: Transaction) -> Checkpoint:
-        edge = self._growth(transaction).edge
-        if edge.size == 0:
-            raise AuditError("the log is empty: there is nothing to sign yet")
-        checkpoint = self._signer.checkpoint(self._store.origin, edge.size, edge.root())
-        key = str(self._signer.verifier)
-        body: dict[str, JsonValue] = {"note": checkpoint.note, "key": key, "size": checkpoint.size}
-        self._last = (self.record(transaction, Draft(kind="checkpoint", body=body)), transaction.now)
-        return checkpoint
-
-    def _sign_if_due(self, transaction: Transaction) -> None:
-        edge = self._growth(transaction).edge
-        if self._last is None:
-            found = transaction.rows(_LAST_CHECKPOINT, {})
-            self._last = (cast("int", found[0]["seq"]), moment(str(found[0]["at"]))) if found else (0, transaction.now)
-        size, at = self._last
-        if edge.size - size >= self._every_entries or transaction.now - at >= self._every:
-            checkpoint = self._sign(transaction)
-            transaction.after.append(lambda: self._try_to_keep_outside(checkpoint))
-
-    def _try_to_keep_outside(self, checkpoint: Checkpoint) -> None:
-        """A commit is durable whether or not its checkpoint is kept outside; what is not kept is tried with the next."""
-        try:
-            self._keep_outside(*self._unkept, checkpoint)
-        except AuditError:
-            self._unkept.append(checkpoint)  # the next checkpoint() raises what is wrong, and verify() warns
-        else:
-            self._unkept.clear()
-
-    def _keep_outside(self, *checkpoints: Checkpoint) -> None:
-        if self._outside is None:
-            return
-        try:
-            self._outside.parent.mkdir(parents=True, exist_ok=True)
-            with self._outside.open("a") as file:
-                file.writelines(json.dumps({"note": checkpoint.note}) + "\n" for checkpoint in checkpoints)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise AuditError(
-                f"the checkpoint cannot be kept outside the database in `{self._outside}`: {error}",
-                hint="it stands in the log; make the file writable and call checkpoint() again",
-            ) from error
 
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
@@ -298,12 +240,13 @@ class AuditLog:
         if not isinstance(growth, _Growth) or not growth.rows:
             return
         if growth.rows[-1]["kind"] != "checkpoint":
-            self._sign_if_due(transaction)
+            self._notary.sign_if_due(transaction)
         transaction.many(_ADD_ENTRY, growth.rows)
         if growth.nodes:
             nodes = [{"level": level, "index": index, "hash": digest} for level, index, digest in growth.nodes]
             transaction.many(_ADD_NODE, nodes)
         transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        growth.rows, growth.nodes = [], []  # written once, also where two logs were opened on one store
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -314,11 +257,11 @@ class AuditLog:
             AuditError: there is none.
         """
         with self._store.read() as connection:
-            row = connection.execute(sa.select(_ENTRY).where(_ENTRY.c.seq == seq)).mappings().one_or_none()
+            row = connection.execute(sa.select(ENTRY).where(ENTRY.c.seq == seq)).mappings().one_or_none()
             if row is None:
-                size = connection.execute(sa.select(_HEAD.c.size)).scalar_one()
+                size = connection.execute(sa.select(HEAD.c.size)).scalar_one()
                 raise AuditError(f"there is no entry {seq}", hint=f"the log has {size} entries, counted from 1")
-        return _entry(row)
+        return to_entry(row)
 
     def entries(
         self,
@@ -341,46 +284,156 @@ class AuditLog:
             newest_first: turn the order round before the limit cuts.
         """
         wanted = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool, "effect": effect}
-        query = sa.select(_ENTRY).where(
-            _ENTRY.c.seq > after, *(_ENTRY.c[name] == value for name, value in wanted.items() if value is not None)
+        query = sa.select(ENTRY).where(
+            ENTRY.c.seq > after, *(ENTRY.c[name] == value for name, value in wanted.items() if value is not None)
         )
-        query = query.order_by(_ENTRY.c.seq.desc() if newest_first else _ENTRY.c.seq).limit(limit)
+        query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(limit)
         with self._store.read() as connection:
-            return [_entry(row) for row in connection.execute(query).mappings()]
+            return [to_entry(row) for row in connection.execute(query).mappings()]
 
     def size(self) -> int:
         """How many entries the log has."""
         with self._store.read() as connection:
-            return connection.execute(sa.select(_HEAD.c.size)).scalar_one()
+            return connection.execute(sa.select(HEAD.c.size)).scalar_one()
 
     def open_actions(self) -> list[Entry]:
         """The decisions whose action was let through and has no outcome: running now, or cut off by a crash."""
         query = (
-            sa.select(_ENTRY)
-            .join(_ACTION, _ACTION.c.seq == _ENTRY.c.seq)
-            .where(_ACTION.c.state == "running")
-            .order_by(_ENTRY.c.seq)
+            sa.select(ENTRY)
+            .join(ACTION, ACTION.c.seq == ENTRY.c.seq)
+            .where(ACTION.c.state == "running")
+            .order_by(ENTRY.c.seq)
         )
         with self._store.read() as connection:
-            return [_entry(row) for row in connection.execute(query).mappings()]
+            return [to_entry(row) for row in connection.execute(query).mappings()]
 
     def prove(self, seq: int) -> Proof:
         """A self-contained proof that entry ``seq`` is in the log, under a checkpoint made now.
 
+        The checkpoint carries the cosignatures of the witnesses that answer in time.
+
         Raises:
-            AuditError: there is no such entry.
+            AuditError: there is no such entry, it was pruned, or there is no key.
         """
         entry = self.entry(seq)
-        checkpoint = self.checkpoint()
+        checkpoint = self._notary.checkpoint()
+        self._keeper.flush()
         with self._store.read() as connection:
-            path = inclusion_proof(seq - 1, checkpoint.size, lambda level, index: _subtree(connection, level, index))
+            path = inclusion_proof(seq - 1, checkpoint.size, lambda level, index: subtree(connection, level, index))
         return Proof(
             entry=entry_bytes(seq, utc(entry.at), entry, body_bytes(entry)).decode(),
             index=seq - 1,
             path=tuple(step.hex() for step in path),
-            checkpoint=checkpoint.note,
-            key=str(self._signer.verifier),
+            checkpoint=self.cosigned(checkpoint),
+            key=str(self.verifier),
+            rotations=tuple(rotation.note for rotation in self.rotations()),
         )
+
+    def prove_consistency(self, old: int, new: int | None = None) -> ConsistencyProof:
+        """A self-contained proof that the log of ``old`` entries is the beginning of the log of ``new`` entries.
+
+        Args:
+            old: a size, usually that of a checkpoint which somebody kept.
+            new: a larger one; the present size by default.
+
+        Raises:
+            AuditError: the log has not so many entries, what is needed was pruned, or there is no key.
+        """
+        if new is None:
+            new = self._notary.checkpoint().size
+        path = self._prove_growth(old, new)
+        return ConsistencyProof(
+            old=self._checkpoint_at(old).note,
+            new=self._checkpoint_at(new).note,
+            path=tuple(step.hex() for step in path),
+            key=str(self.verifier),
+            rotations=tuple(rotation.note for rotation in self.rotations()),
+        )
+
+    def rotations(self) -> list[Rotation]:
+        """The key rotations on record, in their order; empty where the log still has its first key.
+
+        Raises:
+            VerificationError: one of them is malformed or not signed.
+        """
+        query = sa.select(ENTRY.c.body).where(ENTRY.c.kind == "checkpoint").order_by(ENTRY.c.seq)
+        with self._store.read() as connection:
+            bodies = [body for (body,) in connection.execute(query) if "rotation" in body]
+        return rotations_in(bodies)
+
+    # -- keeping and removing ------------------------------------------------------------------------------------
+
+    def hold(self, *, by: str, reason: str, **what: object) -> Hold:
+        """Lay a legal hold: the entries that it meets are not pruned until it is released. It is recorded.
+
+        Args:
+            by: who lays it.
+            reason: why.
+            what: ``kind``, ``run``, ``workflow``, ``agent``, ``tool``, ``call_id``: entries with that value; ``since`` and
+                ``until``: entries of that time. All of them must fit; none given holds everything.
+
+        Raises:
+            AuditError: nobody is named, no reason is given, or entries have no such member.
+        """
+        name = self._store.clock.new_id("legal-hold")
+        self.append(Draft(kind="hold", body=hold_body(name, by=by, reason=reason, what=what)))
+        return self._hold(name)
+
+    def release(self, hold: str, *, by: str, reason: str) -> Hold:
+        """Release a legal hold, once. It is recorded.
+
+        Raises:
+            AuditError: nobody is named, no reason is given, there is no such hold, or it is released already.
+        """
+        body = release_body(hold, by=by, reason=reason)
+
+        def unit(transaction: Transaction) -> None:
+            found = [one for one in read_holds(transaction.connection) if one.id == hold]
+            if not found:
+                raise AuditError(f"there is no legal hold `{hold}`", hint="see `openclaw audit hold list`")
+            if not found[0].active:
+                raise AuditError(f"`{hold}` was released already by `{found[0].released_by}`")
+            self.record(transaction, Draft(kind="hold", body=cast("dict[str, JsonValue]", plain(body))))
+
+        self._store.run(unit)
+        return self._hold(hold)
+
+    def holds(self, *, active: bool = True) -> list[Hold]:
+        """The legal holds, oldest first; the released ones too, where ``active`` is false."""
+        with self._store.read() as connection:
+            return [hold for hold in read_holds(connection) if hold.active or not active]
+
+    def _hold(self, name: str) -> Hold:
+        return next(hold for hold in self.holds(active=False) if hold.id == name)
+
+    def plan_prune(self, before: dt.datetime, *, minimum_age: dt.timedelta = MINIMUM_AGE) -> PrunePlan:
+        """What ``prune`` would remove, and what stands against more. Changes nothing.
+
+        Raises:
+            AuditError: entries are meant to go that are younger than the minimum age.
+        """
+        return self._retention.plan(before, minimum_age)
+
+    def prune(
+        self, before: dt.datetime, *, by: str, reason: str = "", minimum_age: dt.timedelta = MINIMUM_AGE
+    ) -> PrunePlan:
+        """Remove the entries that were written before a time, as far as nothing keeps them. It is recorded, and signed.
+
+        The log is verified first: what does not hold is evidence. Afterwards the rest is verified, and proven, behind the
+        signed right edge of what was removed.
+
+        Args:
+            before: entries older than this may go.
+            by: who does it.
+            reason: why.
+            minimum_age: how old entries must be to go; what was said here is recorded.
+
+        Raises:
+            AuditError: nobody is named, entries are meant to go that are younger than the minimum age, there is no key, or
+                a place outside does not take the checkpoint behind which they would go.
+            VerificationError: the log does not hold.
+        """
+        return self._retention.prune(before, by=by, reason=reason, minimum_age=minimum_age)
 
     # -- verifying -----------------------------------------------------------------------------------------------
 
@@ -388,91 +441,52 @@ class AuditLog:
         """Read the whole log again: every leaf, every interior node, the head, and every checkpoint in reach.
 
         Args:
-            verifier: the public key that the checkpoints must be signed by; the log's own by default.
+            verifier: a public key of the log that is trusted, to and from which its key rotations must lead; by default the
+                key that this process signs with.
         """
-        problems: list[Problem] = []
-        outside, complaints = self._outside_checkpoints()
-        problems += complaints
+        return Verification(self._store, verifier or self.verifier, self._keeper, trouble=self._notary.trouble).run()
+
+    # -- proving -------------------------------------------------------------------------------------------------
+
+    def _prove_growth(self, old: int, new: int) -> list[bytes]:
         with self._store.read() as connection:
-            inside = [
-                (str(json.loads(body).get("note")), seq)
-                for seq, body in connection.execute(
-                    sa.select(_ENTRY.c.seq, _ENTRY.c.body).where(_ENTRY.c.kind == "checkpoint").order_by(_ENTRY.c.seq)
+            size = read_head(connection).size
+            if not 0 < old <= new:
+                raise AuditError(
+                    f"there is no consistency proof from {old} to {new} entries", hint="the smaller one first"
                 )
-            ]
-            checkpoints: dict[int, list[tuple[Checkpoint, int | None]]] = {}
-            for note, seq in [*inside, *((note, None) for note in outside)]:
-                try:
-                    checkpoint = open_checkpoint(note, verifier or self._signer.verifier)
-                except VerificationError as error:
-                    problems.append(Problem(message=error.message, seq=seq))
-                else:
-                    checkpoints.setdefault(checkpoint.size, []).append((checkpoint, seq))
-            edge = Edge()
-            problems += self._walk(connection, edge, checkpoints)
-            if not problems:
-                problems += _compare_head(connection, edge)
-        problems += [
-            Problem(
-                message=f"the log ends at entry {edge.size}, but a signed checkpoint covers {size}: its tail was cut",
-                seq=edge.size + 1,
-            )
-            for size in sorted(checkpoints)
-            if size > edge.size
-        ][:1]
-        warnings = () if outside else ("no checkpoint is kept outside the database: a cut tail would not be noticed",)
-        if self._unkept:
-            warnings += (f"{len(self._unkept)} checkpoints could not be kept outside in `{self._outside}`",)
-        return VerifyReport(
-            origin=self._store.origin,
-            size=edge.size,
-            root=edge.root().hex(),
-            checkpoints=sum(map(len, checkpoints.values())),
-            outside=len(outside),
-            problems=tuple(problems),
-            warnings=warnings,
-        )
+            if new > size:
+                raise AuditError(f"the log has {size} entries, not {new}")
+            return consistency_proof(old, new, lambda level, index: subtree(connection, level, index))
 
-    def _walk(
-        self, connection: Connection, edge: Edge, checkpoints: dict[int, list[tuple[Checkpoint, int | None]]]
-    ) -> Iterator[Problem]:
-        """Rebuild the tree from the entries themselves.
+    def _checkpoint_at(self, size: int) -> Checkpoint:
+        """The checkpoint of that size in the log; one signed now, where none was."""
+        query = sa.select(ENTRY).where(ENTRY.c.kind == "checkpoint", ENTRY.c.seq > size).order_by(ENTRY.c.seq).limit(1)
+        with self._store.read() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            found = noted(str(row["body"])) if row is not None else None
+            if found is not None and found.size == size:
+                return found
+            root = range_root(0, size, lambda level, index: subtree(connection, level, index))
+        return sign_checkpoint(self._notary.key, self._store.origin, size, root)
 
-        What follows from a problem already named is not named again, so that the first message is the cause. Stops at
-        the first gap: behind it every number is shifted.
-        """
-        named: list[int] = []
-        for row in _pages(connection):
-            seq = edge.size + 1
-            if row["seq"] != seq:
-                yield Problem(message=f"entry {seq} is missing: the log goes on with {row['seq']}", seq=seq)
-                return
-            leaf, complaint = _recompute(row)
-            if complaint:
-                named.append(seq)
-                yield Problem(message=f"entry {seq} was changed: {complaint}", seq=seq)
-            for level, index, digest in edge.append(leaf):
-                first, last = (index << level) + 1, (index + 1) << level
-                if _stored_node(connection, level, index) != digest and not any(first <= it <= last for it in named):
-                    named.append(first)
-                    yield Problem(message=f"entries {first} to {last} do not fit the tree above them", seq=first)
-            for checkpoint, where in checkpoints.get(seq, []):
-                kept = "outside the database" if where is None else f"in entry {where}"
-                if checkpoint.origin != self._store.origin:
-                    yield Problem(
-                        message=f"the checkpoint kept {kept} is of another log, `{checkpoint.origin}`", seq=where
-                    )
-                elif checkpoint.root != edge.root() and not named:
-                    yield Problem(message=f"entries 1 to {seq} do not fit the checkpoint kept {kept}", seq=where or seq)
+    def cosigned(self, checkpoint: Checkpoint) -> str:
+        """The note of a checkpoint made by this log, with the cosignatures that its witnesses have given so far."""
+        note = checkpoint.note
+        for place in self._keeper.places:
+            if isinstance(place, Witness):
+                note += place.cosignature(checkpoint)
+        return note
 
-    def _outside_checkpoints(self) -> tuple[list[str], list[Problem]]:
-        if self._outside is None or not self._outside.exists():
-            return [], []
-        try:
-            lines = self._outside.read_text().splitlines()
-            return [str(json.loads(line)["note"]) for line in lines if line.strip()], []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return [], [Problem(message=f"the checkpoints in `{self._outside}` cannot be read: {error}")]
+
+def _listed(outside: Path | Place | Sequence[Path | Place] | None) -> Sequence[Path | Place]:
+    if outside is None:
+        return ()
+    return outside if isinstance(outside, Sequence) else (outside,)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _draft(fields: Mapping[str, object]) -> Draft:
@@ -487,64 +501,4 @@ def _draft(fields: Mapping[str, object]) -> Draft:
     return empty.model_copy(update={"body": dict(cast("Mapping[str, JsonValue]", body))})
 
 
-def _entry(row: sa.RowMapping) -> Entry:
-    columns = dict(row)
-    return Entry.model_validate(
-        {
-            **columns,
-            "at": moment(columns["at"]),
-            "body": json.loads(columns["body"]),
-            "leaf": bytes(columns["leaf"]).hex(),
-        }
-    )
-
-
-def _recompute(row: sa.RowMapping) -> tuple[bytes, str]:
-    """The leaf hash of a stored row, and what is wrong with the row, if anything."""
-    body = str(row["body"]).encode("utf-8", "surrogatepass")
-    fields = {name: str(row[name]) for name in ("kind", "run", "workflow", "agent", "tool", "call_id", "effect")}
-    draft = Draft.model_construct(**fields)  # pyright: ignore[reportArgumentType] - unchecked: it may be forged
-    leaf = leaf_hash(entry_bytes(row["seq"], row["at"], draft, body))
-    return leaf, "" if leaf == bytes(row["leaf"]) else "it does not fit its leaf hash"
-
-
-def _pages(connection: Connection) -> Iterator[sa.RowMapping]:
-    after = -1
-    while True:
-        query = sa.select(_ENTRY).where(_ENTRY.c.seq > after).order_by(_ENTRY.c.seq).limit(PAGE)
-        rows = connection.execute(query).mappings().all()
-        if not rows:
-            return
-        yield from rows
-        after = rows[-1]["seq"]
-
-
-def _compare_head(connection: Connection, edge: Edge) -> Iterator[Problem]:
-    size, packed = connection.execute(sa.select(_HEAD.c.size, _HEAD.c.edge)).one()
-    if size != edge.size:
-        yield Problem(
-            message=f"the head says {size} entries, the log has {edge.size}: entries are missing", seq=edge.size + 1
-        )
-    elif bytes(packed) != edge.to_bytes():
-        yield Problem(message="the head's right edge does not fit the entries")
-
-
-def _stored_node(connection: Connection, level: int, index: int) -> bytes | None:
-    query = sa.select(_NODE.c.hash).where(_NODE.c.level == level, _NODE.c.index == index)
-    found = connection.execute(query).scalar_one_or_none()
-    return None if found is None else bytes(found)
-
-
-def _subtree(connection: Connection, level: int, index: int) -> bytes:
-    if level == 0:
-        query = sa.select(_ENTRY.c.leaf).where(_ENTRY.c.seq == index + 1)
-        return bytes(connection.execute(query).scalar_one())
-    stored = _stored_node(connection, level, index)
-    if stored is None:
-        raise AuditError(
-            f"the tree node at level {level}, index {index} is missing", hint="run `openclaw audit verify`"
-        )
-    return stored
-
-
-__all__ = ["AuditLog", "Problem", "Proof", "VerifyReport"]
+__all__ = ["AuditLog"]

@@ -56,25 +56,46 @@ class Edge:
 
     def append(self, leaf: bytes) -> list[Node]:
         """Add a leaf hash; the interior nodes (level ≥ 1) that it completed, smallest first."""
+        return self.absorb(0, leaf)
+
+    def absorb(self, level: int, digest: bytes) -> list[Node]:
+        """Add the hash of a complete subtree of ``2**level`` leaves; the interior nodes above it that it completed.
+
+        INVARIANT: the tree's size is a multiple of ``2**level``, or the subtree would not be one of the tree's.
+        """
+        assert not self.size & ((1 << level) - 1)
         made: list[Node] = []
-        index, level, carry = self.size, 0, leaf
+        self.size += 1 << level
+        index, carry = (self.size >> level) - 1, digest
         while index & 1:
             carry = node_hash(self.hashes.pop(), carry)
             index >>= 1
             level += 1
             made.append((level, index, carry))
         self.hashes.append(carry)
-        self.size += 1
         return made
 
     def root(self) -> bytes:
         """The tree's root hash: the subtrees of the edge folded from the right."""
-        if not self.hashes:
-            return EMPTY_ROOT
-        *rest, root = self.hashes
-        for left in reversed(rest):
-            root = node_hash(left, root)
-        return root
+        return fold(self.hashes)
+
+
+def rows_of(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """All complete subtrees over ``leaves``, a list for each level: the leaves themselves, then the nodes above them."""
+    sha256, rows = hashlib.sha256, [list(leaves)]
+    while len(rows[-1]) > 1:
+        below = rows[-1]
+        pairs = zip(below[::2], below[1::2], strict=False)  # an odd one at the end is no part of a complete subtree
+        rows.append([sha256(b"\x01" + left + right).digest() for left, right in pairs])
+    return rows
+
+
+def fold(hashes: Sequence[bytes]) -> bytes:
+    """The root over the complete subtrees of an edge, largest first."""
+    *rest, root = hashes or (EMPTY_ROOT,)
+    for left in reversed(rest):
+        root = node_hash(left, root)
+    return root
 
 
 def peaks(begin: int, end: int) -> Iterator[tuple[int, int]]:
@@ -90,10 +111,7 @@ def peaks(begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 def range_root(begin: int, end: int, subtree: Subtree) -> bytes:
     """MTH(D[begin:end]) of RFC 6962 section 2.1, from complete subtrees."""
-    *rest, root = [subtree(level, index) for level, index in peaks(begin, end)]
-    for left in reversed(rest):
-        root = node_hash(left, root)
-    return root
+    return fold([subtree(level, index) for level, index in peaks(begin, end)])
 
 
 def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:

@@ -1,4 +1,5 @@
-"""Signed notes and checkpoints, as C2SP specifies them (signed-note v1.0.0, tlog-checkpoint v1.0.0), with Ed25519.
+"""Signed notes, checkpoints and cosignatures, as C2SP specifies them, with Ed25519 (signed-note v1.0.0, tlog-checkpoint
+v1.0.0, tlog-cosignature v1.0.1). Pure: texts in, values out.
 
 A checkpoint is three lines (origin, tree size, base64 root hash), an empty line, and signature lines:
 
@@ -7,25 +8,40 @@ A checkpoint is three lines (origin, tree size, base64 root hash), an empty line
     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 
     — openclaw/6b1f… Az3grl…
+    — witness.example/w1 jWbPPwAA…
+
+The first signature is the log's own. Those below it are cosignatures of witnesses, each with the time at which it was given.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
-import os
-import threading
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from openclaw.errors import AuditError, VerificationError
 
-_ED25519 = b"\x01"
+Algorithm = Literal[1, 4]
+"""Signature types of C2SP signed-note: 1 signs the text of a note, 4 is a witness's timestamped cosignature."""
+
+ED25519: Algorithm = 1
+COSIGNATURE: Algorithm = 4
+
+NOTE_BYTES_MAX = 65_536
+"""A longer note is none of ours: some hundred signatures fit."""
+
 _DASH = "— "
+_TIMESTAMP_BYTES = 8
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s+\x00-\x1f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +56,44 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key with its name. Its text form is ``name+hex key id+base64 key`` (a C2SP "vkey")."""
+    """A public key with its name. Its text form is ``name+hex key id+base64 key`` (a C2SP "vkey").
+
+    Attributes:
+        name: of the log or the witness.
+        key: the Ed25519 public key.
+        algorithm: ``ED25519`` for a log's own key, ``COSIGNATURE`` for a witness's.
+    """
 
     name: str
     key: Ed25519PublicKey
+    algorithm: Algorithm = ED25519
 
     @property
     def key_id(self) -> bytes:
         """The first four bytes of SHA-256 over name, newline, algorithm byte and key."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.key.public_bytes_raw()).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self._encoded()).digest()[:4]
+
+    def _encoded(self) -> bytes:
+        return bytes([self.algorithm]) + self.key.public_bytes_raw()
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_b64(_ED25519 + self.key.public_bytes_raw())}"
+        return f"{self.name}+{self.key_id.hex()}+{b64(self._encoded())}"
 
     @classmethod
-    def parse(cls, text: str) -> Verifier:
+    def parse(cls, text: str, *, algorithm: Algorithm = ED25519) -> Verifier:
         """The key in a vkey text.
 
         Raises:
-            AuditError: it is not one, or its key id does not match.
+            AuditError: it is not one, is of another algorithm, or its key id does not match.
         """
         name, _, rest = text.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
         try:
             data = base64.b64decode(encoded, validate=True)
-            if data[:1] != _ED25519:
-                raise AuditError("the public key is not an Ed25519 key")
-            verifier = cls(name, Ed25519PublicKey.from_public_bytes(data[1:]))
+            if data[:1] != bytes([algorithm]):
+                wanted = "an Ed25519 key" if algorithm == ED25519 else "a key for cosignatures (type 4)"
+                raise AuditError(f"the public key is not {wanted}")
+            verifier = cls(check_name(name), Ed25519PublicKey.from_public_bytes(data[1:]), algorithm)
         except (binascii.Error, ValueError) as error:
             raise AuditError("the public key cannot be read", hint="expected `name+keyid+base64`") from error
         if verifier.key_id.hex() != key_id:
@@ -74,79 +101,44 @@ class Verifier:
         return verifier
 
 
-class Signer:
-    """A private key with its name, which signs checkpoints. ``secret`` derives other keys from it, one per purpose."""
+def check_name(name: str) -> str:
+    """``name``, if it may stand in a note.
 
-    def __init__(self, name: str, seed: bytes) -> None:
-        self._seed = seed
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.verifier = Verifier(name, self._key.public_key())
+    Raises:
+        ValueError: it is empty, or has a space, a plus or a control character in it.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"`{name}` cannot be the name of a key")
+    return name
 
-    @classmethod
-    def load(cls, path: Path, name: str) -> Signer:
-        """The key in the file at ``path``; made there on first use, readable by its owner only.
 
-        Raises:
-            AuditError: the file cannot be read or made, or holds something else.
-        """
+def checkpoint_text(origin: str, size: int, root: bytes) -> str:
+    """The text of a checkpoint, which is what is signed."""
+    return f"{origin}\n{size}\n{b64(root)}\n"
+
+
+def signature_line(verifier: Verifier, signature: bytes) -> str:
+    """The line that carries a signature in a note."""
+    return f"{_DASH}{verifier.name} {b64(verifier.key_id + signature)}\n"
+
+
+def open_note(note: str, verifier: Verifier) -> str:
+    """The text of a note, which ``verifier`` has signed. Signatures of keys that are not known are passed over.
+
+    Raises:
+        VerificationError: it is no note, or carries no good signature of this key.
+    """
+    text, signatures = _parts(note)
+    found = False
+    for blob in _signatures(signatures, verifier):
         try:
-            text = path.read_text()
-        except FileNotFoundError:
-            return cls._create(path, name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise AuditError(
-                f"the signing key `{path}` cannot be read: {error}", hint="give this user the right"
-            ) from error
-        return cls.parse(text, where=str(path))
-
-    @classmethod
-    def parse(cls, text: str, *, where: str = "OPENCLAW_KEY") -> Signer:
-        """The key in ``PRIVATE+KEY+name+id+base64``, the common text form of note signing keys."""
-        parts = text.strip().split("+", 4)
-        try:
-            data = base64.b64decode(parts[4], validate=True)
-            if parts[:2] != ["PRIVATE", "KEY"] or data[:1] != _ED25519:
-                raise ValueError("wrong form")
-            return cls(parts[2], data[1:])
-        except (IndexError, ValueError) as error:
-            raise AuditError(
-                f"`{where}` holds no signing key", hint="expected one line `PRIVATE+KEY+name+id+base64`"
-            ) from error
-
-    @classmethod
-    def _create(cls, path: Path, name: str) -> Signer:
-        signer = cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
-        line = f"PRIVATE+KEY+{name}+{signer.verifier.key_id.hex()}+{_b64(_ED25519 + signer._seed)}\n"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Written whole under another name first: a second process never reads half a key, and the first one wins.
-            draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                return cls.load(path, name)
-            finally:
-                draft.unlink()
-        except OSError as error:
-            raise AuditError(
-                f"the signing key `{path}` cannot be made: {error}", hint="choose a place that can be written"
-            ) from error
-        return signer
-
-    def checkpoint(self, origin: str, size: int, root: bytes) -> Checkpoint:
-        """A signed checkpoint of a tree."""
-        text = f"{origin}\n{size}\n{_b64(root)}\n"
-        signature = _b64(self.verifier.key_id + self._key.sign(text.encode()))
-        return Checkpoint(origin, size, root, f"{text}\n{_DASH}{self.verifier.name} {signature}\n")
-
-    def secret(self, purpose: str) -> bytes:
-        """32 bytes that only the holder of this key can derive, another for each purpose."""
-        return hashlib.blake2b(purpose.encode(), key=self._seed, digest_size=32).digest()
+            verifier.key.verify(blob, text.encode())
+        except InvalidSignature as error:
+            raise VerificationError(f"the signature of `{verifier.name}` on the checkpoint is not good") from error
+        found = True
+    if not found:
+        raise VerificationError(f"the checkpoint is not signed by `{verifier.name}` ({verifier.key_id.hex()})")
+    return text
 
 
 def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
@@ -155,44 +147,103 @@ def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
     Raises:
         VerificationError: it is not a checkpoint, or carries no good signature of this key.
     """
-    text, separator, signatures = note.rpartition("\n\n")
-    if not separator:
-        raise VerificationError("the checkpoint has no signature")
-    text += "\n"
-    _check_signature(text, signatures, verifier)
+    return read_checkpoint(open_note(note, verifier), note)
+
+
+def read_checkpoint(text: str, note: str) -> Checkpoint:
+    """The checkpoint that a text states. Lines after the third are extensions, which C2SP allows and we pass over.
+
+    Raises:
+        VerificationError: it states none.
+    """
     lines = text.split("\n")
     try:
-        size, root = int(lines[1]), _unb64(lines[2])
-        if str(size) != lines[1] or size < 0 or len(root) != 32:
+        size, root = int(lines[1]), unb64(lines[2])
+        if str(size) != lines[1] or size < 0 or len(root) != hashlib.sha256().digest_size or not lines[0]:
             raise ValueError(lines[1])
     except (IndexError, ValueError) as error:
         raise VerificationError("the checkpoint is malformed") from error
     return Checkpoint(lines[0], size, root, note)
 
 
-def _check_signature(text: str, signatures: str, verifier: Verifier) -> None:
-    for line in signatures.splitlines():
-        name, _, encoded = line.removeprefix(_DASH).partition(" ")
-        if not line.startswith(_DASH) or name != verifier.name:
-            continue
+def cosignature_message(text: str, timestamp: int) -> bytes:
+    """What a witness signs: a header, the time in seconds since 1970, and the text of the checkpoint."""
+    return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
+
+
+def open_cosignature(note: str, witness: Verifier) -> dt.datetime:
+    """When ``witness`` cosigned the checkpoint in a note.
+
+    Raises:
+        VerificationError: it carries no good cosignature of this witness.
+    """
+    assert witness.algorithm == COSIGNATURE
+    text, signatures = _parts(note)
+    for blob in _signatures(signatures, witness):
+        timestamp = int.from_bytes(blob[:_TIMESTAMP_BYTES], "big")
         try:
-            blob = _unb64(encoded)
-            if blob[:4] != verifier.key_id:
-                continue
-            verifier.key.verify(blob[4:], text.encode())
-        except (InvalidSignature, ValueError) as error:
-            raise VerificationError(f"the signature of `{name}` on the checkpoint is not good") from error
-        return
-    raise VerificationError(f"the checkpoint is not signed by `{verifier.name}`")
+            witness.key.verify(blob[_TIMESTAMP_BYTES:], cosignature_message(text, timestamp))
+            return dt.datetime.fromtimestamp(timestamp, dt.UTC)
+        except (InvalidSignature, ValueError, OverflowError, OSError) as error:
+            raise VerificationError(f"the cosignature of `{witness.name}` on the checkpoint is not good") from error
+    raise VerificationError(f"the checkpoint is not cosigned by `{witness.name}`")
 
 
-def _b64(data: bytes) -> str:
+def with_cosignatures(note: str, lines: str, witness: Verifier) -> str:
+    """``note`` with those of the signature ``lines`` that are of ``witness``, each of which must be good.
+
+    Raises:
+        VerificationError: there is none, or one of them is not good.
+    """
+    text, signatures = _parts(note)
+    known = set(signatures.splitlines())
+    ours = [line for line in lines.splitlines() if _blob(line, witness) is not None and line not in known]
+    cosigned = note + "".join(f"{line}\n" for line in ours)
+    for line in ours:
+        open_cosignature(f"{text}\n{line}\n", witness)
+    open_cosignature(cosigned, witness)
+    return cosigned
+
+
+def _parts(note: str) -> tuple[str, str]:
+    """Text (with its last newline) and signature lines of a note."""
+    text, separator, signatures = note.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n") or len(note) > NOTE_BYTES_MAX or _CONTROL.search(note):
+        raise VerificationError("the checkpoint has no signature")
+    return text + "\n", signatures
+
+
+def _signatures(lines: str, verifier: Verifier) -> Iterator[bytes]:
+    for line in lines.splitlines():
+        blob = _blob(line, verifier)
+        if blob is not None:
+            yield blob
+
+
+def _blob(line: str, verifier: Verifier) -> bytes | None:
+    """The signature in a line, without its key id; None where the line is of another key."""
+    name, _, encoded = line.removeprefix(_DASH).partition(" ")
+    if not line.startswith(_DASH) or name != verifier.name:
+        return None
+    try:
+        blob = unb64(encoded)
+    except ValueError as error:
+        raise VerificationError(f"the signature of `{name}` on the checkpoint cannot be read") from error
+    return blob[4:] if blob[:4] == verifier.key_id else None
+
+
+def b64(data: bytes) -> str:
+    """Standard base64 (RFC 4648 section 4)."""
     return base64.b64encode(data).decode()
 
 
-def _unb64(text: str) -> bytes:
-    """Base64 in its one canonical spelling: the last character may carry no stray bits, or two texts would mean one thing."""
+def unb64(text: str) -> bytes:
+    """Base64 in its one canonical spelling: the last character may carry no stray bits, or two texts would mean one thing.
+
+    Raises:
+        ValueError: it is not.
+    """
     data = base64.b64decode(text, validate=True)
-    if _b64(data) != text:
+    if b64(data) != text:
         raise ValueError("base64 with stray bits")
     return data

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openclaw.cli import approvals, audit, budget, demo, doctor, policy, schema, show
+from openclaw.cli import approvals, audit, budget, demo, doctor, policy, proving, retention, schema, show
 from openclaw.cli.options import Globals, GlobalStore
 
 app = typer.Typer(
@@ -43,6 +43,8 @@ def openclaw(
 
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+proving.add_to(audit.app)
+retention.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from openclaw.audit import Entry, Proof, Verifier
-from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.audit import Entry
+from openclaw.cli import show
 from openclaw.cli.books import opened
-from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.options import JsonOption, Seq, StoreOption
 from openclaw.decision import Effect
-from openclaw.errors import AuditError
 from openclaw.review.entries import call, detail, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
 
 app = typer.Typer(help="Read the log, check it, prove its entries.", no_args_is_help=True, rich_markup_mode=None)
 
 PAGE = 50
-
-KeyOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--key",
-        metavar="FILE",
-        envvar="OPENCLAW_KEY",
-        show_default=False,
-        help="The log's signing key. Default: beside the database.",
-    ),
-]
-Seq = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Number of the entry, counted from 1.")]
 
 
 class Kind(StrEnum):
@@ -47,6 +33,7 @@ class Kind(StrEnum):
     CHECKPOINT = "checkpoint"
     POLICY = "policy"
     HALT = "halt"
+    HOLD = "hold"
 
 
 @app.command("list")
@@ -108,71 +95,6 @@ def show_entry(context: typer.Context, seq: Seq, store: StoreOption = None, as_j
     show.lines("\n".join(show.safe(line) for line in body.split("\n")))
 
 
-@app.command()
-def verify(
-    context: typer.Context,
-    proof: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A proof made by `audit prove`; the whole log if left out.")
-    ] = None,
-    public_key: Annotated[
-        str | None, typer.Option("--public-key", metavar="NAME+ID+KEY", help="Trust this public key, and no key file.")
-    ] = None,
-    key: KeyOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read the whole log again and check every leaf, node and signed checkpoint. Exit code 1 if it does not hold.
-
-    With FILE, check one proof offline: no database is opened, and the public key must be given.
-    """
-    verifier = Verifier.parse(public_key) if public_key else None
-    if proof is not None:
-        _verify_proof(proof, verifier, as_json=as_json)
-        return
-    with opened(context, store, key=key, signs=verifier is None) as books:
-        report = books.log.verify(verifier)
-    if as_json:
-        show.as_json({**report.model_dump(mode="json"), "ok": report.ok})
-    else:
-        show.fields(
-            [
-                ("log", report.origin),
-                ("entries", show.count(report.size)),
-                ("root", report.root),
-                ("checkpoints", f"{show.count(report.checkpoints)} compared, {report.outside} of them kept outside"),
-                ("verdict", show.word("holds" if report.ok else "broken")),
-            ]
-        )
-        for problem in report.problems:
-            show.failure(problem.message)
-        for warning in report.warnings:
-            show.note(f"warning: {warning}")
-    if not report.ok:
-        raise typer.Exit(DOES_NOT_HOLD)
-
-
-def _verify_proof(file: Path, verifier: Verifier | None, *, as_json: bool) -> None:
-    if verifier is None:
-        raise AuditError("a proof is checked with a public key that you trust", hint="give it with --public-key")
-    try:
-        proof = Proof.model_validate_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        said = str(error).splitlines()[0]
-        raise AuditError(f"`{file}` holds no proof: {said}", hint="make one with `openclaw audit prove SEQ`") from error
-    checkpoint = proof.check(verifier)
-    entry = proof.read()
-    if as_json:
-        show.as_json({"ok": True, "entry": entry.model_dump(mode="json"), "size": checkpoint.size})
-        return
-    show.fields(
-        [
-            ("log", checkpoint.origin),
-            ("entry", f"{entry.seq} of {checkpoint.size}: {entry.kind} {entry.effect} {entry.agent} {entry.tool}"),
-            ("verdict", show.word("holds")),
-        ]
-    )
-
-
 @app.command("open")
 def open_actions(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the actions that were let through and have no outcome: running now, or cut off by a crash."""
@@ -197,31 +119,6 @@ def show_timeline(
         show.as_json(story.model_dump(mode="json"))
     else:
         print_timeline(story)
-
-
-@app.command()
-def prove(context: typer.Context, seq: Seq, key: KeyOption = None, store: StoreOption = None) -> None:
-    """Print a proof, as JSON, that one entry is in the log: it can be checked offline with the public key alone."""
-    with opened(context, store, write=True, key=key, signs=True) as books:
-        proof = books.log.prove(seq)
-    show.as_json(proof.model_dump(mode="json"))
-
-
-@app.command()
-def checkpoint(
-    context: typer.Context, key: KeyOption = None, store: StoreOption = None, as_json: JsonOption = False
-) -> None:
-    """Sign the log as it stands and print the signed note (C2SP tlog-checkpoint)."""
-    with opened(context, store, write=True, key=key, signs=True) as books:
-        made = books.log.checkpoint()
-        public = str(books.log.verifier)
-    if as_json:
-        show.as_json(
-            {"origin": made.origin, "size": made.size, "root": made.root.hex(), "note": made.note, "key": public}
-        )
-    else:
-        show.lines(made.note)
-        show.note(f"public key: {public}")
 
 
 def _print_entries(found: list[Entry], *, as_json: bool) -> None:

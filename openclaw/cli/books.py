@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 from pydantic import JsonValue
 
 from openclaw.approvals import Approval, Approvals
-from openclaw.audit import AuditLog, Draft, Signer
+from openclaw.audit import AuditLog, Draft, SigningKey, open_key, open_places
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError
 from openclaw.gate import give_answer
-from openclaw.governance import key_files
 from openclaw.store import Store, Transaction
 
 CLOCK: Clock | None = None
@@ -41,7 +38,14 @@ class Books:
 
 @contextlib.contextmanager
 def opened(
-    context: typer.Context, told: str | None, *, write: bool = False, key: Path | None = None, signs: bool = False
+    context: typer.Context,
+    told: str | None,
+    *,
+    write: bool = False,
+    key: str | None = None,
+    signs: bool = False,
+    compares: bool = False,
+    places: Sequence[str] | None = None,
 ) -> Generator[Books]:
     """Open the store that the command line means, for one command.
 
@@ -51,6 +55,8 @@ def opened(
         write: the command changes something.
         key: the command's own ``--key``.
         signs: the command signs, or checks signatures: the log's key must be there.
+        compares: the command compares the log with the places outside.
+        places: the command's own ``--checkpoints``; None where it has none or none was said.
 
     Raises:
         StoreError: there is no database at that place, or it is not ours.
@@ -58,27 +64,25 @@ def opened(
     """
     store = Store.open(store_url(context, told), clock=CLOCK, create=False, readonly=not write)
     try:
-        secret, outside = key_files(store, key)
-        log = AuditLog(store, _signer(store, secret, needed=signs), outside=outside)
+        outside = open_places(store, places, key=key) if signs or compares or write else ()
+        log = AuditLog(store, _signer(store, key, needed=signs), outside=outside)
 
         def record(transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
             log.record(transaction, Draft.model_validate({"kind": "reservation", "effect": effect, "body": body}))
 
-        yield Books(store, log, Ledger(store, recorder=record), Approvals(store))
+        try:
+            yield Books(store, log, Ledger(store, recorder=record), Approvals(store))
+        finally:
+            log.close()
     finally:
         store.close()
 
 
-def _signer(store: Store, secret: Path, *, needed: bool) -> Signer:
-    if secret.is_file():
-        try:
-            return Signer.load(secret, store.origin)
-        except AuditError:
-            if needed:
-                raise
-    elif needed:
-        raise AuditError(
-            f"the signing key of this log is not at `{secret}`", hint="name its file with --key or OPENCLAW_KEY"
-        )
-    # Nothing is signed or checked with it: the command only reads entries, or writes some that need no key.
-    return Signer(store.origin, os.urandom(32))
+def _signer(store: Store, key: str | None, *, needed: bool) -> SigningKey | None:
+    """The log's key; None where it cannot be had and the command needs none: nothing is signed then, by no other key."""
+    try:
+        return open_key(store, key)
+    except AuditError:
+        if needed:
+            raise
+        return None

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import typer
 
-from openclaw.audit import Signer
+from openclaw.audit import AuditLog, Checkpoint, Place, Witness, key_files, newest, open_key, open_places
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.options import JsonOption, StoreOption, store_url
 from openclaw.errors import AuditError, StoreError
-from openclaw.governance import key_files
 from openclaw.review import health
 from openclaw.review.health import Finding
 from openclaw.store import Store
@@ -57,28 +56,57 @@ def _store(url: str) -> Iterator[Finding]:
             says=f"{dialect.name} {version}, log `{store.origin}`, at {health.without_password(url)}",
         )
         yield _key(store)
+        yield from _places(store)
     finally:
         store.close()
 
 
 def _key(store: Store) -> Finding:
-    secret, outside = key_files(store)
-    if not secret.is_file():
+    secret, _ = key_files(store)
+    try:
+        signer = open_key(store)
+    except AuditError as error:
+        if "is not at" not in error.message:
+            return Finding(part="key", state="broken", says=error.message, todo=error.hint)
         return Finding(
             part="key",
             state="absent",
             says=f"no signing key at `{secret}`",
             todo="it is made when a Governance is first opened; on another machine, name it with OPENCLAW_KEY",
         )
+    return Finding(part="key", state="ok", says=str(signer.verifier))
+
+
+def _places(store: Store) -> Iterator[Finding]:
+    """Each place in which checkpoints are kept outside the database: whether it answers, and what it has."""
     try:
-        signer = Signer.load(secret, store.origin)
+        log = AuditLog(store, None, outside=open_places(store, None))
     except AuditError as error:
-        return Finding(part="key", state="broken", says=error.message, todo=error.hint)
-    if secret.stat().st_mode & 0o077:
+        yield Finding(part="checkpoints", state="broken", says=error.message, todo=error.hint)
+        return
+    last = log.last_checkpoint()
+    for place in log.outside:
+        try:
+            yield _place(place, last, store.origin)
+        except AuditError as error:
+            yield Finding(part="checkpoints", state="broken", says=error.message, todo=error.hint)
+
+
+def _place(place: Place, last: Checkpoint | None, origin: str) -> Finding:
+    if isinstance(place, Witness) and last is not None:
+        place.keep([last])  # gives its cosignature, or says what is wrong
+    notes = place.kept(origin)
+    if last is not None and not notes:
         return Finding(
-            part="key",
+            part="checkpoints",
             state="broken",
-            says=f"the signing key `{secret}` can be read by others on this machine",
-            todo=f"chmod 600 {secret}",
+            says=f"none in `{place}`, though the log has signed some: they were removed, or could never be kept there",
+            todo="see `openclaw audit verify`; `openclaw audit checkpoint` signs a new one",
         )
-    return Finding(part="key", state="ok", says=f"{signer.verifier}, checkpoints also in `{outside}`")
+    if not notes:
+        return Finding(part="checkpoints", state="ok", says=f"none yet in `{place}`")
+    size = newest(notes)
+    behind = f", {last.size - size} entries behind the log's last one" if last is not None and size < last.size else ""
+    return Finding(
+        part="checkpoints", state="ok", says=f"{len(notes)} in `{place}`, the newest of {size} entries{behind}"
+    )

@@ -24,6 +24,29 @@ GlobalStore = Annotated[
 # Without the variable: what is said before the command's name would lose against it.
 StoreOption = Annotated[str | None, typer.Option("--store", metavar="URL", show_default=False, help=_STORE_HELP)]
 InputArgument = Annotated[str, typer.Argument(metavar="[INPUT]", help="File with the input, or - for stdin.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        envvar="OPENCLAW_KEY",
+        show_default=False,
+        help="The log's signing key. Default: beside the database.",
+    ),
+]
+PlacesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="PLACE",
+        show_default=False,
+        help="Where checkpoints are kept outside: a file, s3://…, witness+https://host#KEY. May be given again."
+        " Default: OPENCLAW_CHECKPOINTS, else a file beside the key.",
+    ),
+]
+ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; recorded.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
+Seq = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Number of the entry, counted from 1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

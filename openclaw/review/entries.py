@@ -50,6 +50,8 @@ def event(entry: Entry) -> str:
             return text(entry.body, "answer")
         case "reservation":
             return text(entry.body, "event")
+        case "hold":
+            return "hold" if text(entry.body, "event") == "add" else "release"
         case "checkpoint" | "policy" | "halt":
             return entry.kind
 
@@ -74,9 +76,21 @@ def detail(entry: Entry) -> str:
         case "reservation":
             return text(body, "refused") or text(body, "account") or text(body, "reservation")
         case "checkpoint":
-            return f"of {number(body, 'size')} entries"
+            return f"of {number(body, 'size')} entries{_what_else(body)}"
+        case "hold":
+            return f"{text(body, 'hold')} by {text(body, 'by')}: {text(body, 'reason')}"
         case "policy" | "halt":
             return text(body, "revision") or text(body, "reason") or text(body, "scope")
+
+
+def _what_else(body: JsonValue) -> str:
+    """What a checkpoint entry records besides: a new key, or a prune."""
+    by = f" by {text(body, 'by')}" if text(body, "by") else ""
+    if text(body, "rotation"):
+        return f"; a new key signs from now on{by}"
+    if text(body, "pruned"):
+        return f"; entries 1 to {number(body, 'pruned_size')} were pruned{by}"
+    return ""
 
 
 def call(entry: Entry) -> str:

@@ -62,7 +62,8 @@ def sqlite() -> Finding:
             state="ok",
             says=f"{sqlite3.sqlite_version}, which has the WAL-reset bug: two processes that write at one instant can,"
             " very rarely, corrupt the file",
-            todo="use 3.51.3 or newer (or 3.50.7, 3.44.6) where several processes write, or PostgreSQL",
+            todo="use 3.51.3 or newer (or 3.50.7, 3.44.6) where several processes write, or PostgreSQL;"
+            " see docs/operating.md",
         )
     return Finding(part="sqlite", state="ok", says=sqlite3.sqlite_version)
 

@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from openclaw.clock import Clock, SystemClock
 from openclaw.errors import OpenClawError, StoreError
-from openclaw.store.opening import connect, describe_failure, driver_error, prepare
+from openclaw.store.opening import UNREADABLE, connect, describe_failure, driver_error, prepare
 from openclaw.store.statement import Cursor, Row, Statement
 from openclaw.store.tables import Meta, Table
 
@@ -155,7 +155,7 @@ class Store:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except UNREADABLE as error:
             raise describe_failure(error, "read") from error
 
     def fetch(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
@@ -167,7 +167,7 @@ class Store:
                 return statement.rows(connection.cursor(), self.engine.dialect, parameters)
             finally:
                 connection.close()
-        except (SQLAlchemyError, self._driver_error) as error:
+        except (*UNREADABLE, self._driver_error) as error:
             raise describe_failure(error, "read") from error
 
     # -- writing -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from openclaw.store.tables import SCHEMA_VERSION, HeadRow, Meta, Table
 
 FORMS = "use `sqlite:///openclaw.db` or `postgresql+psycopg://user@host/database`"
 BUSY_SECONDS = 30
+UNREADABLE = (SQLAlchemyError, UnicodeDecodeError)
+"""What reading a damaged database raises: the driver's error, or that its message or a value is no text."""
+
 _CREATION_LOCK = 0x0C1A_A5  # any constant: PostgreSQL advisory lock that lets one process at a time make the tables
 
 
@@ -54,7 +58,7 @@ def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
                 raise
             connection.exec_driver_sql("COMMIT")
             return origin
-    except SQLAlchemyError as error:
+    except UNREADABLE as error:
         raise describe_failure(error, "open", engine.url) from error
 
 
@@ -124,19 +128,21 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> s
 
 def _check_version(connection: Connection, shown: str) -> str:
     try:
-        row = connection.execute(sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")).one()
-    except SQLAlchemyError as error:
+        version, origin = connection.execute(
+            sa.text("SELECT schema_version, origin FROM openclaw_meta WHERE id = 1")
+        ).one()
+    except UNREADABLE as error:
         raise StoreError(
             f"the database `{shown}` has a table `openclaw_meta` that openclaw did not make",
             hint="choose another database",
         ) from error
-    if row.schema_version != SCHEMA_VERSION:
-        newer = row.schema_version > SCHEMA_VERSION
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise StoreError(
-            f"the database `{shown}` has schema version {row.schema_version}, this openclaw reads {SCHEMA_VERSION}",
+            f"the database `{shown}` has schema version {version}, this openclaw reads {SCHEMA_VERSION}",
             hint="upgrade openclaw" if newer else "use the openclaw that wrote it, or start a new database",
         )
-    return str(row.origin)
+    return str(origin)
 
 
 def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
@@ -150,7 +156,8 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
     if create and not path.parent.is_dir():
         raise StoreError(f"the folder `{path.parent}` does not exist", hint="create it first")
     if readonly:
-        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+        query = {"mode": "ro", "uri": "true", **({"immutable": "1"} if _is_at_rest(path) else {})}
+        url = url.set(database=f"file:{path}", query=query)
     engine = sa.create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -165,6 +172,16 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
 
     event.listen(engine, "connect", set_pragmas)
     return engine
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a file is a copy on a medium that takes no writes: reading a WAL database otherwise makes files beside it.
+
+    A database that somebody has open has a ``-shm`` file, and must not be read as if it stood still; nor may one whose last
+    commits are still in its ``-wal`` file.
+    """
+    wal, shm = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    return not os.access(path.parent, os.W_OK) and not shm.exists() and not (wal.exists() and wal.stat().st_size)
 
 
 def _pragmas(*, readonly: bool) -> tuple[str, ...]:

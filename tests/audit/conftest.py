@@ -21,5 +21,7 @@ def outside(tmp_path: Path) -> Path:
 def log(store_url: str, tmp_path: Path, outside: Path) -> Iterator[AuditLog]:
     """An empty log."""
     store = Store.open(store_url)
-    yield AuditLog(store, Signer.load(tmp_path / "log.key", store.origin), outside=outside)
+    log = AuditLog(store, Signer.load(tmp_path / "log.key", store.origin), outside=outside)
+    yield log
+    log.close(0)
     store.close()

@@ -138,7 +138,8 @@ def test_a_cut_tail_is_found_even_where_the_head_was_cut_with_it(log: AuditLog, 
     assert nodes == 3
     problems = log.verify().problems
     assert [problem.message for problem in problems] == [
-        "the log ends at entry 4, but a signed checkpoint covers 8: its tail was cut"
+        "the log ends at entry 4, but a signed checkpoint covers 8: its tail was cut,"
+        " or an older copy of the database stands in its place"
     ]
 
 
@@ -228,12 +229,12 @@ def test_a_checkpoint_that_cannot_be_kept_outside_is_tried_again_and_told(
     log = AuditLog(store, Signer.load(tmp_path / "log.key", store.origin), outside=outside, every_entries=10)
     outside.mkdir()  # a folder in its place: nothing can be appended
     fill(log, 12)
-    assert f"1 checkpoints could not be kept outside in `{outside}`" in log.verify().warnings
+    assert any(f"1 checkpoints could not be kept outside in `{outside}`" in said for said in log.verify().warnings)
     with pytest.raises(AuditError, match="cannot be kept outside the database"):
         log.checkpoint()
     outside.rmdir()
     log.checkpoint()
-    assert [line.count("note") for line in outside.read_text().splitlines()] == [1, 1]
+    assert [line.count("note") for line in outside.read_text().splitlines()] == [1, 1, 1]
     assert log.verify().ok
     store.close()
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openclaw.audit.merkle import (
     EMPTY_ROOT,
     Edge,
     check_consistency,
     consistency_proof,
+    fold,
     inclusion_proof,
     leaf_hash,
     node_hash,
+    peaks,
     root_from_inclusion,
+    rows_of,
 )
 from openclaw.errors import VerificationError
 
@@ -58,6 +65,29 @@ def subtree(level: int, index: int) -> bytes:
     return NODES[level, index]
 
 
+def named_tree() -> dict[str, bytes]:
+    """The tree of seven leaves d0 to d6 that RFC 6962 section 2.1.3 (RFC 9162 section 2.1.5) draws, node by node:
+
+                hash
+               /    \\
+              k      l
+             / \\    / \\
+            g   h  i   j
+           /\\  /\\ /\\  |
+          a b c d e f  d6
+    """
+    d = [leaf_hash(bytes([number])) for number in range(7)]
+    tree = dict(zip("abcdefj", d, strict=True))
+    tree |= {"g": node_hash(d[0], d[1]), "h": node_hash(d[2], d[3]), "i": node_hash(d[4], d[5])}
+    tree |= {"k": node_hash(tree["g"], tree["h"]), "l": node_hash(tree["i"], tree["j"])}
+    return tree | {"hash": node_hash(tree["k"], tree["l"])}
+
+
+# What the section says of it: the proof for d0 is [b, h, l], that from the first three leaves to all is [c, d, g, l], and so on.
+RFC_INCLUSIONS = {0: "bhl", 3: "cgl", 4: "fjk", 6: "ik"}
+RFC_CONSISTENCIES = {3: "cdgl", 4: "l", 6: "ijk"}
+
+
 def flips(data: bytes) -> list[bytes]:
     return [data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :] for at in range(len(data)) for bit in range(8)]
 
@@ -67,6 +97,63 @@ def test_the_known_roots_come_out() -> None:
     for text, root in zip(KNOWN_INPUTS, KNOWN_ROOTS, strict=True):
         edge.append(leaf_hash(bytes.fromhex(text)))
         assert edge.root().hex() == root
+
+
+@pytest.mark.parametrize(("index", "named"), RFC_INCLUSIONS.items())
+def test_the_inclusion_proofs_of_the_rfc_come_out(index: int, named: str) -> None:
+    tree = named_tree()
+    nodes = subtrees([tree[name] for name in "abcdefj"])
+    path = inclusion_proof(index, 7, lambda level, at: nodes[level, at])
+    assert path == [tree[name] for name in named]
+    assert root_from_inclusion(nodes[0, index], index, 7, path) == tree["hash"]
+
+
+@pytest.mark.parametrize(("old", "named"), RFC_CONSISTENCIES.items())
+def test_the_consistency_proofs_of_the_rfc_come_out(old: int, named: str) -> None:
+    tree = named_tree()
+    leaves = [tree[name] for name in "abcdefj"]
+    nodes = subtrees(leaves)
+    path = consistency_proof(old, 7, lambda level, at: nodes[level, at])
+    assert path == [tree[name] for name in named]
+    check_consistency(old, 7, naive_root(leaves[:old]), tree["hash"], path)
+
+
+@given(st.integers(1, 400), st.data())
+def test_proofs_hold_at_any_size_and_at_none_of_another_height(size: int, data: st.DataObject) -> None:
+    leaves = [leaf_hash(number.to_bytes(2, "big")) for number in range(size)]
+    nodes, root = subtrees(leaves), naive_root(leaves)
+    index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
+    path = inclusion_proof(index, size, lambda level, at: nodes[level, at])
+    assert root_from_inclusion(leaves[index], index, size, path) == root
+    joined = consistency_proof(old, size, lambda level, at: nodes[level, at])
+    check_consistency(old, size, naive_root(leaves[:old]), root, joined)
+    # A path does not fix the size for every leaf: the signed checkpoint does. Of another height it is refused always.
+    for other in (size * 2, max(1, size // 2), size << 20):
+        if other.bit_length() == size.bit_length():
+            continue
+        at = min(index, other - 1)
+        with contextlib.suppress(VerificationError):  # mostly it has not even the length
+            assert root_from_inclusion(leaves[at], at, other, path) != root
+        with pytest.raises(VerificationError):
+            check_consistency(old, other, naive_root(leaves[:old]), root, joined)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_whole_subtrees_join_an_edge_as_their_leaves_would(begin: int, count: int) -> None:
+    leaves = [leaf_hash(number.to_bytes(2, "big")) for number in range(begin + count)]
+    one, other = Edge(), Edge()
+    for leaf in leaves:
+        one.append(leaf)
+    for leaf in leaves[:begin]:
+        other.append(leaf)
+    while other.size < begin + count:
+        at = other.size
+        level = min((at & -at).bit_length() - 1 if at else 12, (begin + count - at).bit_length() - 1)
+        rows = rows_of(leaves[at : at + (1 << level)])
+        other.absorb(level, rows[level][0])
+    assert (one.size, one.hashes) == (other.size, other.hashes)
+    built = rows_of(leaves)
+    assert fold([built[level][at] for level, at in peaks(0, len(leaves))]) == one.root() or not leaves
 
 
 def test_the_edge_has_the_naive_root_at_every_size() -> None:

@@ -28,6 +28,7 @@ BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
 CHANGING = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
     (re.compile(r"\b[A-Za-z0-9+/]{40,}={0,2}(?![A-Za-z0-9+/=])"), "<base64>"),
+    (re.compile(r"(?<=\+)[0-9a-f]{8}(?=\+)"), "<id>"),
     (re.compile(r"(?<![\w$.])\d+\.\d+\.\d+\b"), "<version>"),
 )
 

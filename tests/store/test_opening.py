@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -147,3 +148,33 @@ def test_sqlite_writes_are_synced_to_the_disk(sqlite_url: str) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
     store.close()
+
+
+def test_a_copy_on_a_medium_that_takes_no_writes_is_read_as_it_stands(tmp_path: Path) -> None:
+    """Also by a user who may not write there: no file appears beside it. In a child, since root may write anywhere."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    url = f"sqlite:///{folder / 'a.db'}"
+    Store.open(url).close()
+    Store.open(url, create=False, readonly=True).close()  # loads what an unprivileged child might not be able to
+    for name in ("a.db-wal", "a.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    folder.chmod(0o555)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            store = Store.open(url, create=False, readonly=True)
+            with store.read() as connection:
+                size = connection.exec_driver_sql("SELECT size FROM openclaw_head").scalar_one()
+            code = 0 if size == 0 and len(list(folder.iterdir())) == 1 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    folder.chmod(0o755)

@@ -1,0 +1,187 @@
+"""Reading the tables of the log: entries, interior nodes, head. Writing them is ``log``'s business alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from openclaw.audit.entry import ROW_COLUMNS, Entry, moment
+from openclaw.audit.merkle import Edge
+from openclaw.errors import AuditError, VerificationError
+from openclaw.store import Statement
+from openclaw.store.opening import UNREADABLE, driver_error
+from openclaw.store.statement import Cursor
+from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
+
+ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
+NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
+HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
+ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
+
+CHUNK_LEVEL = 10
+CHUNK = 1 << CHUNK_LEVEL
+"""Entries that ``verify`` reads at a time: a whole subtree, so that its nodes are read in one query too."""
+
+RawRow = Sequence[object]
+"""One row as the driver gave it, by ``ROW_COLUMNS``."""
+
+_PAGE = Statement(
+    sa.select(*(ENTRY.c[name] for name in ROW_COLUMNS))
+    .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
+    .order_by(ENTRY.c.seq)
+    .limit(sa.bindparam("count", type_=sa.Integer))
+)
+
+_CHUNK_NODES = Statement(
+    sa.union_all(
+        *(
+            sa.select(NODE.c.hash).where(
+                NODE.c.level == sa.literal_column(str(level)),
+                NODE.c.index >= sa.bindparam(f"from{level}", type_=sa.BigInteger),
+                NODE.c.index < sa.bindparam(f"to{level}", type_=sa.BigInteger),
+            )
+            for level in range(1, CHUNK_LEVEL + 1)
+        )
+    )
+)
+
+
+_ONE_NODE = Statement(
+    sa.select(NODE.c.hash).where(
+        NODE.c.level == sa.bindparam("at_level", type_=sa.Integer),
+        NODE.c.index == sa.bindparam("at_index", type_=sa.BigInteger),
+    )
+)
+_ALL_NODES = Statement(sa.select(sa.func.count()).select_from(NODE))
+_HEADS = Statement(sa.select(HEAD.c.id, HEAD.c.size, HEAD.c.edge))
+_CHECKPOINTS = Statement(
+    sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == sa.literal_column("'checkpoint'")).order_by(ENTRY.c.seq)
+)
+
+
+class Raw:
+    """A connection read through the driver's own cursor: what ``verify`` reads a million rows with.
+
+    Attributes:
+        errors: what the driver raises where it cannot read.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.errors = (driver_error(connection.engine), *UNREADABLE)
+        self._dialect = connection.dialect
+        self._cursor = cast("Cursor", connection.connection.cursor())
+
+    def page(self, after: int, count: int) -> Sequence[RawRow]:
+        """At most ``count`` entries behind ``after``, in order."""
+        _PAGE.run(self._cursor, self._dialect, {"after": after, "count": count})
+        return self._cursor.fetchall()
+
+    def chunk_nodes(self, chunk: int) -> Sequence[tuple[object, ...]]:
+        """The hashes of the stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``,
+        level by level. If they are as many as they must be, each is at its own place: the key allows no place twice."""
+        bounds: dict[str, object] = {}
+        for level in range(1, CHUNK_LEVEL + 1):
+            bounds[f"from{level}"] = chunk << (CHUNK_LEVEL - level)
+            bounds[f"to{level}"] = (chunk + 1) << (CHUNK_LEVEL - level)
+        _CHUNK_NODES.run(self._cursor, self._dialect, bounds)
+        return cast("Sequence[tuple[object, ...]]", self._cursor.fetchall())
+
+    def node(self, level: int, index: int) -> object:
+        """The hash of one stored node, or None."""
+        _ONE_NODE.run(self._cursor, self._dialect, {"at_level": level, "at_index": index})
+        found = self._cursor.fetchall()
+        return found[0][0] if found else None
+
+    def nodes(self) -> int:
+        """How many nodes are stored."""
+        _ALL_NODES.run(self._cursor, self._dialect, {})
+        return cast("int", self._cursor.fetchall()[0][0])
+
+    def heads(self) -> Sequence[Sequence[object]]:
+        """Id, size and edge of each head; there should be one, with the id 1."""
+        _HEADS.run(self._cursor, self._dialect, {})
+        return self._cursor.fetchall()
+
+    def checkpoints(self) -> Sequence[Sequence[object]]:
+        """Number and body of each checkpoint entry, in order."""
+        _CHECKPOINTS.run(self._cursor, self._dialect, {})
+        return self._cursor.fetchall()
+
+
+def to_entry(row: sa.RowMapping) -> Entry:
+    """The entry in a row.
+
+    Raises:
+        VerificationError: the row holds none, as only a forged one does.
+    """
+    columns = dict(row)
+    try:
+        return Entry.model_validate(
+            {
+                **columns,
+                "at": moment(columns["at"]),
+                "body": json.loads(columns["body"]),
+                "leaf": bytes(columns["leaf"]).hex(),
+            }
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise VerificationError(
+            f"entry {columns['seq']} cannot be read: it was changed",
+            seq=columns["seq"],
+            hint="run `openclaw audit verify`",
+        ) from error
+
+
+def read_head(connection: Connection) -> Edge:
+    """Size and right edge, as the head states them."""
+    size, packed = connection.execute(sa.select(HEAD.c.size, HEAD.c.edge)).one()
+    return Edge.from_bytes(size, bytes(packed))
+
+
+def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
+    """The stored hash of a complete subtree, or None."""
+    query = sa.select(NODE.c.hash).where(NODE.c.level == level, NODE.c.index == index)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def subtree(connection: Connection, level: int, index: int) -> bytes:
+    """The hash of a complete subtree, for proofs: one read.
+
+    Raises:
+        AuditError: it is not stored; what it covers was pruned, or removed.
+    """
+    if level == 0:
+        query = sa.select(ENTRY.c.leaf).where(ENTRY.c.seq == index + 1)
+        leaf = connection.execute(query).scalar_one_or_none()
+        stored = bytes(leaf) if leaf is not None else stored_node(connection, 0, index)
+    else:
+        stored = stored_node(connection, level, index)
+    if stored is None:
+        first, last = (index << level) + 1, (index + 1) << level
+        raise AuditError(
+            f"the tree over entries {first} to {last} is not in the database: they were pruned, or removed",
+            hint="see `openclaw audit verify`",
+        )
+    return stored
+
+
+__all__ = [
+    "ACTION",
+    "CHUNK",
+    "CHUNK_LEVEL",
+    "ENTRY",
+    "HEAD",
+    "NODE",
+    "Raw",
+    "RawRow",
+    "read_head",
+    "stored_node",
+    "subtree",
+    "to_entry",
+]

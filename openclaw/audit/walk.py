@@ -1,0 +1,148 @@
+"""Reads a whole log again and rebuilds its tree from the entries themselves.
+
+Entries are read a chunk at a time. A chunk in which every leaf, every stored node and the order are as they must be is done
+with by a few list operations; only one in which something is wrong is looked at entry by entry, to name what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+from openclaw.audit.chunks import at, joined, subtrees
+from openclaw.audit.entry import Draft, entry_bytes
+from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks
+from openclaw.audit.report import Problem
+from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
+
+FIRST = -(2**63)
+
+AtSize = Callable[[int, bytes], Iterator[Problem]]
+"""Called with the size and the root at each size that is wanted, in order; gives what is wrong with it."""
+
+
+class Walk:
+    """One reading of a log.
+
+    Args:
+        raw: reads the tables, all at one moment.
+        edge: where to begin: empty, or the edge at which the log was pruned. It grows with the walk.
+        sizes: the sizes at which the root is wanted.
+        at_size: see ``AtSize``. Not called behind a problem that was found: every later root follows from it.
+    """
+
+    def __init__(self, raw: Raw, edge: Edge, sizes: Sequence[int], at_size: AtSize) -> None:
+        self._raw = raw
+        self.edge = edge
+        self._sizes = sorted({size for size in sizes if size > edge.size}, reverse=True)
+        self._at_size = at_size
+        self._named: list[int] = []
+
+    def problems(self) -> Iterator[Problem]:
+        """Read to the end, or to the first gap: behind it every number is shifted."""
+        if self.edge.size:
+            yield from self._at_size(self.edge.size, self.edge.root())
+        after, count = FIRST, CHUNK
+        while True:
+            count = 1 if count == 1 else CHUNK - self.edge.size % CHUNK
+            try:
+                rows = self._raw.page(after, count)
+            except self._raw.errors as error:
+                if count > 1:
+                    count = 1  # from here on one by one, to name the entry
+                    continue
+                seq = self.edge.size + 1
+                yield Problem(message=f"entry {seq} cannot be read: {error}", seq=seq)
+                return
+            if not rows:
+                return
+            if len(rows) == CHUNK and (built := self._whole(rows)) is not None:
+                yield from self._take(built)
+            else:
+                before = self.edge.size
+                yield from self._one_by_one(rows)
+                if self.edge.size - before != len(rows):
+                    return  # a gap
+            after = cast("int", rows[-1][0])
+
+    def _whole(self, rows: Sequence[RawRow]) -> list[bytes] | None:
+        """All subtrees of a whole chunk, level by level, if everything in it is as it must be."""
+        first = self.edge.size + 1
+        if rows[0][0] != first or rows[-1][0] != first + CHUNK - 1:
+            return None  # ascending and distinct as they are, the numbers between are right if both ends are
+        built = subtrees(cast("list[tuple[object, ...]]", rows))
+        if built is None:
+            return None
+        # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
+        stored = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL))
+        return built if stored == b"".join(built[1:]) else None
+
+    def _take(self, built: list[bytes]) -> Iterator[Problem]:
+        """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""
+        before, hashes = self.edge.size, list(self.edge.hashes)
+        for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL]):
+            if self._raw.node(level, index) != digest and not self._covers_named(level, index):
+                yield self._unfit(level, index)
+        while self._sizes and self._sizes[-1] <= self.edge.size:
+            size = self._sizes.pop()
+            if not self._named:
+                inside = [at(built[level], index) for level, index in peaks(0, size - before)]
+                yield from self._at_size(size, fold([*hashes, *inside]) if size < self.edge.size else self.edge.root())
+
+    def _one_by_one(self, rows: Sequence[RawRow]) -> Iterator[Problem]:
+        """Name what is wrong. What follows from a problem already named is not named again."""
+        for row in rows:
+            seq = self.edge.size + 1
+            if row[0] != seq:
+                yield _out_of_order(seq, row[0])
+                return
+            leaf, complaint = recompute(row)
+            if complaint:
+                self._named.append(seq)
+                yield Problem(message=f"entry {seq} was changed: {complaint}", seq=seq)
+            for level, index, digest in self.edge.append(leaf):
+                if self._raw.node(level, index) != digest and not self._covers_named(level, index):
+                    yield self._unfit(level, index)
+            if self._sizes and self._sizes[-1] == seq:
+                self._sizes.pop()
+                if not self._named:
+                    yield from self._at_size(seq, self.edge.root())
+
+    def _covers_named(self, level: int, index: int) -> bool:
+        first, last = (index << level) + 1, (index + 1) << level
+        return any(first <= named <= last for named in self._named)
+
+    def _unfit(self, level: int, index: int) -> Problem:
+        first, last = (index << level) + 1, (index + 1) << level
+        self._named.append(first)
+        return Problem(message=f"entries {first} to {last} do not fit the tree above them", seq=first)
+
+
+def recompute(row: RawRow) -> tuple[bytes, str]:
+    """The leaf hash of a stored row, and what is wrong with the row, if anything. Takes whatever a forger may have left."""
+    seq, at, kind, run, workflow, agent, tool, call_id, effect, body, stored = row
+    fields = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool}
+    fields |= {"call_id": call_id, "effect": effect}
+    texts = {name: _text(value) for name, value in fields.items()}
+    draft = Draft.model_construct(**texts)  # pyright: ignore[reportArgumentType] - unchecked: it may be forged
+    encoded = _text(body).encode("utf-8", "surrogatepass")
+    try:
+        leaf = leaf_hash(entry_bytes(cast("int", seq), _text(at), draft, encoded))
+    except UnicodeEncodeError:
+        return leaf_hash(b""), "it holds a text that has no UTF-8 form"
+    return leaf, "" if leaf == stored else "it does not fit its leaf hash"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else f"{type(value).__name__} {value!r}"
+
+
+def _out_of_order(expected: int, found: object) -> Problem:
+    if not isinstance(found, int):
+        return Problem(message=f"entry {expected} cannot be read: it has no number", seq=expected)
+    if found > expected:
+        return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
+    return Problem(message=f"entry {found} stands where none may be: the log goes on with {expected}", seq=found)
+
+
+__all__ = ["Walk", "recompute"]
