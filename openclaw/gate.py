@@ -18,123 +18,27 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
-import sqlalchemy as sa
 from pydantic import JsonValue
 
-from openclaw.action import Action, Context, ModelCall, Principal, Run, args_digest, policy_input, utc
+from openclaw.action import Action, Context, ModelCall, Principal, Run, args_digest, policy_input
+from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
-from openclaw.audit import AuditLog, Draft
+from openclaw.audit import AuditLog
 from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
-from openclaw.canonical import encode, plain
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
-from openclaw.errors import ApprovalError, BudgetExceeded, OpenClawError, RefusalSource, Refused
+from openclaw.errors import BudgetExceeded, OpenClawError, RefusalSource, Refused
+from openclaw.executions import Execution, Executions
+from openclaw.passing import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.policy.engine import PolicyEngine
-from openclaw.store import Job, Row, Statement, Store, Transaction
-from openclaw.store.tables import ActionRow, RunRow, Table
-
-RESULT_BYTES_MAX = 4096
-"""Results above this many canonical bytes are kept by digest and size alone, also at audit level ``full``."""
-
-NOTHING = Usage()
-
-_ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
-_RUN: sa.Table = Table.metadata.tables[str(RunRow.__tablename__)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One action that asks to pass.
-
-    Args:
-        action: what is to be done, by whom.
-        run: where in time it stands; None outside of any run.
-        hold: what to reserve for it: one call for a tool, tokens and money for a model call.
-        flow: the ``flow`` part of the policy input, where information flow is tracked.
-        key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
-        can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
-        unpriced: no price is known for this model; refused where a money budget applies.
-        remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
-            is raised and the node may run again after a budget or a policy has changed: then it is decided again.
-    """
-
-    action: Action
-    run: Run | None = None
-    hold: Usage = NOTHING
-    flow: Mapping[str, JsonValue] | None = None
-    key: str | None = None
-    can_wait: bool = False
-    unpriced: bool = False
-    remembers: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permit:
-    """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it."""
-
-    seq: int
-    decision: Decision
-    action: Action
-    run: Run | None
-    reservation: Reservation | None
-    charge: Usage
-    key: str | None
-    began: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """This execution has run to its end before: hand back ``result``, do nothing."""
-
-    seq: int
-    result: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A person must answer ``approval`` first."""
-
-    seq: int
-    approval: str
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The action may not run. ``error`` says why, by whom, and which entry records it."""
-
-    error: Refused
-
-
-Admission = Permit | Replayed | Waiting | Refusal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a permitted action.
-
-    Args:
-        status: it returned, it raised, or it was cut off.
-        usage: what it really used; posted in full, also above the hold.
-        result: what it returned; the log keeps its digest, and at audit level ``full`` the value if it is small.
-        error: type and message of what it raised.
-        replay: what to hand back if the same execution is asked for again.
-        estimated: the usage is an estimate, because the provider gave none.
-    """
-
-    status: Literal["done", "failed", "cancelled"]
-    usage: Usage = NOTHING
-    result: object = None
-    error: str = ""
-    replay: bytes = b""
-    estimated: bool = False
+from openclaw.records import decision_body, decision_draft, outcome_draft, pack_refusal, unpack_refusal
+from openclaw.runs import Runs
+from openclaw.store import Job, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +71,8 @@ class Gate:
         self._approvals = approvals
         self._policy = policy
         self._clock = clock
+        self._runs = Runs(store)
+        self._executions = Executions(store)
         self.prices = prices or Prices()
 
     # -- passing -------------------------------------------------------------------------------------------------
@@ -240,18 +146,8 @@ class Gate:
 
     def open_run(self, *, workflow: str, thread: str | None, resumed: bool) -> Run:
         """A new run; or, where ``resumed``, the last one of ``thread``, which goes on."""
-        if resumed and thread:
-            query = sa.select(_RUN).where(_RUN.c.thread == thread, _RUN.c.workflow == workflow)
-            with self._store.read() as connection:
-                row = connection.execute(
-                    query.order_by(_RUN.c.started_at.desc(), _RUN.c.id.desc()).limit(1)
-                ).one_or_none()
-            if row is not None:
-                return Run(id=row.id, thread=thread, started_at=dt.datetime.fromisoformat(row.started_at))
-        run = Run(id=self._clock.new_id("run"), thread=thread, started_at=self._clock.now())
-        values = {"id": run.id, "thread": thread or "", "workflow": workflow, "started_at": utc(self._clock.now())}
-        self._store.defer(lambda transaction: transaction.connection.execute(sa.insert(_RUN), values))
-        return run
+        known = self._runs.last(workflow=workflow, thread=thread) if resumed and thread else None
+        return known or self._runs.begin(workflow=workflow, thread=thread)
 
     def answer(self, approval: str, *, by: str, approve: bool, reason: str = "") -> Approval:
         """Answer a question, once, and record who did.
@@ -275,9 +171,9 @@ class Gate:
             if approval is not None and approval.state == "pending":
                 return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
             # A running one may be finished in what is still deferred: the transaction will see.
-            for known in self._store.fetch(_BY_KEY, {"key": request.key}):
-                if known["state"] in ("done", "refused"):
-                    return _known(known)
+            known = self._executions.peek(request.key)
+            if known is not None and known.state in ("done", "refused"):
+                return _known(known)
         remaining = self.remaining(request.action.principal)
         return _Asked(request, approval, self._document(request, approval, remaining), remaining)
 
@@ -324,13 +220,15 @@ class Gate:
     def _pass(self, transaction: Transaction, asked: _Asked, decision: Decision, duties: Duties) -> Admission:
         """The transaction of one admission."""
         request = asked.request
-        body = self._decision_body(asked, decision, duties)
+        body = decision_body(self._log, asked.document, decision, duties)
+        if asked.approval is not None:
+            body["approval"] = asked.approval.id
         if request.key is not None:
-            for known in transaction.rows(_BY_KEY, {"key": request.key}):
-                if known["state"] in ("done", "refused"):
-                    return _known(known)
-                if known["state"] == "running":
-                    return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
+            known = self._executions.find(transaction, request.key)
+            if known is not None and known.state in ("done", "refused"):
+                return _known(known)
+            if known is not None and known.state == "running":
+                return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
         refused = self._judge(asked, decision)
         if refused is None and decision.effect is Effect.ASK and not _answered_yes(asked):
             return self._ask(transaction, asked, decision, body)
@@ -345,8 +243,8 @@ class Gate:
                 body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**hold.present()}}
         if refused is not None:
             return self._turn_away(transaction, request, refused, body)
-        seq = self._log.record(transaction, self._draft(request, "allow", body))
-        self._note(transaction, seq, request.key, "running", b"")
+        seq = self._log.record(transaction, decision_draft(request, "allow", body))
+        self._executions.note(transaction, seq, request.key, "running")
         action = request.action
         if duties.rewrite and not isinstance(action, ModelCall):
             action = action.model_copy(update={"args": {**action.args, **duties.rewrite}})
@@ -399,7 +297,7 @@ class Gate:
     def _ask(self, transaction: Transaction, asked: _Asked, decision: Decision, body: dict[str, JsonValue]) -> Waiting:
         request = asked.request
         assert request.key is not None, "INVARIANT: _judge refuses an ask that cannot wait"
-        seq = self._log.record(transaction, self._draft(request, "ask", body))
+        seq = self._log.record(transaction, decision_draft(request, "ask", body))
         run = request.run
         stored = cast("dict[str, JsonValue]", body["input"])
         question = Question(
@@ -425,92 +323,20 @@ class Gate:
     ) -> Refusal:
         body["refused_by"] = refused.source
         body["reasons"] = [*refused.reasons]
-        refused.seq = self._log.record(transaction, self._draft(request, "deny", body))
+        refused.seq = self._log.record(transaction, decision_draft(request, "deny", body))
         if note and request.key is not None and request.remembers:
-            stored = {
-                "message": refused.message,
-                "source": refused.source,
-                "reasons": refused.reasons,
-                "hint": refused.hint,
-            }
-            self._note(transaction, refused.seq, request.key, "refused", json.dumps(stored).encode())
+            self._executions.note(transaction, refused.seq, request.key, "refused", pack_refusal(refused))
         return Refusal(refused)
-
-    def _decision_body(self, asked: _Asked, decision: Decision, duties: Duties) -> dict[str, JsonValue]:
-        document = asked.document
-        if duties.level == "metadata" and "tool" in document:
-            document = self._log.masked(document, ["tool.args"])
-        body: dict[str, JsonValue] = {
-            "input": self._log.masked(document, [*duties.mask]) if duties.mask else document,
-            "decision": plain(decision.model_dump(mode="json", exclude={"engine", "revision"})),
-            "engine": decision.engine,
-            "revision": decision.revision,
-        }
-        if asked.approval is not None:
-            body["approval"] = asked.approval.id
-        return body
-
-    def _draft(self, request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Draft:
-        action = request.action
-        return Draft(
-            kind="decision",
-            run=request.run.id if request.run else "",
-            workflow=action.principal.workflow,
-            agent=action.principal.agent,
-            tool=action.name,
-            call_id=action.call_id,
-            effect=effect,
-            body=body,
-        )
-
-    def _note(self, transaction: Transaction, seq: int, key: str | None, state: str, result: bytes) -> None:
-        if key is not None:  # an execution that failed or was cut off may be tried again under its key
-            transaction.count(_FREE_KEY, {"of_key": key})
-        transaction.count(_NOTE, {"seq": seq, "key": key or "", "state": state, "result": result})
 
     # -- finishing -----------------------------------------------------------------------------------------------
 
     def _finish(self, transaction: Transaction, permit: Permit, outcome: Outcome, ended: dt.datetime) -> None:
-        ended_as = {"of_seq": permit.seq, "to": outcome.status, "with_result": outcome.replay}
-        if transaction.count(_END, ended_as) == 0:
+        if not self._executions.end(transaction, permit.seq, outcome.status, outcome.replay):
             return
         used = total(outcome.usage, permit.charge)
-        body: dict[str, JsonValue] = {
-            "decision": permit.seq,
-            "status": outcome.status,
-            "duration_ms": max(0, round((ended - permit.began).total_seconds() * 1000)),
-            "used": {**used.present()},
-        }
         if permit.reservation is not None:
             self._ledger.post(transaction, permit.reservation.id, used, state="settled")
-            body["reservation"] = permit.reservation.id
-        if outcome.estimated:
-            body["estimated"] = True
-        if outcome.error:
-            body["error"] = outcome.error
-        if outcome.result is not None:
-            body["result"] = self._result(outcome.result, permit.decision)
-        action = permit.action
-        draft = Draft(
-            kind="outcome",
-            run=permit.run.id if permit.run else "",
-            workflow=action.principal.workflow,
-            agent=action.principal.agent,
-            tool=action.name,
-            call_id=action.call_id,
-            body=body,
-        )
-        self._log.record(transaction, draft)
-
-    def _result(self, result: object, decision: Decision) -> JsonValue:
-        value = plain(result)
-        data = encode(value)
-        kept: dict[str, JsonValue] = {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        duties = read_duties(decision)
-        if duties.level == "full" and len(data) <= RESULT_BYTES_MAX:
-            fields = [field for field in duties.mask if field.split(".")[0] == "result"]
-            kept |= self._log.masked({"result": value}, fields)
-        return kept
+        self._log.record(transaction, outcome_draft(self._log, permit, outcome, used, ended))
 
     def _disown(self, job: Job[Admission]) -> None:
         """The caller is gone while its commit goes on: a permit that nobody will use is given back."""
@@ -522,59 +348,16 @@ class Gate:
         job.future.add_done_callback(give_back)
 
 
-def give_answer(
-    store: Store, log: AuditLog, approvals: Approvals, approval: str, *, by: str, approve: bool, reason: str = ""
-) -> Approval:
-    """Answer a question in somebody's name and record it, in one commit: what ``Gate.answer`` and the command line do.
-
-    Raises:
-        ApprovalError: there is no such question, it has been answered, its time is over, or nobody is named.
-    """
-    if not by.strip():
-        raise ApprovalError("an answer needs a name", hint="say who gives it: `by=`, or `--by NAME`")
-
-    def unit(transaction: Transaction) -> Approval:
-        answered = approvals.answer(transaction, approval, by=by, approve=approve, reason=reason)
-        body: dict[str, JsonValue] = {
-            "approval": approval,
-            "decision": answered.seq,
-            "answer": answered.state,
-            "by": by,
-            "reason": reason,
-            "args_digest": answered.args_digest,
-        }
-        draft = Draft(kind="approval", run=answered.run, agent=answered.agent, tool=answered.tool, body=body)
-        log.record(transaction, draft)
-        return answered
-
-    return store.run(unit)
-
-
-_BY_KEY = Statement(
-    sa.select(_ACTION.c.seq, _ACTION.c.state, _ACTION.c.result).where(_ACTION.c.key == sa.bindparam("key"))
-)
-_NOTE = Statement(sa.insert(_ACTION))
-_FREE_KEY = Statement(sa.update(_ACTION).where(_ACTION.c.key == sa.bindparam("of_key")).values(key=""))
-_END = Statement(
-    sa.update(_ACTION)
-    .where(_ACTION.c.seq == sa.bindparam("of_seq"), _ACTION.c.state == "running")
-    .values(state=sa.bindparam("to"), result=sa.bindparam("with_result"))
-)
-
-
-def _known(row: Row) -> Admission:
+def _known(execution: Execution) -> Admission:
     """The answer that an execution already has."""
-    seq, result = cast("int", row["seq"]), bytes(cast("bytes", row["result"]))
-    if row["state"] == "done":
-        return Replayed(seq, result)
-    stored = json.loads(result)
-    reasons = tuple(stored["reasons"])
-    return Refusal(Refused(stored["message"], source=stored["source"], reasons=reasons, seq=seq, hint=stored["hint"]))
+    if execution.state == "done":
+        return Replayed(execution.seq, execution.kept)
+    return Refusal(unpack_refusal(execution.kept, execution.seq))
 
 
-def _unknown_outcome(row: Row) -> Refused:
+def _unknown_outcome(execution: Execution) -> Refused:
     return Refused(
-        f"this call has begun before and its outcome is unknown (entry {row['seq']})",
+        f"this call has begun before and its outcome is unknown (entry {execution.seq})",
         source="gate",
         hint="find out what it did: see `openclaw audit open`",
     )

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import typer
 from pydantic import JsonValue
 
+from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals
 from openclaw.audit import AuditLog, Draft, SigningKey, open_key, open_places
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError
-from openclaw.gate import give_answer
 from openclaw.store import Store, Transaction
 
 CLOCK: Clock | None = None

@@ -1,0 +1,108 @@
+"""What passes the door: a request on its way in, what it gets for an answer, and what became of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from openclaw.action import Action, Run
+from openclaw.budget import Reservation, Usage
+from openclaw.decision import Decision
+from openclaw.errors import Refused
+
+NOTHING = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One action that asks to pass.
+
+    Args:
+        action: what is to be done, by whom.
+        run: where in time it stands; None outside of any run.
+        hold: what to reserve for it: one call for a tool, tokens and money for a model call.
+        flow: the ``flow`` part of the policy input, where information flow is tracked.
+        key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
+        can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
+        unpriced: no price is known for this model; refused where a money budget applies.
+        remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
+            is raised and the node may run again after a budget or a policy has changed: then it is decided again.
+    """
+
+    action: Action
+    run: Run | None = None
+    hold: Usage = NOTHING
+    flow: Mapping[str, JsonValue] | None = None
+    key: str | None = None
+    can_wait: bool = False
+    unpriced: bool = False
+    remembers: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it."""
+
+    seq: int
+    decision: Decision
+    action: Action
+    run: Run | None
+    reservation: Reservation | None
+    charge: Usage
+    key: str | None
+    began: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """This execution has run to its end before: hand back ``result``, do nothing."""
+
+    seq: int
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A person must answer ``approval`` first."""
+
+    seq: int
+    approval: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The action may not run. ``error`` says why, by whom, and which entry records it."""
+
+    error: Refused
+
+
+Admission = Permit | Replayed | Waiting | Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a permitted action.
+
+    Args:
+        status: it returned, it raised, or it was cut off.
+        usage: what it really used; posted in full, also above the hold.
+        result: what it returned; the log keeps its digest, and at audit level ``full`` the value if it is small.
+        error: type and message of what it raised.
+        replay: what to hand back if the same execution is asked for again.
+        estimated: the usage is an estimate, because the provider gave none.
+    """
+
+    status: Literal["done", "failed", "cancelled"]
+    usage: Usage = NOTHING
+    result: object = None
+    error: str = ""
+    replay: bytes = b""
+    estimated: bool = False
+
+
+__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Waiting"]
