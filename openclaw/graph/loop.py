@@ -28,9 +28,10 @@ from openclaw import action
 from openclaw.action import Principal
 from openclaw.errors import Refused
 from openclaw.gate import Request
+from openclaw.graph import calls, seal
 from openclaw.graph import scope as scopes
-from openclaw.graph import seal
 from openclaw.graph.agent import Agent
+from openclaw.graph.refusals import refusal_message
 from openclaw.graph.scope import Scope
 from openclaw.graph.workflow import HANDOFF_PREFIX
 
@@ -70,7 +71,7 @@ class HandoffTool(BaseTool):
 
     def _run(self) -> Command[Any]:
         scope = scopes.require(self.name)
-        message = ToolMessage(f"Control passed to {self.target}.", name=self.name, tool_call_id=seal.call_id())
+        message = ToolMessage(f"Control passed to {self.target}.", name=self.name, tool_call_id=calls.call_id())
         chain = scopes.delegated(scope.principal.chain[len(scope.origin) :], self.target)
         return Command(update={"messages": [message], "active_agent": self.target, "delegation": list(chain)})
 
@@ -241,7 +242,7 @@ def _request(scope: Scope, call: ToolCall) -> Request:
 def _refused(refused: Refused, call: ToolCall, scope: Scope) -> dict[str, Any]:
     if scope.on_refusal == "raise":
         raise refused
-    return {"messages": [seal.refusal_message(refused, name=call["name"], call_id=call["id"] or "")]}
+    return {"messages": [refusal_message(refused, name=call["name"], call_id=call["id"] or "")]}
 
 
 def _feed(scope: Scope, active: Member, config: RunnableConfig) -> None:

@@ -32,8 +32,9 @@ from openclaw.budget import Usage
 from openclaw.errors import ConfigurationError, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
-from openclaw.graph.scope import MARK
-from openclaw.graph.seal import AGENT, acting_principal, pack, refusal_facts, unpack, waiting
+from openclaw.graph.kept import pack, unpack
+from openclaw.graph.refusals import refusal_facts, waiting
+from openclaw.graph.scope import AGENT, MARK, acting_principal
 
 if TYPE_CHECKING:
     from openclaw.graph.agent import Identity

@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from openclaw.gate import Gate
+    from openclaw.graph.agent import Identity
 
 OnRefusal = Literal["message", "raise"]
 
 MARK = "openclaw"
 """Key under which a message that openclaw wrote itself says so."""
+
+AGENT = "_openclaw_agent"
+"""Instance attribute of a bound copy: the agent it always acts as."""
 
 _ORDINALS_MAX = 10_000
 _CHAIN_MAX = 32
@@ -164,6 +168,18 @@ def delegated(chain: Sequence[str], agent: str) -> tuple[str, ...]:
     """The delegation chain after control passes to ``agent``: the origin always stays, the middle of a very long one goes."""
     longer = (*chain, agent) if not chain or chain[-1] != agent else tuple(chain)
     return longer if len(longer) <= _CHAIN_MAX else (longer[0], *longer[-(_CHAIN_MAX - 1) :])
+
+
+def acting_principal(thing: object, scope: Scope) -> Principal:
+    """Who acts when ``thing`` runs in ``scope``: the agent it is bound to, or else the scope's principal."""
+    agent: Identity | None = getattr(thing, "__dict__", {}).get(AGENT)
+    if agent is None or agent.name == scope.principal.agent:
+        return scope.principal
+    return agent.principal(
+        workflow=scope.principal.workflow,
+        org=scope.principal.org,
+        chain=delegated(scope.principal.chain, agent.name),
+    )
 
 
 @dataclass(frozen=True, slots=True)

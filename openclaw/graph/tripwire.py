@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.tracers.context import register_configure_hook
 
 from openclaw.errors import Ungoverned
-from openclaw.graph import metering, scope, seal
+from openclaw.graph import calls, metering, scope
 
 _lock = threading.Lock()
 _armed = False
@@ -31,7 +31,7 @@ class Tripwire(BaseCallbackHandler):
     def on_tool_start(self, serialized: Mapping[str, Any] | None, input_str: str, **_: Any) -> None:
         """Refuse a tool that is not a sealed one on its way in."""
         name = str((serialized or {}).get("name", "unknown"))
-        if scope.current() is not None and not seal.starting(name):
+        if scope.current() is not None and not calls.starting(name):
             _refuse("tool", name)
 
     def on_chat_model_start(

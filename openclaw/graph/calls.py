@@ -1,0 +1,215 @@
+"""One call of a sealed tool: on its way in, its arguments as the policy sees them, and its request to the gate."""
+
+# LangChain has no public way to what is read here (`_filter_injected_args`, `_parse_input`, `_run`): see tests/bypass/.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import cast
+
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, ValidationError
+
+from openclaw.action import Action, Handoff, Principal, ToolCall
+from openclaw.budget import Usage
+from openclaw.errors import Refused
+from openclaw.gate import Admission, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.graph import scope as scopes
+from openclaw.graph.kept import earlier
+from openclaw.graph.refusals import refusal_message, waiting
+from openclaw.graph.scope import Scope, acting_principal
+
+_CONTROL = frozenset({"run_manager", "callbacks", "config"})
+
+
+class BadArguments(Exception):
+    """Arguments that do not fit: carried from the parsing hook to ``run``, which records and answers it."""
+
+    def __init__(self, cause: Exception, given: object) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.given = given
+
+
+@dataclass(slots=True)
+class Frame:
+    """One call on its way into a sealed tool, from ``run`` down to ``_run``."""
+
+    name: str
+    call_id: str
+    task: scopes.Task
+    starting: bool = True
+    refused_arguments: BadArguments | None = None
+
+
+FRAME: ContextVar[Frame | None] = ContextVar("openclaw_frame", default=None)
+
+
+def starting(name: str) -> bool:
+    """True exactly once for a sealed tool that is about to start: how the tripwire tells it from a raw one."""
+    frame = FRAME.get()
+    if frame is None or not frame.starting or frame.name != name:
+        return False
+    frame.starting = False
+    return True
+
+
+def call_id() -> str:
+    """The id of the tool call under way, or the empty string."""
+    frame = FRAME.get()
+    return frame.call_id if frame is not None else ""
+
+
+def frame_of(tool: BaseTool, kwargs: Mapping[str, object]) -> Frame:
+    """The call that is about to enter ``tool`` with these arguments of ``run``."""
+    identity = kwargs.get("tool_call_id")
+    # The task is read here, from the ambient configuration: further down, it is whatever the caller passed in.
+    return Frame(tool.name, identity if isinstance(identity, str) else "", scopes.task())
+
+
+def answer(refused: Refused, tool: BaseTool, frame: Frame) -> ToolMessage:
+    """A message where somebody waits for one, and the refusal itself where nobody does or raising is asked for."""
+    scope = scopes.current()
+    if not frame.call_id or scope is None or scope.on_refusal == "raise":
+        raise refused
+    return refusal_message(refused, name=tool.name, call_id=frame.call_id)
+
+
+class Call:
+    """One call of a sealed tool: its scope, its arguments as the policy sees them, and the request to the gate."""
+
+    def __init__(
+        self, tool: BaseTool, signature: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> None:
+        self.tool = tool
+        self.scope = scopes.require(tool.name)
+        self._args = args
+        self._kwargs = kwargs
+        self._hidden = _hidden(tool, kwargs)
+        self._positional = _parameters(signature)[: len(args)] if args else []
+        visible = dict(zip(self._positional, args, strict=False))
+        visible.update({key: value for key, value in kwargs.items() if key not in self._hidden})
+        frame = FRAME.get()
+        own = frame if frame is not None and frame.name == tool.name else None
+        where = own.task if own is not None else scopes.task()
+        identity = own.call_id if own is not None else ""
+        self.execution = scopes.execution(self.scope, where, name=tool.name, call_id=identity, args=visible)
+        self.action = _action(tool, visible, acting_principal(tool, self.scope), identity)
+        self.request = Request(
+            action=self.action,
+            run=self.scope.moment(),
+            hold=Usage(calls=1) if isinstance(self.action, ToolCall) else Usage(),
+            flow=self.scope.shared.describe(visible),
+            key=self.execution.key,
+            can_wait=where.checkpointed,
+            remembers=self.scope.on_refusal == "message",
+        )
+        self.scope.shared.count_call()
+
+    def arguments(self, permit: Permit) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The arguments to run with: the permit's, which an obligation may have rewritten."""
+        asked, granted = _arguments(self.action), _arguments(permit.action)
+        changed = {key: value for key, value in granted.items() if key not in asked or value != asked[key]}
+        removed = asked.keys() - granted.keys()
+        if not changed and not removed:
+            return self._args, self._kwargs
+        args = tuple(changed.get(name, value) for name, value in zip(self._positional, self._args, strict=False))
+        named = {key: value for key, value in changed.items() if key not in self._positional}
+        others = {key: value for key, value in self._kwargs.items() if key not in removed}
+        schema = self.tool.args_schema
+        if named and isinstance(schema, type) and issubclass(schema, BaseModel):
+            # What a policy wrote is data, not yet what the tool's function takes: it is validated like a model's call.
+            given = {key: value for key, value in others.items() if key not in self._hidden} | named
+            named = cast("dict[str, object]", self.tool._parse_input(given, call_id() or None))  # noqa: SLF001
+        return args, others | named
+
+    def not_permitted(self, admission: Admission) -> object:
+        """What a call gives back that is not run: an earlier result, or one of three ways of stopping."""
+        match admission:
+            case Replayed(result=stored):
+                return earlier(stored, self.tool)
+            case Waiting():
+                self.scope.shared.waits(self.execution.identity)
+                raise waiting(admission, self.action)
+            case Refusal(error=refused):
+                raise refused
+            case _:
+                raise TypeError(f"the gate answered with {type(admission).__name__}")
+
+
+def refuse(tool: BaseTool, frame: Frame, bad: BadArguments) -> Refused:
+    """Record that the arguments do not fit."""
+    scope = scopes.require(tool.name)
+    return scope.gate.refuse(_bad_request(tool, frame, bad, scope), reason=_reason(tool, bad.cause)).error
+
+
+async def arefuse(tool: BaseTool, frame: Frame, bad: BadArguments) -> Refused:
+    """``refuse`` for an event loop."""
+    scope = scopes.require(tool.name)
+    refusal = await scope.gate.arefuse(_bad_request(tool, frame, bad, scope), reason=_reason(tool, bad.cause))
+    return refusal.error
+
+
+def _bad_request(tool: BaseTool, frame: Frame, bad: BadArguments, scope: Scope) -> Request:
+    given = {"input": bad.given} if isinstance(bad.given, str) else cast("Mapping[str, object]", bad.given)
+    visible = {key: value for key, value in given.items() if key not in _hidden(tool, given)}
+    return Request(action=_action(tool, visible, acting_principal(tool, scope), frame.call_id), run=scope.moment())
+
+
+def _reason(tool: BaseTool, cause: Exception) -> str:
+    if isinstance(cause, ValidationError):
+        problems = [f"`{'.'.join(map(str, item['loc']))}`: {item['msg']}" for item in cause.errors()[:5]]
+        return f"the arguments do not fit the schema of `{tool.name}`: {'; '.join(problems)}"
+    return f"the arguments do not fit `{tool.name}`: {cause}"
+
+
+def _action(tool: BaseTool, args: Mapping[str, object], principal: Principal, identity: str) -> ToolCall | Handoff:
+    target = (tool.metadata or {}).get("openclaw_handoff")
+    if isinstance(target, str):
+        return Handoff(principal=principal, name=tool.name, args={"agent": target, **args}, call_id=identity)
+    return ToolCall(principal=principal, name=tool.name, args=dict(args), tags=tuple(tool.tags or ()), call_id=identity)
+
+
+def _arguments(action: Action) -> Mapping[str, object]:
+    return action.args if isinstance(action, ToolCall) else {}
+
+
+def _hidden(tool: BaseTool, given: Mapping[str, object]) -> frozenset[str]:
+    """The arguments that LangGraph injects or LangChain passes for itself: not the model's, so not the policy's."""
+    shown = tool._filter_injected_args(dict(given))  # noqa: SLF001
+    fields = _fields(tool)
+    hidden = set(given.keys() - shown.keys())
+    hidden |= {key for key in shown if key in _CONTROL and key not in fields}
+    hidden |= {key for key in shown if isinstance(shown[key], dict) and key not in fields and _is_config(tool, key)}
+    return frozenset(hidden)
+
+
+def _fields(tool: BaseTool) -> frozenset[str]:
+    schema = tool.args_schema
+    if isinstance(schema, dict):
+        return frozenset(cast("dict[str, object]", schema.get("properties", {})))
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return frozenset(schema.model_fields)
+    return frozenset(getattr(schema, "__fields__", {}))  # a model of pydantic v1, or no schema at all
+
+
+def _is_config(tool: BaseTool, key: str) -> bool:
+    hints = getattr(type(tool)._run, "__annotations__", {})  # noqa: SLF001
+    return hints.get(key) is RunnableConfig or hints.get(key) == "RunnableConfig"
+
+
+def _parameters(function: Callable[..., object]) -> list[str]:
+    """Names for positional arguments: those of the signature, without ``self``; a variadic one becomes ``input``."""
+    names: list[str] = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind in {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+            names.append(parameter.name)
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names += ["input", *(f"input_{number}" for number in range(2, 20))]
+    return names

@@ -1,0 +1,62 @@
+"""Results as they are kept: for the record, and for a node that runs again."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.errors import GraphBubbleUp
+
+from openclaw.budget import Usage
+from openclaw.gate import Outcome
+
+_SERDE = JsonPlusSerializer()
+
+
+def done(response: object, usage: Usage, *, keep: bool) -> Outcome:
+    """The outcome of a call that returned; with ``keep``, a node that runs again gets the same result."""
+    return Outcome(status="done", usage=usage, result=_shown(response), replay=pack(response) if keep else b"")
+
+
+def failed(error: Exception, usage: Usage) -> Outcome:
+    """The outcome of a call that raised."""
+    if isinstance(error, GraphBubbleUp):
+        # The tool's own interrupt: LangGraph parks the node and runs it again, so this execution came to no end.
+        return Outcome(status="cancelled", usage=usage, error=f"interrupted: {type(error).__name__}")
+    return Outcome(status="failed", usage=usage, error=f"{type(error).__name__}: {error}")
+
+
+def _shown(response: object) -> object:
+    """What the record keeps of a result: of a message its content, of anything else the thing itself."""
+    return response.content if isinstance(response, ToolMessage) else response
+
+
+def pack(response: object) -> bytes:
+    """The result as bytes, for a node that runs again; empty for what has no lasting form (a socket, a generator)."""
+    pair = isinstance(response, tuple)
+    try:
+        kind, data = _SERDE.dumps_typed(
+            {"pair": pair, "value": list(cast("tuple[object, ...]", response)) if pair else response}
+        )
+    except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
+        return b""
+    return kind.encode() + b"\0" + data
+
+
+def unpack(kept: bytes) -> object:
+    """What ``pack`` packed, or None where nothing was kept."""
+    if not kept:
+        return None
+    kind, _, data = kept.partition(b"\0")
+    packed = cast("dict[str, Any]", _SERDE.loads_typed((kind.decode(), data)))
+    return tuple(packed["value"]) if packed["pair"] else packed["value"]
+
+
+def earlier(kept: bytes, tool: BaseTool) -> object:
+    """The result of an execution that has already come to its end."""
+    if kept:
+        return unpack(kept)
+    gone = f"`{tool.name}` has already run for this call; its result was not kept, and it is not run again"
+    return (gone, None) if tool.response_format == "content_and_artifact" else gone
