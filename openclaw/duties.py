@@ -1,30 +1,79 @@
 """The obligations of a decision, read: what the gate must do for the decision to hold.
 
     {"kind": "mask", "fields": ["args.iban"]}            stored as a keyed digest (paths of the policy input, or result.…)
-    {"kind": "rewrite", "args": {"limit": 10}}           arguments set before the action runs
+    {"kind": "rewrite", "args": {"limit": 10}}           arguments set before a tool runs
     {"kind": "charge", "microusd": 500}                  held and posted on top of what the action uses
     {"kind": "audit", "level": "metadata"}               metadata: arguments by digest; request; full: small results too
+    {"kind": "limit", "key": "refund/eva", "calls": 10, "per": "minute"}    at most so many calls in any such span
+    {"kind": "route", "sites": ["eu"]}                   a model runs nowhere else
 
-What cannot be carried out is a deny: an obligation that is not met would make the decision untrue. The kinds ``redact``,
-``route`` and ``limit`` of the contract are of that sort until the gate can carry them out.
+What cannot be carried out is a deny: an obligation that is not met would make the decision untrue. That goes for a kind
+or a parameter that is not known, and for one that makes no sense for the action.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import JsonValue, ValidationError
 
+from openclaw.action import ModelCall
 from openclaw.budget import UNITS, Usage
 from openclaw.decision import Decision, Obligation
+
+ActionKind = Literal["tool", "model", "handoff", "memory"]
 
 AuditLevel = Literal["metadata", "request", "full"]
 LEVELS: tuple[AuditLevel, ...] = ("metadata", "request", "full")
 """What is stored, from least to most. Where several are demanded, the least is."""
 
+SPANS: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+"""The names that a limit's span may have, in seconds. Any whole number of seconds up to ``SPAN_MAX`` may stand there too."""
+
+SPAN_MAX = 366 * 86_400
+CALLS_MAX = 1_000_000_000
+KEY_CHARS_MAX = 1_000
+
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``calls`` of what goes by ``key`` in any span of ``seconds``."""
+
+    key: str
+    calls: int
+    seconds: int
+
+    @property
+    def span(self) -> str:
+        """The span in words: ``minute``, ``90 s``."""
+        return next((name for name, seconds in SPANS.items() if seconds == self.seconds), f"{self.seconds} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a model call may run. What is None is not restricted."""
+
+    sites: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+    providers: frozenset[str] | None = None
+
+    def misses(self, call: ModelCall) -> str:
+        """Why ``call`` does not run there; the empty string where it does. Every site of the model must be one of these."""
+        shown = "/".join(filter(None, (call.provider, call.name)))
+        if self.providers is not None and call.provider not in self.providers:
+            return f"model `{shown}` is not of provider {_either(self.providers)}"
+        if self.models is not None and not {shown, f"{call.provider}/*"} & self.models:
+            return f"model `{shown}` is not {_either(self.models)}"
+        if self.sites is not None and not call.sites:
+            return f"it is not known where model `{shown}` runs, and it must run at {_either(self.sites)}"
+        if self.sites is not None and not self.sites.issuperset(call.sites):
+            return f"model `{shown}` may run at {_either(call.sites)}, and it must run at {_either(self.sites)}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Duties:
     """What to do. ``unmet`` is empty, or says which obligation cannot be carried out and why."""
 
@@ -32,33 +81,123 @@ class Duties:
     rewrite: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     charge: Usage = field(default_factory=Usage)
     level: AuditLevel = "request"
+    limits: tuple[Limit, ...] = ()
+    routes: tuple[Route, ...] = ()
     unmet: str = ""
 
 
-def read_duties(decision: Decision) -> Duties:
-    """The duties of a decision. Where one is unmet, all arguments are masked: a mask that fails masks everything."""
-    mask: list[str] = []
-    rewrite: dict[str, JsonValue] = {}
-    charge = Usage()
-    levels: list[AuditLevel] = []
+NO_DUTIES = Duties()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The duties so far."""
+
+    mask: list[str] = field(default_factory=list[str])
+    rewrite: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    charge: Usage = field(default_factory=Usage)
+    levels: list[AuditLevel] = field(default_factory=list[AuditLevel])
+    limits: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    routes: list[Route] = field(default_factory=list[Route])
+
+    def mask_of(self, params: dict[str, JsonValue]) -> None:
+        self.mask += _texts(params, "fields", 'a list of paths such as "args.iban"')
+
+    def rewrite_of(self, params: dict[str, JsonValue]) -> None:
+        args = params.get("args")
+        if not isinstance(args, dict) or not args:
+            raise ValueError('expected "args", an object of arguments to set')
+        self.rewrite |= args
+
+    def charge_of(self, params: dict[str, JsonValue]) -> None:
+        self.charge = total(self.charge, Usage.model_validate(params))
+
+    def audit_of(self, params: dict[str, JsonValue]) -> None:
+        level = params.get("level")
+        if level not in LEVELS:
+            raise ValueError(f'expected "level", one of {", ".join(LEVELS)}')
+        self.levels.append(level)
+
+    def limit_of(self, params: dict[str, JsonValue]) -> None:
+        key, per = params.get("key"), params.get("per")
+        if not isinstance(key, str) or not 0 < len(key) <= KEY_CHARS_MAX:
+            raise ValueError(f'expected "key", a text of at most {KEY_CHARS_MAX:,} characters')
+        calls = _whole(params.get("calls"), "calls", 0, CALLS_MAX)
+        seconds = SPANS.get(per, 0) if isinstance(per, str) else _whole(per, "per", 1, SPAN_MAX)
+        if not seconds:
+            raise ValueError(f'expected "per", one of {", ".join(SPANS)}, or seconds')
+        # Of two limits on one count, the lower one counts; each call is counted once.
+        self.limits[key, seconds] = min(calls, self.limits.get((key, seconds), calls))
+
+    def route_of(self, params: dict[str, JsonValue]) -> None:
+        if not params:
+            raise ValueError('expected "sites", "models" or "providers"')
+        lists = {name: frozenset(_texts(params, name, "a list of names")) for name in params}
+        self.routes.append(Route(**lists))
+
+    def duties(self) -> Duties:
+        return Duties(
+            mask=tuple(self.mask),
+            rewrite=self.rewrite,
+            charge=self.charge,
+            level=min(self.levels, key=LEVELS.index) if self.levels else "request",
+            limits=tuple(Limit(key, calls, seconds) for (key, seconds), calls in self.limits.items()),
+            routes=tuple(self.routes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of obligation: how it is read, its parameters, and the actions that it makes sense for."""
+
+    read: Callable[[_Reading, dict[str, JsonValue]], None]
+    params: frozenset[str]
+    actions: frozenset[ActionKind]
+
+
+_ALL: frozenset[ActionKind] = frozenset({"tool", "model", "handoff", "memory"})
+_KINDS = {
+    "mask": _Kind(_Reading.mask_of, frozenset({"fields"}), _ALL),
+    "rewrite": _Kind(_Reading.rewrite_of, frozenset({"args"}), frozenset({"tool", "memory"})),
+    "charge": _Kind(_Reading.charge_of, frozenset(UNITS), _ALL),
+    "audit": _Kind(_Reading.audit_of, frozenset({"level"}), _ALL),
+    "limit": _Kind(_Reading.limit_of, frozenset({"key", "calls", "per"}), _ALL),
+    "route": _Kind(_Reading.route_of, frozenset({"sites", "models", "providers"}), frozenset({"model"})),
+}
+
+
+def read_duties(decision: Decision, kind: str = "tool") -> Duties:
+    """The duties of a decision on an action of this kind.
+
+    Where one is unmet, all arguments are masked: a mask that fails masks everything.
+    """
+    if not decision.obligations:
+        return NO_DUTIES
+    reading = _Reading()
     for obligation in decision.obligations:
-        try:
-            match obligation.kind:
-                case "mask":
-                    mask += _fields(obligation)
-                case "rewrite":
-                    rewrite |= _arguments(obligation)
-                case "charge":
-                    charge = total(charge, Usage.model_validate(obligation.params))
-                case "audit":
-                    levels.append(_level(obligation))
-                case _:
-                    return _unmet(f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}`")
-        except (ValidationError, ValueError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            return _unmet(f"the obligation `{obligation.kind}` is malformed: {said}")
-    level = min(levels, key=LEVELS.index) if levels else "request"
-    return Duties(tuple(mask), rewrite, charge, level)
+        unmet = _read(reading, obligation, kind)
+        if unmet:
+            return Duties(level="metadata", unmet=unmet)
+    return reading.duties()
+
+
+def _read(reading: _Reading, obligation: Obligation, kind: str) -> str:
+    """Add one obligation; why it cannot be carried out, if it cannot."""
+    known = _KINDS.get(obligation.kind)
+    if known is None:
+        return f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}`"
+    if kind not in known.actions:
+        return f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}` on a {kind} action"
+    params = obligation.params
+    foreign = sorted(params.keys() - known.params)
+    if foreign:
+        return f"the obligation `{obligation.kind}` is malformed: `{foreign[0]}` is no parameter of it"
+    try:
+        known.read(reading, params)
+    except (ValidationError, ValueError) as error:
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        return f"the obligation `{obligation.kind}` is malformed: {said}"
+    return ""
 
 
 def total(left: Usage, right: Usage) -> Usage:
@@ -68,26 +207,21 @@ def total(left: Usage, right: Usage) -> Usage:
     return Usage(**{unit: left.amount(unit) + right.amount(unit) for unit in UNITS})
 
 
-def _unmet(why: str) -> Duties:
-    return Duties(level="metadata", unmet=why)
+def _texts(params: Mapping[str, JsonValue], name: str, what: str) -> list[str]:
+    texts = params.get(name)
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
+        raise ValueError(f'expected "{name}", {what}')
+    return cast("list[str]", texts)
 
 
-def _fields(obligation: Obligation) -> list[str]:
-    fields = obligation.params.get("fields")
-    if not isinstance(fields, list) or not fields or not all(isinstance(field, str) and field for field in fields):
-        raise ValueError('expected "fields", a list of paths such as "args.iban"')
-    return [str(field) for field in fields]
+def _whole(value: JsonValue, name: str, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f'expected "{name}", a whole number from {least} to {most:,}')
+    return value
 
 
-def _arguments(obligation: Obligation) -> dict[str, JsonValue]:
-    args = obligation.params.get("args")
-    if not isinstance(args, dict) or not args:
-        raise ValueError('expected "args", an object of arguments to set')
-    return args
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(f"`{name}`" for name in sorted(names))
 
 
-def _level(obligation: Obligation) -> AuditLevel:
-    for level in LEVELS:
-        if obligation.params.get("level") == level:
-            return level
-    raise ValueError(f'expected "level", one of {", ".join(LEVELS)}')
+__all__ = ["NO_DUTIES", "Duties", "Limit", "Route", "read_duties", "total"]

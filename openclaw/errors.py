@@ -3,6 +3,8 @@
     OpenClawError            .code  .hint
      ├ Refused               .source .reasons .seq      a governed action may not happen (an answer, not a fault)
      │  ├ BudgetExceeded     .account .unit .requested .remaining
+     │  ├ RateLimited        .calls .seconds .retry_after  too many of these calls in too short a time
+     │  ├ Misrouted          .model                     a model that runs where the policy does not want it
      │  ├ ApprovalRequired   .approval                  a person has been asked
      │  └ Ungoverned         .name                      something reached for a raw tool or model
      ├ PolicyError           .diagnostics               policies that cannot be loaded
@@ -93,6 +95,34 @@ def _amount(amount: int, unit: str) -> str:
         return f"${amount / 1_000_000:,.6f}"
     name = unit.replace("_", " ")
     return f"{amount:,} {name.removesuffix('s') if amount == 1 else name}"
+
+
+class RateLimited(Refused):
+    """A limit of the policy is reached: ``calls`` in ``seconds``. ``retry_after`` is when the next may pass, in seconds;
+    None where none ever may."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self, *, key: str, calls: int, seconds: int, span: str, retry_after: int | None, seq: int | None = None
+    ) -> None:
+        amount = f"{calls:,} {'call' if calls == 1 else 'calls'} per {span}"
+        again = "" if retry_after is None else f": try again in {retry_after:,} s"
+        super().__init__(f"the limit of {amount} for `{key}` is reached{again}", source="policy", seq=seq)
+        self.key = key
+        self.calls = calls
+        self.seconds = seconds
+        self.retry_after = retry_after
+
+
+class Misrouted(Refused):
+    """A model runs where the policy does not want it, or nobody knows where. Another model may do."""
+
+    code = "misrouted"
+
+    def __init__(self, message: str, *, model: str, seq: int | None = None, hint: str = "") -> None:
+        super().__init__(message, source="policy", seq=seq, hint=hint)
+        self.model = model
 
 
 class ApprovalRequired(Refused):

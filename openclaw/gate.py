@@ -24,15 +24,16 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from openclaw import rates
 from openclaw.action import Action, Context, ModelCall, Principal, Run, args_digest, policy_input
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog
-from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import Ledger, Prices, Reservation, Unit
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
-from openclaw.errors import BudgetExceeded, OpenClawError, RefusalSource, Refused
+from openclaw.errors import BudgetExceeded, Misrouted, OpenClawError, RateLimited, RefusalSource, Refused
 from openclaw.executions import Execution, Executions
 from openclaw.passing import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.policy.engine import PolicyEngine
@@ -211,7 +212,7 @@ class Gate:
     # -- recording -----------------------------------------------------------------------------------------------
 
     def _submit(self, asked: _Asked, decision: Decision) -> Job[Admission]:
-        duties = read_duties(decision)
+        duties = read_duties(decision, asked.request.action.kind)
         if duties.unmet:
             engine, revision = decision.engine, decision.revision
             decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
@@ -229,20 +230,13 @@ class Gate:
                 return _known(known)
             if known is not None and known.state == "running":
                 return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
-        refused = self._judge(asked, decision)
-        if refused is None and decision.effect is Effect.ASK and not _answered_yes(asked):
+        answer = self._judge(asked, decision, duties)
+        if answer is None and decision.effect is Effect.ASK and not _answered_yes(asked):
             return self._ask(transaction, asked, decision, body)
-        reservation: Reservation | None = None
-        if refused is None:
-            hold = total(request.hold, duties.charge)
-            answer = self._ledger.hold(transaction, request.action.principal.account, hold)
-            if isinstance(answer, BudgetExceeded):
-                refused = answer
-            else:
-                reservation, refused = answer, self._claim(transaction, asked, answer)
-                body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**hold.present()}}
-        if refused is not None:
-            return self._turn_away(transaction, request, refused, body)
+        answer = answer or self._take(transaction, asked, duties)
+        if isinstance(answer, Refused):
+            return self._turn_away(transaction, request, answer, body)
+        body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self._executions.note(transaction, seq, request.key, "running")
         action = request.action
@@ -253,13 +247,13 @@ class Gate:
             decision=decision,
             action=action,
             run=request.run,
-            reservation=reservation,
+            reservation=answer,
             charge=duties.charge,
             key=request.key,
             began=self._clock.now(),
         )
 
-    def _judge(self, asked: _Asked, decision: Decision) -> Refused | None:
+    def _judge(self, asked: _Asked, decision: Decision, duties: Duties) -> Refused | None:
         """Why the action may not run, before its budget is asked; None where nothing stands against it."""
         approval, request = asked.approval, asked.request
         if decision.effect is Effect.DENY:
@@ -267,6 +261,9 @@ class Gate:
             return Refused(
                 decision.reasons[0] if decision.reasons else "denied", source=source, reasons=decision.reasons
             )
+        if isinstance(request.action, ModelCall):
+            for miss in filter(None, (route.misses(request.action) for route in duties.routes)):
+                return Misrouted(miss, model=request.action.name, hint=_ROUTE_HINT)
         if approval is not None and approval.state == "rejected":
             said = f": {approval.reason}" if approval.reason else ""
             return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
@@ -287,11 +284,25 @@ class Gate:
             )
         return None
 
-    def _claim(self, transaction: Transaction, asked: _Asked, reservation: Reservation) -> Refused | None:
-        """Use the approval up, if there is one; give the reservation back if somebody else was quicker."""
+    def _take(self, transaction: Transaction, asked: _Asked, duties: Duties) -> Reservation | Refused:
+        """All that the action uses up: budget, rates, and its approval if it has one. Either all of it, or nothing."""
+        if asked.approval is None and not duties.limits:
+            return self._hold(transaction, asked, duties)
+        with transaction.attempt() as attempt:
+            answer = self._hold(transaction, asked, duties)
+            if not isinstance(answer, Refused):
+                answer = rates.take(transaction, duties.limits) or self._claim(transaction, asked) or answer
+            attempt.given_up = isinstance(answer, Refused)
+        return answer
+
+    def _hold(self, transaction: Transaction, asked: _Asked, duties: Duties) -> Reservation | BudgetExceeded:
+        request = asked.request
+        return self._ledger.hold(transaction, request.action.principal.account, total(request.hold, duties.charge))
+
+    def _claim(self, transaction: Transaction, asked: _Asked) -> Refused | None:
+        """Use the approval up, if there is one; somebody else may have been quicker."""
         if asked.approval is None or self._approvals.claim(transaction, asked.approval.id):
             return None
-        self._ledger.post(transaction, reservation.id, Usage(), state="released")
         return Refused("its approval has been used already", source="approval")
 
     def _ask(self, transaction: Transaction, asked: _Asked, decision: Decision, body: dict[str, JsonValue]) -> Waiting:
@@ -322,6 +333,8 @@ class Gate:
         note: bool = True,
     ) -> Refusal:
         body["refused_by"] = refused.source
+        if isinstance(refused, RateLimited):
+            body["retry_after_s"] = refused.retry_after
         body["reasons"] = [*refused.reasons]
         refused.seq = self._log.record(transaction, decision_draft(request, "deny", body))
         if note and request.key is not None and request.remembers:
@@ -346,6 +359,9 @@ class Gate:
                 self.finish(admission, Outcome(status="cancelled"))
 
         job.future.add_done_callback(give_back)
+
+
+_ROUTE_HINT = 'say where it runs with `metadata={"sites": […]}` on the model, or give the agent an alternative'
 
 
 def _known(execution: Execution) -> Admission:

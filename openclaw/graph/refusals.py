@@ -7,7 +7,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import Interrupt
 
 from openclaw.action import Action
-from openclaw.errors import Refused
+from openclaw.errors import RateLimited, Refused
 from openclaw.gate import Waiting
 from openclaw.graph.scope import MARK
 
@@ -38,10 +38,11 @@ def refusal_message(refused: Refused, *, name: str, call_id: str) -> ToolMessage
 
 def refusal_facts(refused: Refused) -> dict[str, object]:
     """A refusal as plain data, for programs that read transcripts."""
-    return {
+    facts: dict[str, object] = {
         "refused": True,
         "code": refused.code,
         "source": refused.source,
         "reasons": list(refused.reasons),
         "seq": refused.seq,
     }
+    return {**facts, "retry_after": refused.retry_after} if isinstance(refused, RateLimited) else facts

@@ -20,7 +20,7 @@ from openclaw.decision import Decision, Effect
 from openclaw.duties import read_duties
 from openclaw.errors import ConfigurationError
 from openclaw.policy import PolicyEngine
-from openclaw.review.entries import part
+from openclaw.review.entries import part, text
 
 PAGE = 500
 EXAMPLES_MAX = 3
@@ -145,7 +145,7 @@ def _again(entry: Entry, engine: PolicyEngine) -> Literal["same", "undecidable",
     if _is_masked(document):
         return "undecidable"
     after = engine.evaluate(document)
-    duties = read_duties(after)
+    duties = read_duties(after, text(document, "kind") or "tool")
     if duties.unmet:  # The gate would not do this either.
         after = Decision.deny(duties.unmet, code="obligation")
     if before.effect is after.effect and after.code not in _FAILURES:

@@ -70,6 +70,23 @@ class Transaction:
         """Run a prepared statement once for each set of parameters."""
         statement.run_many(self.cursor, self.connection.dialect, parameters)
 
+    @contextlib.contextmanager
+    def attempt(self) -> Generator[Attempt]:
+        """A part of the transaction that can be taken back as a whole; ``notes`` and ``after`` are not part of it."""
+        self.cursor.execute("SAVEPOINT attempt", {})
+        attempt = Attempt()
+        yield attempt
+        if attempt.given_up:
+            self.cursor.execute("ROLLBACK TO SAVEPOINT attempt", {})
+        self.cursor.execute("RELEASE SAVEPOINT attempt", {})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Whether what is under way in ``Transaction.attempt`` shall be taken back."""
+
+    given_up: bool = False
+
 
 class Job(Generic[T]):
     """A submitted unit. ``wait`` blocks until it is durable and gives its value, or raises its error."""

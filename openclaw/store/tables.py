@@ -211,3 +211,16 @@ class ReservationRow(Table, table=True):
     opened_at: str
     expires_at: str
     closed_at: str = ""
+
+
+class RateRow(Table, table=True):
+    """One call that counts against a limit: the ``number``-th of its ``key`` (a digest). Past ``until`` it is forgotten."""
+
+    __tablename__: ClassVar[str] = "openclaw_rate"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_rate_until", "until"),)
+
+    key: str = Field(primary_key=True)
+    seconds: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at: str
+    until: str
