@@ -15,7 +15,7 @@ from openclaw.budget import Usage
 from openclaw.canonical import encode, plain
 from openclaw.decision import Decision
 from openclaw.duties import Duties, read_duties
-from openclaw.errors import Refused
+from openclaw.errors import Misrouted, Refused
 from openclaw.passing import Outcome, Permit, Request
 
 RESULT_BYTES_MAX = 4096
@@ -63,12 +63,16 @@ def outcome_draft(log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, 
 def pack_refusal(refused: Refused) -> bytes:
     """A refusal as an execution keeps it."""
     stored = {"message": refused.message, "source": refused.source, "reasons": refused.reasons, "hint": refused.hint}
+    if isinstance(refused, Misrouted):
+        stored["model"] = refused.model
     return json.dumps(stored).encode()
 
 
 def unpack_refusal(kept: bytes, seq: int) -> Refused:
     """The refusal in ``kept``, which entry ``seq`` records."""
     stored = json.loads(kept)
+    if "model" in stored:  # who asks again must hear again that another model may do
+        return Misrouted(stored["message"], model=stored["model"], seq=seq, hint=stored["hint"])
     reasons = tuple(stored["reasons"])
     return Refused(stored["message"], source=stored["source"], reasons=reasons, seq=seq, hint=stored["hint"])
 

@@ -43,12 +43,15 @@ class Agent:
 
     Args:
         name: letters, digits, ``_`` and ``-``, at most 50; unique in its workflow.
-        model: a LangChain chat model, or ``"provider:name"`` where the ``langchain`` package is installed.
+        model: a LangChain chat model, or ``"provider:name"`` where the ``langchain`` package is installed. Where it runs is
+            declared as ``metadata={"sites": ["eu"]}`` on the model; without that nobody knows.
         tools: LangChain tools. Compiling seals them, and the model, in place (see ``openclaw.graph.seal``).
         roles: what policies see in ``principal.roles``.
         budget: the limits of this agent's own account.
         prompt: the system prompt.
         on_behalf_of: the person for whom the agent acts, such as ``user:ada``.
+        alternatives: models to call instead, in this order, where a policy (obligation ``route``) does not let one be
+            called; each is decided on and recorded by itself.
 
     Raises:
         ConfigurationError: a part is of the wrong kind, or two tools have the same name.
@@ -62,12 +65,15 @@ class Agent:
     budget: Budget | None = None
     prompt: str | SystemMessage | None = None
     on_behalf_of: str | None = None
+    alternatives: Sequence[BaseChatModel | str] = ()
 
     def __post_init__(self) -> None:
         check_name("agent", self.name)
         object.__setattr__(self, "tools", tuple(_items(self, "tools", self.tools)))
         object.__setattr__(self, "roles", tuple(_items(self, "roles", self.roles)))
-        _check_model(self)
+        object.__setattr__(self, "alternatives", tuple(_items(self, "alternatives", self.alternatives)))
+        for model in self.models:
+            _check_model(self, model)
         _check_tools(self)
         check_kind(
             f"budget of agent `{self.name}`", self.budget, Budget, hint="give a Budget, such as Budget(tokens=20_000)"
@@ -76,6 +82,11 @@ class Agent:
             raise ConfigurationError(f"roles of agent `{self.name}` are not all names", hint='give ["payer", …]')
         if self.prompt is not None and not isinstance(self.prompt, str | SystemMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"prompt of agent `{self.name}` is neither text nor a SystemMessage")
+
+    @property
+    def models(self) -> tuple[BaseChatModel | str, ...]:
+        """The model and its alternatives, in the order in which they are tried."""
+        return self.model, *self.alternatives
 
     @property
     def identity(self) -> Identity:
@@ -107,18 +118,16 @@ def check_kind(what: str, value: object, kind: type[object], *, hint: str) -> No
 
 
 def _items(agent: Agent, field: str, value: object) -> Sequence[object]:
-    if isinstance(value, str | BaseTool) or not isinstance(value, Sequence | set | frozenset):
+    if isinstance(value, str | BaseTool | BaseChatModel) or not isinstance(value, Sequence | set | frozenset):
         raise ConfigurationError(f"{field} of agent `{agent.name}` are {type(value).__name__}", hint="give a list")
     return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
-def _check_model(agent: Agent) -> None:
-    if isinstance(agent.model, BaseChatModel):
-        return
-    if isinstance(agent.model, str) and agent.model:  # pyright: ignore[reportUnnecessaryIsInstance]
+def _check_model(agent: Agent, model: object) -> None:
+    if isinstance(model, BaseChatModel) or (isinstance(model, str) and model):
         return
     raise ConfigurationError(
-        f"model of agent `{agent.name}` is {type(agent.model).__name__}, not a chat model",
+        f"model of agent `{agent.name}` is {type(model).__name__}, not a chat model",
         hint='give a LangChain chat model before any `bind`, or "provider:name"',
     )
 

@@ -235,7 +235,10 @@ def _compile_agents(
     store: BaseStore | None,
 ) -> GovernedGraph:
     members: list[Member] = [
-        member(agent, _model(agent), [other for other in agents if other is not agent]) for agent in agents
+        member(
+            agent, [_model(agent, model) for model in agent.models], [other for other in agents if other is not agent]
+        )
+        for agent in agents
     ]
     drawn = draw(members, workflow=workflow, org=org)
     graph = drawn.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
@@ -280,22 +283,22 @@ def _governed_class(base: type[Pregel[Any, Any, Any, Any]]) -> type[Any]:
     )
 
 
-def _model(agent: Agent) -> BaseChatModel:
-    if isinstance(agent.model, BaseChatModel):
-        return seal_model(agent.model)
+def _model(agent: Agent, model: BaseChatModel | str) -> BaseChatModel:
+    if isinstance(model, BaseChatModel):
+        return seal_model(model)
     try:
         init_chat_model = importlib.import_module("langchain.chat_models").init_chat_model
     except ImportError as error:
         raise ConfigurationError(
-            f"model `{agent.model}` of agent `{agent.name}` is a name, and the `langchain` package is not installed",
+            f"model `{model}` of agent `{agent.name}` is a name, and the `langchain` package is not installed",
             hint="`pip install langchain`, or give a chat model object",
         ) from error
     try:
-        made = init_chat_model(agent.model)
+        made = init_chat_model(model)
     except Exception as error:  # each provider's package has errors of its own, such as for a missing key
         said = str(error).strip().splitlines()[0]
         raise ConfigurationError(
-            f"model `{agent.model}` of agent `{agent.name}` cannot be made: {said}",
+            f"model `{model}` of agent `{agent.name}` cannot be made: {said}",
             hint="expected `provider:name` of a provider whose package and key are there",
         ) from error
     return seal_model(made)

@@ -8,8 +8,9 @@ runs again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -26,7 +27,7 @@ from pydantic import BaseModel
 
 from openclaw import action
 from openclaw.action import Principal
-from openclaw.errors import Refused
+from openclaw.errors import Misrouted, Refused
 from openclaw.gate import Request
 from openclaw.graph import calls, seal
 from openclaw.graph import scope as scopes
@@ -90,12 +91,11 @@ def handoff(target: Agent) -> HandoffTool:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One agent as the graph runs it: everything sealed."""
+    """One agent as the graph runs it: everything sealed. ``runnables`` are its models, in the order of preference."""
 
     agent: Agent
-    model: BaseChatModel
     tools: tuple[BaseTool, ...]
-    runnable: Runnable[Any, Any]
+    runnables: tuple[Runnable[Any, Any], ...]
     node: ToolNode
 
     @property
@@ -105,11 +105,11 @@ class Member:
         return [] if prompt is None else [prompt if isinstance(prompt, SystemMessage) else SystemMessage(prompt)]
 
 
-def member(agent: Agent, model: BaseChatModel, others: Sequence[Agent]) -> Member:
-    """An agent made ready: tools sealed in place, hand-offs added, all bound to its (sealed) model."""
+def member(agent: Agent, models: Sequence[BaseChatModel], others: Sequence[Agent]) -> Member:
+    """An agent made ready: tools sealed in place, hand-offs added, all bound to each of its (sealed) models."""
     tools = (*(seal.seal(tool) for tool in agent.tools), *(handoff(other) for other in others))
-    runnable: Runnable[Any, Any] = model.bind_tools(list(tools)) if tools else model
-    return Member(agent, model, tools, runnable, ToolNode(list(tools), handle_tool_errors=_tell))
+    runnables: list[Runnable[Any, Any]] = [model.bind_tools(list(tools)) if tools else model for model in models]
+    return Member(agent, tools, tuple(runnables), ToolNode(list(tools), handle_tool_errors=_tell))
 
 
 def draw(members: Sequence[Member], *, workflow: str, org: str) -> StateGraph[Any, Any, Any, Any]:
@@ -142,18 +142,24 @@ class _Loop:
         active = self._active(state)
         if _returns_directly(active, state["messages"]):
             return {}
-        with scopes.entered(self._scope(active.agent, state.get("delegation"))):
-            answer = active.runnable.invoke(active.prompt + list(state["messages"]), config)
-        return self._said(active, answer, state)
+        scope = self._scope(active.agent, state.get("delegation"))
+        for runnable, last in _candidates(active):
+            with scopes.entered(replace(scope, reroutes=not last)), suppress(*_elsewhere(last)):
+                answer = runnable.invoke(active.prompt + list(state["messages"]), config)
+                return self._said(active, answer, state)
+        raise AssertionError("INVARIANT: the last candidate answers or raises")
 
     async def acall_model(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """The same on an event loop."""
         active = self._active(state)
         if _returns_directly(active, state["messages"]):
             return {}
-        with scopes.entered(self._scope(active.agent, state.get("delegation"))):
-            answer = await active.runnable.ainvoke(active.prompt + list(state["messages"]), config)
-        return self._said(active, answer, state)
+        scope = self._scope(active.agent, state.get("delegation"))
+        for runnable, last in _candidates(active):
+            with scopes.entered(replace(scope, reroutes=not last)), suppress(*_elsewhere(last)):
+                answer = await runnable.ainvoke(active.prompt + list(state["messages"]), config)
+                return self._said(active, answer, state)
+        raise AssertionError("INVARIANT: the last candidate answers or raises")
 
     def _said(self, active: Member, answer: AIMessage, state: State) -> dict[str, Any]:
         name = active.agent.name
@@ -220,6 +226,17 @@ class _Loop:
 
     def _principal(self, agent: Agent, chain: Sequence[str]) -> Principal:
         return agent.identity.principal(workflow=self.workflow, org=self.org, chain=chain)
+
+
+def _candidates(active: Member) -> Iterator[tuple[Runnable[Any, Any], bool]]:
+    """The models that may be called, and whether each is the last one."""
+    for at, runnable in enumerate(active.runnables, start=1):
+        yield runnable, at == len(active.runnables)
+
+
+def _elsewhere(last: bool) -> tuple[type[Exception], ...]:
+    """What sends a call on to the next model: the policy does not want this one, and it was not called."""
+    return () if last else (Misrouted,)
 
 
 def _fault(active: Member, task: Task) -> str:

@@ -29,7 +29,7 @@ from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
 from openclaw.budget import Usage
-from openclaw.errors import ConfigurationError, Refused
+from openclaw.errors import ConfigurationError, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
 from openclaw.graph.kept import pack, unpack
@@ -53,6 +53,13 @@ _sealing = threading.Lock()
 
 _INSIDE: ContextVar[BaseChatModel | None] = ContextVar("openclaw_inside", default=None)
 """The sealed model whose admitted call is under way: its own methods may call each other without another admission."""
+
+
+def sites_of(model: BaseChatModel) -> tuple[str, ...]:
+    """Where a model may run, as declared in its ``metadata``; empty where that is not declared, or no list of names."""
+    declared = (model.metadata or {}).get("sites")
+    names = cast("Sequence[object]", declared) if isinstance(declared, list | tuple) else ()
+    return tuple(name for name in names if isinstance(name, str)) if all(isinstance(it, str) for it in names) else ()
 
 
 def inside_admitted_call() -> bool:
@@ -284,7 +291,9 @@ class _Call:
         self._input = _count(messages, kwargs.get("tools"))
         self._cap, self._may_cap = _output_limit(model, kwargs)
         where = scopes.task()
-        self.action = ModelCall(principal=acting_principal(model, self.scope), name=self.name, provider=self.provider)
+        self.action = ModelCall(
+            principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
+        )
         fingerprint = {"messages": [_essence(message) for message in messages]} if where.checkpointed else {}
         self.execution = scopes.execution(self.scope, where, name=f"model {self.name}", call_id="", args=fingerprint)
         self.request = Request(
@@ -325,7 +334,7 @@ class _Call:
                 self.scope.shared.waits(self.execution.identity)
                 raise waiting(admission, self.action)
             case Refusal(error=refused):
-                if self.scope.on_refusal == "raise":
+                if self.scope.on_refusal == "raise" or (self.scope.reroutes and isinstance(refused, Misrouted)):
                     raise refused
                 return refusal_answer(refused)
             case _:

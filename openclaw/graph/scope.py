@@ -108,7 +108,11 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """One run as one step of it sees it. ``origin`` is the delegation chain that led into this graph."""
+    """One run as one step of it sees it.
+
+    ``origin`` is the delegation chain that led into this graph. ``reroutes``: another model stands by, so that a model which
+    the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream.
+    """
 
     gate: Gate
     run: Run
@@ -117,6 +121,7 @@ class Scope:
     on_refusal: OnRefusal = "message"
     trust: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Shared = field(default_factory=Shared)
+    reroutes: bool = False
 
     def acting(self, principal: Principal) -> Scope:
         """This run with another principal, whose delegation chain goes on from the one that holds now."""
