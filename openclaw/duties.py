@@ -6,6 +6,8 @@
     {"kind": "audit", "level": "metadata"}               metadata: arguments by digest; request; full: small results too
     {"kind": "limit", "key": "refund/eva", "calls": 10, "per": "minute"}    at most so many calls in any such span
     {"kind": "route", "sites": ["eu"]}                   a model runs nowhere else
+    {"kind": "redact", "fields": ["result.rows.*.iban"]} cut from what the model sees of a tool's result
+    {"kind": "redact", "texts": ["…"], "replacement": "[key]"}    the same, wherever these texts stand in it
 
 What cannot be carried out is a deny: an obligation that is not met would make the decision untrue. That goes for a kind
 or a parameter that is not known, and for one that makes no sense for the action.
@@ -13,7 +15,7 @@ or a parameter that is not known, and for one that makes no sense for the action
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -22,8 +24,9 @@ from pydantic import JsonValue, ValidationError
 from openclaw.action import ModelCall
 from openclaw.budget import UNITS, Usage
 from openclaw.decision import Decision, Obligation
+from openclaw.redaction import REDACTED, ROOT, Redaction
 
-ActionKind = Literal["tool", "model", "handoff", "memory"]
+ActionKind = Literal["tool", "model", "handoff", "memory", "result"]
 
 AuditLevel = Literal["metadata", "request", "full"]
 LEVELS: tuple[AuditLevel, ...] = ("metadata", "request", "full")
@@ -83,6 +86,7 @@ class Duties:
     level: AuditLevel = "request"
     limits: tuple[Limit, ...] = ()
     routes: tuple[Route, ...] = ()
+    redact: Redaction = field(default_factory=Redaction)
     unmet: str = ""
 
 
@@ -99,6 +103,7 @@ class _Reading:
     levels: list[AuditLevel] = field(default_factory=list[AuditLevel])
     limits: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     routes: list[Route] = field(default_factory=list[Route])
+    redact: Redaction = field(default_factory=Redaction)
 
     def mask_of(self, params: dict[str, JsonValue]) -> None:
         self.mask += _texts(params, "fields", 'a list of paths such as "args.iban"')
@@ -135,6 +140,19 @@ class _Reading:
         lists = {name: frozenset(_texts(params, name, "a list of names")) for name in params}
         self.routes.append(Route(**lists))
 
+    def redact_of(self, params: dict[str, JsonValue]) -> None:
+        if not params.keys() & {"fields", "texts"}:
+            raise ValueError('expected "fields", "texts" or both')
+        what = 'a list of paths such as "result.rows.*.iban"'
+        fields = _texts(params, "fields", what) if "fields" in params else []
+        if any(path.split(".")[0] != ROOT for path in fields):
+            raise ValueError(f'expected "fields", {what}')
+        texts = _texts(params, "texts", "a list of the texts to cut") if "texts" in params else []
+        instead = params.get("replacement", REDACTED)
+        if not isinstance(instead, str) or not instead or any(text in instead for text in texts):
+            raise ValueError('expected "replacement", a text that holds none of the texts to cut')
+        self.redact += Redaction(tuple(fields), tuple((text, instead) for text in texts))
+
     def duties(self) -> Duties:
         return Duties(
             mask=tuple(self.mask),
@@ -143,6 +161,7 @@ class _Reading:
             level=min(self.levels, key=LEVELS.index) if self.levels else "request",
             limits=tuple(Limit(key, calls, seconds) for (key, seconds), calls in self.limits.items()),
             routes=tuple(self.routes),
+            redact=self.redact,
         )
 
 
@@ -155,26 +174,43 @@ class _Kind:
     actions: frozenset[ActionKind]
 
 
-_ALL: frozenset[ActionKind] = frozenset({"tool", "model", "handoff", "memory"})
+_NOUNS: Mapping[str, str] = {
+    "tool": "a tool call",
+    "model": "a model call",
+    "handoff": "a hand-off",
+    "memory": "a memory access",
+    "result": "a result",
+}
+_ACTIONS: frozenset[ActionKind] = frozenset({"tool", "model", "handoff", "memory"})
+_ALL: frozenset[ActionKind] = frozenset({*_ACTIONS, "result"})
 _KINDS = {
     "mask": _Kind(_Reading.mask_of, frozenset({"fields"}), _ALL),
     "rewrite": _Kind(_Reading.rewrite_of, frozenset({"args"}), frozenset({"tool", "memory"})),
-    "charge": _Kind(_Reading.charge_of, frozenset(UNITS), _ALL),
+    "charge": _Kind(_Reading.charge_of, frozenset(UNITS), _ACTIONS),
     "audit": _Kind(_Reading.audit_of, frozenset({"level"}), _ALL),
-    "limit": _Kind(_Reading.limit_of, frozenset({"key", "calls", "per"}), _ALL),
+    "redact": _Kind(
+        _Reading.redact_of, frozenset({"fields", "texts", "replacement"}), frozenset({"tool", "memory", "result"})
+    ),
+    "limit": _Kind(_Reading.limit_of, frozenset({"key", "calls", "per"}), _ACTIONS),
     "route": _Kind(_Reading.route_of, frozenset({"sites", "models", "providers"}), frozenset({"model"})),
 }
 
 
-def read_duties(decision: Decision, kind: str = "tool") -> Duties:
-    """The duties of a decision on an action of this kind.
+def read_duties(decision: Decision, kind: str = "tool", *, met: Collection[Obligation] = ()) -> Duties:
+    """The duties of a decision on an action of this kind, or on the result of one.
 
     Where one is unmet, all arguments are masked: a mask that fails masks everything.
+
+    Args:
+        met: what was demanded of the call whose result this is. A rule that does not look at the kind demands it again.
     """
     if not decision.obligations:
         return NO_DUTIES
     reading = _Reading()
     for obligation in decision.obligations:
+        known = _KINDS.get(obligation.kind)
+        if obligation in met and known is not None and kind not in known.actions:
+            continue
         unmet = _read(reading, obligation, kind)
         if unmet:
             return Duties(level="metadata", unmet=unmet)
@@ -187,7 +223,7 @@ def _read(reading: _Reading, obligation: Obligation, kind: str) -> str:
     if known is None:
         return f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}`"
     if kind not in known.actions:
-        return f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}` on a {kind} action"
+        return f"the policy demands what the gate cannot carry out: obligation `{obligation.kind}` on {_NOUNS.get(kind, kind)}"
     params = obligation.params
     foreign = sorted(params.keys() - known.params)
     if foreign:

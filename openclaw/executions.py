@@ -1,6 +1,8 @@
 """Executions: what stands between the decision on an action and its outcome, under the name of that very execution.
 
-running ──▶ done | failed | cancelled          refused
+running ──▶ done | withheld | failed | cancelled          refused
+
+(withheld: done, and the policy lets nobody see the result)
 
     INVARIANT: a key belongs to at most one execution; one that failed or was cut off gives its key to the next try.
 """
@@ -51,6 +53,10 @@ class Executions:
         """End a running execution. False if it does not run any more."""
         return transaction.count(_END, {"of_seq": seq, "to": state, "with_result": kept}) == 1
 
+    def keep(self, transaction: Transaction, seq: int, kept: bytes) -> None:
+        """What an execution keeps for a node that runs again, where that is known only after its end."""
+        transaction.count(_KEEP, {"of_seq": seq, "with_result": kept})
+
 
 _BY_KEY = Statement(
     sa.select(_ACTION.c.seq, _ACTION.c.state, _ACTION.c.result).where(_ACTION.c.key == sa.bindparam("key"))
@@ -61,6 +67,9 @@ _END = Statement(
     sa.update(_ACTION)
     .where(_ACTION.c.seq == sa.bindparam("of_seq"), _ACTION.c.state == "running")
     .values(state=sa.bindparam("to"), result=sa.bindparam("with_result"))
+)
+_KEEP = Statement(
+    sa.update(_ACTION).where(_ACTION.c.seq == sa.bindparam("of_seq")).values(result=sa.bindparam("with_result"))
 )
 
 

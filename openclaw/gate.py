@@ -19,26 +19,39 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import JsonValue
 
 from openclaw import rates
-from openclaw.action import Action, Context, ModelCall, Principal, Run, args_digest, policy_input
+from openclaw.action import (
+    Action,
+    Context,
+    MemoryAccess,
+    ModelCall,
+    Principal,
+    Run,
+    ToolCall,
+    args_digest,
+    policy_input,
+)
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog
 from openclaw.budget import Ledger, Prices, Reservation, Unit
+from openclaw.canonical import plain
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
 from openclaw.errors import BudgetExceeded, Misrouted, OpenClawError, RateLimited, RefusalSource, Refused
 from openclaw.executions import Execution, Executions
-from openclaw.passing import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.passing import Admission, Outcome, Permit, Refusal, Replayed, Request, Shown, Waiting
 from openclaw.policy.engine import PolicyEngine
-from openclaw.records import decision_body, decision_draft, outcome_draft, pack_refusal, unpack_refusal
+from openclaw.policy.results import Results
+from openclaw.records import decision_body, decision_draft, outcome_draft, pack_refusal, result_draft, unpack_refusal
 from openclaw.runs import Runs
+from openclaw.showing import Inquiry, answered, inquiry, unasked
 from openclaw.store import Job, Store, Transaction
 
 
@@ -86,7 +99,7 @@ class Gate:
             return _unanswered("budget", "the budget cannot be read", error)
         if not isinstance(asked, _Asked):
             return asked
-        job = self._submit(asked, self._evaluate(asked))
+        job = self._submit(asked, self._evaluate(asked.document))
         try:
             return job.wait()
         except OpenClawError as error:
@@ -103,7 +116,7 @@ class Gate:
             return _unanswered("budget", "the budget cannot be read", error)
         if not isinstance(asked, _Asked):
             return asked
-        job = self._submit(asked, await self._aevaluate(asked))
+        job = self._submit(asked, await self._aevaluate(asked.document))
         try:
             return await asyncio.wrap_future(job.future)
         except OpenClawError as error:
@@ -116,6 +129,47 @@ class Gate:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
         self._store.defer(lambda transaction: self._finish(transaction, permit, outcome, ended))
+
+    def reads(self, permit: Permit) -> bool:
+        """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
+        if not isinstance(permit.action, ToolCall | MemoryAccess):
+            return False
+        return bool(permit.duties.redact) or self._results is not Results.UNREAD
+
+    def show(self, permit: Permit, outcome: Outcome, value: object) -> Shown:
+        """What a model may see of a result, or of the error of a call that failed.
+
+        Give it to ``finish`` with the outcome (``Outcome.shown``). A result that is withheld is recorded when this returns.
+
+        Args:
+            outcome: what became of the action.
+            value: what the model would see: a text or a structure.
+        """
+        asked, shown = self._show(permit, outcome, value)
+        if shown is None:
+            shown = answered(permit, asked, self._evaluate(asked.document), self._results)
+        job = self._withhold(permit, outcome, shown)
+        if job is None:
+            return shown
+        try:
+            job.wait()
+        except OpenClawError as error:
+            return _unrecorded(shown, error)
+        return shown
+
+    async def ashow(self, permit: Permit, outcome: Outcome, value: object) -> Shown:
+        """``show`` without blocking the event loop."""
+        asked, shown = self._show(permit, outcome, value)
+        if shown is None:
+            shown = answered(permit, asked, await self._aevaluate(asked.document), self._results)
+        job = self._withhold(permit, outcome, shown)
+        if job is None:
+            return shown
+        try:
+            await asyncio.wrap_future(job.future)
+        except OpenClawError as error:
+            return _unrecorded(shown, error)
+        return shown
 
     def refuse(self, request: Request, *, reason: str) -> Refusal:
         """Record that an action was turned away before any policy was asked: unknown tool, arguments that do not fit."""
@@ -173,7 +227,7 @@ class Gate:
                 return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
             # A running one may be finished in what is still deferred: the transaction will see.
             known = self._executions.peek(request.key)
-            if known is not None and known.state in ("done", "refused"):
+            if known is not None and known.state in _ENDED:
                 return _known(known)
         remaining = self.remaining(request.action.principal)
         return _Asked(request, approval, self._document(request, approval, remaining), remaining)
@@ -193,15 +247,15 @@ class Gate:
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, asked: _Asked) -> Decision:
+    def _evaluate(self, document: dict[str, JsonValue]) -> Decision:
         try:
-            return self._policy.evaluate(asked.document)
+            return self._policy.evaluate(document)
         except Exception as error:  # noqa: BLE001 - an engine that breaks its promise not to raise must not let anything pass
             return self._broken(error)
 
-    async def _aevaluate(self, asked: _Asked) -> Decision:
+    async def _aevaluate(self, document: dict[str, JsonValue]) -> Decision:
         try:
-            return await self._policy.aevaluate(asked.document)
+            return await self._policy.aevaluate(document)
         except Exception as error:  # noqa: BLE001 - as above; cancellation is no Exception and passes through
             return self._broken(error)
 
@@ -226,7 +280,7 @@ class Gate:
             body["approval"] = asked.approval.id
         if request.key is not None:
             known = self._executions.find(transaction, request.key)
-            if known is not None and known.state in ("done", "refused"):
+            if known is not None and known.state in _ENDED:
                 return _known(known)
             if known is not None and known.state == "running":
                 return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
@@ -245,10 +299,11 @@ class Gate:
         return Permit(
             seq=seq,
             decision=decision,
+            duties=duties,
+            document=asked.document,
             action=action,
             run=request.run,
             reservation=answer,
-            charge=duties.charge,
             key=request.key,
             began=self._clock.now(),
         )
@@ -344,12 +399,41 @@ class Gate:
     # -- finishing -----------------------------------------------------------------------------------------------
 
     def _finish(self, transaction: Transaction, permit: Permit, outcome: Outcome, ended: dt.datetime) -> None:
-        if not self._executions.end(transaction, permit.seq, outcome.status, outcome.replay):
+        shown = outcome.shown
+        withheld = shown is not None and shown.refused is not None and outcome.status == "done"
+        state, kept = ("withheld", b"") if withheld else (outcome.status, outcome.replay)
+        if not self._executions.end(transaction, permit.seq, state, kept):
             return
-        used = total(outcome.usage, permit.charge)
+        used = total(outcome.usage, permit.duties.charge)
         if permit.reservation is not None:
             self._ledger.post(transaction, permit.reservation.id, used, state="settled")
         self._log.record(transaction, outcome_draft(self._log, permit, outcome, used, ended))
+        if shown is None:
+            return
+        seq = None if shown.decision is None else self._log.record(transaction, result_draft(self._log, permit, shown))
+        if shown.refused is not None:
+            shown.refused.seq = seq
+        if shown.refused is not None and withheld:
+            self._executions.keep(transaction, permit.seq, pack_refusal(shown.refused))
+
+    # -- showing -------------------------------------------------------------------------------------------------
+
+    @property
+    def _results(self) -> Results:
+        return getattr(self._policy, "results", Results.UNREAD)  # an engine of one's own may not know of it
+
+    def _show(self, permit: Permit, outcome: Outcome, value: object) -> tuple[Inquiry, Shown | None]:
+        """What the policy is to be asked; what may be seen, if it need not be."""
+        seen = plain(value)
+        asked = inquiry(permit, seen, "failed" if outcome.status == "failed" else "done", self._clock.now())
+        return asked, unasked(permit, seen) if self._results is Results.UNREAD else None
+
+    def _withhold(self, permit: Permit, outcome: Outcome, shown: Shown) -> Job[None] | None:
+        """The commit that records a result of which nothing may be seen."""
+        if shown.refused is None:
+            return None
+        ended, withheld = self._clock.now(), replace(outcome, shown=shown, replay=b"")
+        return self._store.submit(lambda transaction: self._finish(transaction, permit, withheld, ended))
 
     def _disown(self, job: Job[Admission]) -> None:
         """The caller is gone while its commit goes on: a permit that nobody will use is given back."""
@@ -361,6 +445,7 @@ class Gate:
         job.future.add_done_callback(give_back)
 
 
+_ENDED = frozenset({"done", "withheld", "refused"})
 _ROUTE_HINT = 'say where it runs with `metadata={"sites": […]}` on the model, or give the agent an alternative'
 
 
@@ -384,6 +469,10 @@ def _unanswered(source: RefusalSource, what: str, error: OpenClawError) -> Refus
     return Refusal(Refused(f"{what}, so nothing is done: {error.message}", source=source, hint=error.hint))
 
 
+def _unrecorded(shown: Shown, error: OpenClawError) -> Shown:
+    return replace(shown, refused=_unanswered("audit", "what was said of the result cannot be recorded", error).error)
+
+
 def _answered_yes(asked: _Asked) -> bool:
     return asked.approval is not None and asked.approval.state == "approved"
 
@@ -392,4 +481,15 @@ def _texts(value: JsonValue) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
-__all__ = ["Admission", "Gate", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Waiting", "give_answer"]
+__all__ = [
+    "Admission",
+    "Gate",
+    "Outcome",
+    "Permit",
+    "Refusal",
+    "Replayed",
+    "Request",
+    "Shown",
+    "Waiting",
+    "give_answer",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import JsonValue
@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from openclaw.action import Action, Run
 from openclaw.budget import Reservation, Usage
 from openclaw.decision import Decision
+from openclaw.duties import Duties
 from openclaw.errors import Refused
 
 NOTHING = Usage()
@@ -45,14 +46,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it."""
+    """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it.
+
+    ``document`` is what the policy was asked, ``duties`` what it demands.
+    """
 
     seq: int
     decision: Decision
+    duties: Duties
+    document: Mapping[str, JsonValue]
     action: Action
     run: Run | None
     reservation: Reservation | None
-    charge: Usage
     key: str | None
     began: dt.datetime
 
@@ -95,6 +100,7 @@ class Outcome:
         error: type and message of what it raised.
         replay: what to hand back if the same execution is asked for again.
         estimated: the usage is an estimate, because the provider gave none.
+        shown: what the policy said of the result, where it was asked or demanded that something be cut.
     """
 
     status: Literal["done", "failed", "cancelled"]
@@ -103,6 +109,28 @@ class Outcome:
     error: str = ""
     replay: bytes = b""
     estimated: bool = False
+    shown: Shown | None = None
 
 
-__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Waiting"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a model may see of a result.
+
+    Args:
+        value: the result, cut as the policy demands.
+        changed: something was cut, so that ``value`` and not the result itself is handed on.
+        refused: why nothing of it may be seen, if so; ``value`` is None then.
+        duties: what the policy demands, of the call and of its result together.
+        decision: what the policy said of the result; None where it was not asked.
+        document: what it was asked.
+    """
+
+    value: JsonValue
+    changed: bool = False
+    refused: Refused | None = None
+    duties: Duties
+    decision: Decision | None = None
+    document: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+
+__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Shown", "Waiting"]

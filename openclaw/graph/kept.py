@@ -7,30 +7,13 @@ from typing import Any, cast
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.errors import GraphBubbleUp
-
-from openclaw.budget import Usage
-from openclaw.gate import Outcome
 
 _SERDE = JsonPlusSerializer()
 
 
-def done(response: object, usage: Usage, *, keep: bool) -> Outcome:
-    """The outcome of a call that returned; with ``keep``, a node that runs again gets the same result."""
-    return Outcome(status="done", usage=usage, result=_shown(response), replay=pack(response) if keep else b"")
-
-
-def failed(error: Exception, usage: Usage) -> Outcome:
-    """The outcome of a call that raised."""
-    if isinstance(error, GraphBubbleUp):
-        # The tool's own interrupt: LangGraph parks the node and runs it again, so this execution came to no end.
-        return Outcome(status="cancelled", usage=usage, error=f"interrupted: {type(error).__name__}")
-    return Outcome(status="failed", usage=usage, error=f"{type(error).__name__}: {error}")
-
-
-def _shown(response: object) -> object:
+def recorded(response: object) -> object:
     """What the record keeps of a result: of a message its content, of anything else the thing itself."""
-    return response.content if isinstance(response, ToolMessage) else response
+    return response.content if isinstance(response, ToolMessage) else response  # pyright: ignore[reportUnknownMemberType]
 
 
 def pack(response: object) -> bytes:

@@ -29,9 +29,9 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import ValidationError
 
 from openclaw.errors import ConfigurationError, Refused, Ungoverned
-from openclaw.gate import Outcome, Permit
+from openclaw.gate import Permit
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
-from openclaw.graph.kept import done, failed
+from openclaw.graph.ending import Ending
 from openclaw.graph.scope import AGENT
 
 if TYPE_CHECKING:
@@ -202,44 +202,44 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         if _enters(self, "_run"):
             return run(self, *args, **kwargs)
         call = Call(self, run, args, kwargs)
-        admission = call.scope.gate.admit(call.request)
+        gate = call.scope.gate
+        admission = gate.admit(call.request)
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self, {"func", "coroutine"}))
-        outcome = Outcome(status="cancelled", usage=call.request.hold)
+        ending = Ending(call, admission)
         try:
-            response = run(self, *args, **kwargs)
-            outcome = done(response, call.request.hold, keep=admission.key is not None)
-        except Exception as error:
-            outcome = failed(error, call.request.hold)
-            raise
-        else:
-            return response
+            with ending.running():
+                response = run(self, *args, **kwargs)
+                ending.returned(response)
+            if ending.asks:
+                ending.answered(gate.show(admission, ending.outcome, ending.seen))
+            return ending.result()
         finally:
             _PASS.reset(token)
-            call.scope.gate.finish(admission, outcome)
+            gate.finish(admission, ending.outcome)
 
     @functools.wraps(arun_shape)
     async def _arun(self: BaseTool, *args: object, **kwargs: object) -> object:
         call = Call(self, arun_shape, args, kwargs)
-        admission = await call.scope.gate.aadmit(call.request)
+        gate = call.scope.gate
+        admission = await gate.aadmit(call.request)
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self))
-        outcome = Outcome(status="cancelled", usage=call.request.hold)
+        ending = Ending(call, admission)
         try:
-            response = await arun(self, *args, **kwargs)
-            outcome = done(response, call.request.hold, keep=admission.key is not None)
-        except Exception as error:
-            outcome = failed(error, call.request.hold)
-            raise
-        else:
-            return response
+            with ending.running():
+                response = await arun(self, *args, **kwargs)
+                ending.returned(response)
+            if ending.asks:
+                ending.answered(await gate.ashow(admission, ending.outcome, ending.seen))
+            return ending.result()
         finally:
             _PASS.reset(token)
-            call.scope.gate.finish(admission, outcome)
+            gate.finish(admission, ending.outcome)
 
     namespace: dict[str, object] = {
         "__module__": base.__module__,

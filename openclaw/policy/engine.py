@@ -11,6 +11,7 @@ import rfc8785
 from pydantic import JsonValue, ValidationError
 
 from openclaw.decision import OBLIGATION_KINDS, Decision, DecisionCode
+from openclaw.policy.results import Results
 
 ENTRY_POINT = "openclaw/decision"
 """Path of the rule that every engine is asked for: ``data.openclaw.decision``."""
@@ -44,6 +45,11 @@ class PolicyEngine(Protocol):
     @property
     def revision(self) -> str:
         """``sha256:…`` of the policies and data that are loaded."""
+        ...
+
+    @property
+    def results(self) -> Results:
+        """What the policies say of results, by which the gate knows whether to ask about them; may change with them."""
         ...
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name

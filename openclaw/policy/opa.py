@@ -31,6 +31,7 @@ from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module, misplaced
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
+from openclaw.policy.results import Results, reading, reading_of
 from openclaw.policy.scan import scan
 from openclaw.policy.spec import Opa
 
@@ -88,7 +89,8 @@ class OpaEngine:
         self._sync = self._client()
         self._async: dict[asyncio.AbstractEventLoop, tuple[_AsyncClient, AsyncGenerator[None]]] = {}
         self._name = "opa"
-        self._revision = ""
+        self._revision = self._looked_at = ""
+        self._results = Results.UNREAD
         engine = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: (alive := engine()) and alive.fork())
         try:
@@ -106,6 +108,12 @@ class OpaEngine:
     def revision(self) -> str:
         """Digest of what was uploaded; else the bundle revisions that the server named last, or its policies' digest."""
         return self._revision
+
+    @property
+    def results(self) -> Results:
+        """What the policies say of results. A server that has got others since is asked about every result."""
+        changed = self._revision != self._looked_at and self._results is Results.UNREAD
+        return Results.GUARDED if changed else self._results
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""
@@ -259,10 +267,12 @@ class OpaEngine:
                 bundle = Bundle.read(self._spec.policies)
                 self._upload(bundle)
                 self._revision = bundle.revision
+                self._results = reading_of(bundle)
             provenance = self._check_decision()
             self._name = f"opa {provenance.get('version', '')}".strip()
             if self._spec.policies is None:
                 self._revision = self._look_around(provenance)
+            self._looked_at = self._revision
         except _FOREIGN as error:
             raise PolicyError(
                 f"the policy server `{self._url}` cannot be reached: {_one_line(error)}",
@@ -296,7 +306,9 @@ class OpaEngine:
     def _look_around(self, provenance: Mapping[str, JsonValue]) -> str:
         """The revision of what the server has by itself, having made sure that all of it takes part."""
         policies = self._policies()
-        _check_placement([Module(path=name, shown=name, text=text) for name, text in policies.items()])
+        modules = [Module(path=name, shown=name, text=text) for name, text in policies.items()]
+        _check_placement(modules)
+        self._results = reading(modules, {})
         return _bundle_revisions(provenance) or digest(policies)
 
     def _upload(self, bundle: Bundle) -> None:

@@ -35,6 +35,7 @@ class Reached:
                 for below, turned in self._below(definition):
                     waiting.append((below, side, sign if not turned else 1 if sign == -1 else -1))
         self.paths = frozenset(path for path, _, _ in self._uses)
+        self.granting = frozenset(path for path, side, _ in self._uses if side == "allow")
 
     def silence_is_unsafe(self, path: RulePath) -> bool:
         """Whether a rule that does not hold lets more through: it refuses, or keeps an allow from holding."""

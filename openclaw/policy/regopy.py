@@ -37,6 +37,7 @@ from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
 from openclaw.policy.enumeration import with_members_named
 from openclaw.policy.negation import with_operands_first
+from openclaw.policy.results import Results, reading_of
 from openclaw.policy.rewriting import Rewritten
 from openclaw.policy.scan import Scan, scan, visible_names
 
@@ -286,6 +287,7 @@ class RegopyEngine:
         calls = sorted({call.dotted for found in scans.values() for call in found.calls})
         self._looking = _looking(scans)
         self._revision = bundle.revision
+        self._results = reading_of(bundle)
         self._deadline_s = deadline_s
         misread = self._misread(bundle.data)
         if misread:
@@ -339,6 +341,11 @@ class RegopyEngine:
     def revision(self) -> str:
         """Digest of what is loaded."""
         return self._revision
+
+    @property
+    def results(self) -> Results:
+        """What the policies say of results."""
+        return self._results
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""

@@ -14,6 +14,7 @@ from openclaw.policy.bundle import Bundle
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_json
 from openclaw.policy.program import Program
+from openclaw.policy.results import Results, reading_of
 
 if TYPE_CHECKING:
     from openclaw._native import NativeError
@@ -60,6 +61,7 @@ class RegorusEngine:
         self._errors = native.NativeError
         self._name = f"regorus {native.REGORUS}"
         self._revision = bundle.revision
+        self._results = reading_of(bundle)
         self._deadline_us = round(deadline_s * 1_000_000)
         self._closed = False
         files = [(module.path, module.text) for module in bundle.modules]
@@ -81,6 +83,11 @@ class RegorusEngine:
     def revision(self) -> str:
         """Digest of what is loaded."""
         return self._revision
+
+    @property
+    def results(self) -> Results:
+        """What the policies say of results."""
+        return self._results
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from openclaw.action import Action, ModelCall, Principal, Run, ToolCall
+from openclaw.action import Action, Handoff, ModelCall, Principal, Run, ToolCall
 from openclaw.audit import Entry
 from openclaw.budget import Budget, Usage
-from openclaw.decision import Decision
+from openclaw.decision import Decision, Obligation
 from openclaw.errors import ApprovalError, BudgetExceeded, ConfigurationError, StoreError
 from openclaw.gate import Admission, Gate, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
+from tests.support.engines import Scripted
 
 PRINCIPAL = Principal(agent="clerk", workflow="returns")
 ACCOUNT = PRINCIPAL.account
@@ -383,3 +384,22 @@ def test_what_holds_no_policies_is_one_clear_error_and_makes_no_database(
     with pytest.raises(ConfigurationError, match="give a folder of Rego files"):
         Governance.open(sqlite_url, policies=policies)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_argument_that_is_masked_is_masked_where_an_obligation_rewrites_it_too(sqlite_url: str) -> None:
+    duties = [{"kind": "mask", "fields": ["args.iban"]}, {"kind": "rewrite", "args": {"iban": "DE2", "x": 1}}]
+    with Governance.open(sqlite_url, policies=Scripted(*map(Obligation.model_validate, duties))) as governance:
+        permit = permitted(governance.gate.admit(tool("refund", iban="DE1")))
+        assert isinstance(permit.action, ToolCall)
+        assert permit.action.args == {"iban": "DE2", "x": 1}
+        entry = last(governance)
+        assert entry.body["decision"]["obligations"][1]["args"]["x"] == 1  # type: ignore[index, call-overload]
+        assert "DE2" not in entry.model_dump_json()
+
+
+@pytest.mark.parametrize("action", [ModelCall(principal=PRINCIPAL, name="m"), Handoff(principal=PRINCIPAL, name="h")])
+def test_arguments_are_rewritten_only_where_there_are_some(sqlite_url: str, action: Action) -> None:
+    duty = Obligation.model_validate({"kind": "rewrite", "args": {"x": 1}})
+    with Governance.open(sqlite_url, policies=Scripted(duty)) as governance:
+        refusal = refused(governance.gate.admit(Request(action=action)))
+        assert "cannot carry out: obligation `rewrite` on a " in refusal.error.message

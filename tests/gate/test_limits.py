@@ -5,25 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import JsonValue
 
 from openclaw import rates
 from openclaw.action import Principal, Run, ToolCall
 from openclaw.budget import Budget, Usage
-from openclaw.decision import Decision, Effect, Obligation
+from openclaw.decision import Obligation
 from openclaw.duties import Limit
 from openclaw.errors import BudgetExceeded, RateLimited
 from openclaw.gate import Gate, Outcome, Permit, Refusal, Request, Waiting
 from openclaw.governance import Governance
 from openclaw.store import Store
 from openclaw.testing import FakeClock
+from tests.support.engines import Scripted
 
 POLICY = """\
 package openclaw.policies.rates
@@ -187,25 +187,13 @@ def test_a_limit_that_says_nothing_is_a_refusal(governance: Governance, args: di
     assert refusal.error.message.startswith(f"the obligation `limit` is malformed: {reason}")
 
 
-class Demanding:
-    """An engine that allows everything, 25 times an hour, however busy this machine is."""
-
-    name, revision = "demanding 1", "sha256:0"
-
-    def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002
-        limit = Obligation(kind="limit", key="mail", calls=25, per="hour")  # type: ignore[call-arg]
-        return Decision(effect=Effect.ALLOW, obligations=(limit,))
-
-    async def aevaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002
-        return self.evaluate(input)
-
-    def close(self) -> None:
-        pass
+def demanding() -> Scripted:
+    return Scripted(Obligation(kind="limit", key="mail", calls=25, per="hour"))  # type: ignore[call-arg]
 
 
 def work(url: str, key: Path, barrier: threading.Barrier, passed: object) -> None:
     """One process of several that share a limit."""
-    with Governance.open(url, policies=Demanding(), key=key) as governance:
+    with Governance.open(url, policies=demanding(), key=key) as governance:
 
         def calls() -> None:
             barrier.wait(60)
@@ -222,7 +210,7 @@ def work(url: str, key: Path, barrier: threading.Barrier, passed: object) -> Non
 
 def test_eight_threads_in_two_processes_never_exceed_it(store_url: str, tmp_path: Path) -> None:
     key = tmp_path / "log.key"
-    Governance.open(store_url, policies=Demanding(), key=key).close()
+    Governance.open(store_url, policies=demanding(), key=key).close()
     spawn = multiprocessing.get_context("spawn")
     barrier, passed = spawn.Barrier(16), spawn.Queue()
     workers = [spawn.Process(target=work, args=(store_url, key, barrier, passed)) for _ in range(2)]

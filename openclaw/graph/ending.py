@@ -1,0 +1,99 @@
+"""How a call of a sealed tool ends: what it returned or raised, what of that is handed on, and the outcome of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from langgraph.errors import GraphBubbleUp
+from pydantic import JsonValue
+
+from openclaw.errors import ConfigurationError, Refused
+from openclaw.gate import Outcome, Permit, Shown
+from openclaw.graph.calls import Call
+from openclaw.graph.kept import pack, recorded
+from openclaw.graph.results import handed_on, seen, told
+
+
+class Ending:
+    """The end of one admitted call. It is cut off until something else is known.
+
+    Attributes:
+        outcome: what to finish the call with.
+        asks: what came of the call must be shown to the gate before anybody else sees it: ``seen`` is what a model would see.
+    """
+
+    def __init__(self, call: Call, permit: Permit) -> None:
+        self._call = call
+        self._permit = permit
+        self._looked_at = call.scope.gate.reads(permit)
+        self._response: object = None
+        self._error: Exception | None = None
+        self.outcome = Outcome(status="cancelled", usage=call.request.hold)
+        self.asks = False
+        self.seen: JsonValue = None
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """The call itself. An error that must be looked at first is raised by ``result``."""
+        try:
+            yield
+        except GraphBubbleUp as pause:
+            # The tool's own interrupt: LangGraph parks the node and runs it again, so this execution came to no end.
+            self.outcome = replace(self.outcome, error=f"interrupted: {type(pause).__name__}")
+            raise
+        except Exception as error:
+            self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {error}")
+            if not self._looked_at:
+                raise
+            self._error, self.seen = error, str(error)
+            self._await()
+
+    def returned(self, response: object) -> None:
+        """The call has returned."""
+        self._response = response
+        self.outcome = replace(self.outcome, status="done", result=recorded(response))
+        if self._looked_at:
+            self.seen = seen(response, self._call.tool)
+            self._await()
+        else:
+            self._keep()
+
+    def answered(self, shown: Shown) -> None:
+        """The gate has said what may be seen."""
+        if shown.changed and shown.refused is None and self._error is None:
+            try:
+                self._response = handed_on(self._response, self._call.tool, shown.value)
+            except ConfigurationError as error:
+                refused = Refused(f"the result is withheld: {error.message}", source="gate", hint=error.hint)
+                shown = replace(shown, value=None, refused=refused)
+        self.outcome = replace(self.outcome, shown=shown)
+        if shown.refused is None and self._error is None:
+            self._keep()
+
+    def result(self) -> object:
+        """What is handed on.
+
+        Raises:
+            Refused: nothing may be seen.
+            Exception: what the call has raised, as far as it may be seen.
+        """
+        shown = self.outcome.shown
+        if shown is not None and shown.refused is not None:
+            raise shown.refused from None
+        if self._error is not None:
+            raise told(self._error, str(shown.value)) if shown is not None and shown.changed else self._error
+        return self._response
+
+    def _await(self) -> None:
+        """Nothing has been seen yet; if it stays so, nothing is kept."""
+        self.asks = True
+        self.outcome = replace(self.outcome, shown=Shown(value=None, changed=True, duties=self._permit.duties))
+
+    def _keep(self) -> None:
+        if self._permit.key is not None:
+            self.outcome = replace(self.outcome, replay=pack(self._response))
+
+
+__all__ = ["Ending"]
