@@ -102,6 +102,14 @@ class ApprovalPart(_Part):
     at: dt.datetime
 
 
+class OutcomePart(_Part):
+    """How the call ended whose result is asked about. ``whole`` is false where ``result`` is the head of a larger one."""
+
+    status: Literal["done", "failed"]
+    bytes: int
+    whole: bool
+
+
 class PolicyInput(_Part):
     """What a policy sees as ``input``. Missing parts are absent, never null, except ``approval``."""
 
@@ -114,6 +122,8 @@ class PolicyInput(_Part):
     budget: BudgetPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
     approval: ApprovalPart | None
     now: dt.datetime
+    result: JsonValue = Field(default=None)
+    outcome: OutcomePart = Field(default=None)  # pyright: ignore[reportAssignmentType]
 
 
 class PolicyDecision(_Part):

@@ -1,8 +1,9 @@
 # METADATA
 # title: Models
 # description: |
-#   Which models may be called, by provider and name, and where they may run. If sites are named, every site at which the
-#   call may run is one of them; a model of which no site is known is denied then. It allows the calls that fit.
+#   Which models may be called, by provider and name, and where they may run. It allows the calls of those on the list. If
+#   sites are named, a call runs at these alone (obligation `route`): a model that may run elsewhere, or of which no site is
+#   known, is not called, and the agent's next alternative is.
 # custom:
 #   owasp: [ASI04]
 #   ai_act: [Article 15]
@@ -33,43 +34,16 @@ on_list if concat("/", [input.model.provider, "*"]) in models
 allow if {
 	input.kind == "model"
 	on_list
-	at_home
 }
 
-at_home if not settings.sites
-
-at_home if {
+oblige contains {"kind": "route", "sites": settings.sites} if {
+	input.kind == "model"
 	is_array(settings.sites)
-	sites_known
-	not abroad
-}
-
-sites_known if {
-	is_array(input.model.sites)
-	some _ in listed(input.model.sites)
-}
-
-abroad if {
-	some site in listed(input.model.sites)
-	not site in settings.sites
 }
 
 deny contains "this model is not on the list" if {
 	input.kind == "model"
 	not on_list
-}
-
-deny contains "it is not known where this model runs" if {
-	input.kind == "model"
-	is_array(settings.sites)
-	not sites_known
-}
-
-deny contains "this model may run at a site that is not allowed" if {
-	input.kind == "model"
-	is_array(settings.sites)
-	some site in listed(input.model.sites)
-	not site in settings.sites
 }
 
 # What is no list, or no object, has no members.

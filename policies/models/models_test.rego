@@ -42,16 +42,15 @@ test_other_models_are_not if {
 	not may("desk", "acme", "large-1", ["eu"])
 }
 
-test_every_site_is_allowed if {
-	denied("desk", "acme", "small-1", ["eu", "us"]) == {"this model may run at a site that is not allowed"}
-	not may("desk", "acme", "small-1", ["eu", "us"])
+routed(set_to, asked) := duties if {
+	duties := models.oblige with input as asked with data.models as set_to
 }
 
-test_an_unknown_site_is_denied if {
-	reason := {"it is not known where this model runs"}
-	denied("desk", "acme", "small-1", []) == reason
-	not may("desk", "acme", "small-1", [])
-	denied_by(settings, object.remove(request("desk", "acme", "small-1", []), [])) == reason
+test_a_model_runs_at_the_sites_that_are_named if {
+	routed(settings, request("desk", "acme", "small-1", ["eu", "us"])) == {{"kind": "route", "sites": ["eu"]}}
+	routed(settings, request("desk", "acme", "small-1", [])) == {{"kind": "route", "sites": ["eu"]}}
+	routed(settings, {"kind": "tool", "tool": {"name": "x"}}) == set()
+	routed({"models": ["acme/small-1"]}, request("desk", "acme", "small-1", [])) == set()
 }
 
 test_without_sites_it_runs_anywhere if {

@@ -3,7 +3,8 @@
 # description: |
 #   Data about people in arguments is masked in the log: e-mail addresses, telephone and card numbers, IBANs and dates of
 #   birth, by their form or by the name of the argument. A call of a tool that lets values out asks a person, or is denied,
-#   if it carries a kind for which that is said. Names and addresses of streets have no form: name their arguments.
+#   if it carries a kind for which that is said. From results the kinds that are said are cut before a model sees them. Names
+#   and addresses of streets have no form: name their arguments and members.
 # custom:
 #   owasp: [ASI02]
 #   ai_act: [Article 12]
@@ -11,12 +12,13 @@
 #     outside: "tools that let values out: {tools: [name], tags: [tag]}; absent: every tool"
 #     ask: "kinds for which a person is asked before they leave; absent: [card, iban]"
 #     deny: "kinds that do not leave; absent: none"
+#     cut: "kinds that are cut from results; absent: [card, iban]"
 #     names: "names of arguments and members of each kind, besides the usual ones: {kind: [name]}"
 package openclaw.policies.personal
 
 import rego.v1
 
-shape := {"outside": "object", "ask": "array", "deny": "array", "names": "object"}
+shape := {"outside": "object", "ask": "array", "deny": "array", "cut": "array", "names": "object"}
 
 kinds := {"email", "phone", "card", "iban", "birth", "other"}
 
@@ -127,6 +129,99 @@ texts contains [arg, text] if {
 	text := format_int(number, 10)
 }
 
+# Results -------------------------------------------------------------------------------------------------------------
+
+cut := object.get(settings, "cut", ["card", "iban"])
+
+oblige contains {"kind": "redact", "texts": [found], "replacement": concat("", ["[", kind, "]"])} if {
+	some [kind, found] in returned
+	kind in cut
+}
+
+oblige contains {"kind": "redact", "fields": [place_of(path)]} if {
+	some [kind, path] in kept
+	kind in cut
+}
+
+# What is not cut is not stored either.
+oblige contains {"kind": "mask", "fields": [place_of(path)]} if some [_, path] in kept
+
+oblige contains {"kind": "mask", "fields": [place_of(path)]} if {
+	some [path, text] in result_texts
+	some [_, found] in returned
+	contains(text, found)
+}
+
+result_texts contains [path, text] if {
+	input.kind == "result"
+	walk(input.result, [path, text])
+	is_string(text)
+}
+
+returned contains ["email", found] if {
+	some [_, text] in result_texts
+	some found in regex.find_n("[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\\.[A-Za-z0-9.-]*[A-Za-z0-9]", text, -1)
+}
+
+returned contains ["iban", found] if {
+	some [_, text] in result_texts
+	some found in regex.find_n("\\b[A-Za-z]{2}[0-9]{2}([ -]?[A-Za-z0-9]{4}){3,7}[ -]?[A-Za-z0-9]{0,3}\\b", text, -1)
+}
+
+returned contains ["card", found] if {
+	some [_, text] in result_texts
+	some found in regex.find_n("\\b[2-6]([ -]?[0-9]){12,18}\\b", text, -1)
+}
+
+returned contains ["phone", found] if {
+	some [_, text] in result_texts
+	some found in regex.find_n("(\\+|\\b00)[1-9]([ ()/-]*[0-9]){7,13}\\b", text, -1)
+}
+
+# Members of the result by their names, and numbers that have the form of a card number.
+kept contains [kind, path] if {
+	input.kind == "result"
+	walk(input.result, [path, member])
+	given(member)
+	some step in array.slice(path, count(path) - 1, count(path))
+	is_string(step)
+	some [name, kind] in known
+	name == lower(step)
+}
+
+kept contains ["card", path] if {
+	input.kind == "result"
+	walk(input.result, [path, number])
+	is_number(number)
+	regex.match("^[2-6][0-9]{12,18}$", format_int(number, 10))
+}
+
+# A step that is no step of a path stands for all of the result.
+place_of(path) := "result" if {
+	odd(path)
+} else := concat(".", array.concat(["result"], steps(path)))
+
+odd(path) if {
+	some step in path
+	is_string(step)
+	not is_step(step)
+}
+
+is_step(step) if {
+	not contains(step, ".")
+	step != ""
+	step != "*"
+}
+
+steps(path) := [text |
+	some step in path
+	text := step_text(step)
+]
+
+step_text(step) := step if is_string(step)
+
+step_text(step) := format_int(step, 10) if is_number(step)
+
 given(value) if not value in [null, "", false]
 
 field(arg) := concat(".", ["args", arg]) if {
@@ -153,7 +248,7 @@ deny contains sprintf("the setting data.personal.%v is unknown or of the wrong t
 }
 
 deny contains sprintf("the setting data.personal.%v names a kind that does not exist", [key]) if {
-	some key in ["ask", "deny"]
+	some key in ["ask", "deny", "cut"]
 	some kind in listed(settings[key])
 	not kind in kinds
 }

@@ -69,6 +69,39 @@ test_without_settings_every_tool_lets_values_out_and_asks if {
 	reasons == {"the argument iban holds personal data (iban), which would get out"}
 }
 
+returned(result) := duties if {
+	duties := personal.oblige with input as {"kind": "result", "result": result} with data.personal as settings
+}
+
+test_kinds_that_are_said_are_cut_from_results_and_all_are_masked if {
+	returned({"a": "pay DE89 3704 0044 0532 0130 00 now", "b": ["eva@example.com"]}) == {
+		{"kind": "redact", "texts": ["3704 0044 0532 0130 00"], "replacement": "[card]"},
+		{"kind": "redact", "texts": ["DE89 3704 0044 0532 0130 00"], "replacement": "[iban]"},
+		{"kind": "mask", "fields": ["result.a"]},
+		{"kind": "mask", "fields": ["result.b.0"]},
+	}
+	returned({"people": [{"Phone": 5, "iban": "x"}]}) == {
+		{"kind": "redact", "fields": ["result.people.0.iban"]},
+		{"kind": "mask", "fields": ["result.people.0.Phone"]},
+		{"kind": "mask", "fields": ["result.people.0.iban"]},
+	}
+	returned({"number": 4111111111111111}) == {
+		{"kind": "redact", "fields": ["result.number"]},
+		{"kind": "mask", "fields": ["result.number"]},
+	}
+	returned({"a.b": {"iban": "x"}}) == {{"kind": "redact", "fields": ["result"]}, {"kind": "mask", "fields": ["result"]}}
+	returned("order 12345 of 2026-11-23") == set()
+}
+
+test_other_kinds_are_cut_where_that_is_said if {
+	asked := {"kind": "result", "result": "eva@mail.example.com."}
+	duties := personal.oblige with input as asked with data.personal as {"cut": ["email"]}
+	duties == {
+		{"kind": "redact", "texts": ["eva@mail.example.com"], "replacement": "[email]"},
+		{"kind": "mask", "fields": ["result"]},
+	}
+}
+
 test_misspelt_settings_deny if {
 	misset([]) == {"the settings data.personal are not an object"}
 	misset({"asks": []}) == {"the setting data.personal.asks is unknown or of the wrong type"}

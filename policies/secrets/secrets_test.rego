@@ -56,6 +56,46 @@ test_arguments_whose_names_say_so_hold_secrets if {
 	denied("send", {"body": {"password": "x"}}) == body
 }
 
+cut(result) := duties if {
+	duties := secrets.oblige with input as {"kind": "result", "result": result} with data.secrets as settings
+}
+
+test_secrets_in_results_are_cut if {
+	every text in made_up {
+		some duty in cut({"found": [text]})
+		duty.kind == "redact"
+		contains(text, trim_space(duty.texts[0]))
+	}
+	key := concat("", ["AKIA", "ABCDEFGHIJKLMNOP"])
+	cut(concat("", ["the key ", key, "."])) == {{"kind": "redact", "texts": [key], "replacement": "[secret]"}}
+	cut({key: 5}) == {{"kind": "redact", "texts": [key], "replacement": "[secret]"}}
+	cut("the password was changed") == set()
+}
+
+test_a_private_key_is_cut_whole if {
+	body := "\nMII-x\n"
+	pem := concat("", ["-----BEGIN ", "RSA PRIVATE KEY-----", body, "-----END RSA ", "PRIVATE KEY-----"])
+	cut(concat("", ["a ", pem, " b"])) == {{"kind": "redact", "texts": [pem], "replacement": "[secret]"}}
+	open := concat("", ["-----BEGIN ", "PRIVATE KEY-----", body])
+	cut(open) == {{"kind": "redact", "texts": [open], "replacement": "[secret]"}}
+}
+
+test_members_of_results_whose_names_say_so_are_cut if {
+	cut({"users": [{"name": "eva", "Password": "x"}]}) == {{"kind": "redact", "fields": ["result.users.0.Password"]}}
+	cut({"a.b": {"pin": 5}}) == {{"kind": "redact", "fields": ["result"]}}
+	cut({"password": "", "name": "password"}) == set()
+}
+
+test_results_with_secrets_are_denied_or_kept_where_that_is_said if {
+	asked := {"kind": "result", "result": {"password": "x"}}
+	denials := secrets.deny with input as asked with data.secrets as {"results": "deny"}
+	denials == {"the result holds a secret"}
+	none := secrets.deny with input as asked with data.secrets as {"results": "keep"}
+	none == set()
+	duties := secrets.oblige with input as asked with data.secrets as {"results": "keep"}
+	duties == set()
+}
+
 test_an_empty_value_is_no_secret if {
 	masked("log_in", {"password": "", "pin": null}) == set()
 	denied("send", {"password": ""}) == set()
@@ -83,5 +123,6 @@ test_misspelt_settings_deny if {
 	misset([]) == {"the settings data.secrets are not an object"}
 	misset({"insides": []}) == {"the setting data.secrets.insides is unknown or of the wrong type"}
 	misset({"inside": "log_in"}) == {"the setting data.secrets.inside is unknown or of the wrong type"}
+	misset({"results": "hide"}) == {"the setting data.secrets.results is neither cut, deny nor keep"}
 	misset({"inside": [1]}) == {"the setting data.secrets.inside is not a list of texts"}
 }

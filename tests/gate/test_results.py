@@ -16,6 +16,7 @@ from openclaw.budget import Usage
 from openclaw.errors import StoreError
 from openclaw.gate import Outcome, Permit, Refusal, Request, Shown, Waiting
 from openclaw.governance import Governance
+from openclaw.review.schemas import PolicyInput
 from openclaw.showing import ASKED_BYTES_MAX
 from openclaw.store import Store
 from tests.support.engines import Scripted
@@ -281,3 +282,9 @@ def test_a_verdict_that_cannot_be_recorded_withholds_the_result(
 def test_an_engine_of_ones_own_that_says_nothing_of_results_is_not_asked(sqlite_url: str) -> None:
     with Governance.open(sqlite_url, policies=Scripted()) as governance:
         assert not governance.gate.reads(permitted(governance))
+
+
+def test_the_schema_describes_the_input_that_is_asked(governance: Governance) -> None:
+    shown = show(governance, permitted(governance), {"a": 1})
+    asked = {**shown.document}
+    assert PolicyInput.model_validate(asked).model_dump(exclude_unset=True).keys() == asked.keys()
