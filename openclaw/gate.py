@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
 from pydantic import JsonValue
@@ -44,25 +45,34 @@ from openclaw.canonical import plain
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
-from openclaw.errors import BudgetExceeded, Misrouted, OpenClawError, RateLimited, RefusalSource, Refused
-from openclaw.executions import Execution, Executions
-from openclaw.passing import Admission, Outcome, Permit, Refusal, Replayed, Request, Shown, Waiting
+from openclaw.errors import BudgetExceeded, OpenClawError, RateLimited, Refused
+from openclaw.executions import Executions, Running
+from openclaw.judging import (
+    ENDED,
+    Asked,
+    against,
+    known_answer,
+    still_running,
+    unanswered,
+    unknown_outcome,
+    unrecorded,
+    unrecorded_result,
+)
+from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Replayed, Request, Shown, Waiting
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.results import Results
-from openclaw.records import decision_body, decision_draft, outcome_draft, pack_refusal, result_draft, unpack_refusal
+from openclaw.records import (
+    conclusion_draft,
+    decision_body,
+    decision_draft,
+    outcome_draft,
+    pack_refusal,
+    result_draft,
+)
 from openclaw.runs import Runs
 from openclaw.showing import Inquiry, answered, inquiry, unasked
 from openclaw.store import Job, Store, Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request with what was known when it was looked at."""
-
-    request: Request
-    approval: Approval | None
-    document: dict[str, JsonValue]
-    remaining: Mapping[Unit, int]
+from openclaw.workers import Worker
 
 
 class Gate:
@@ -87,40 +97,35 @@ class Gate:
         self._clock = clock
         self._runs = Runs(store)
         self._executions = Executions(store)
+        self._worker = Worker(store)
         self.prices = prices or Prices()
 
     # -- passing -------------------------------------------------------------------------------------------------
 
     def admit(self, request: Request) -> Admission:
         """Ask to pass. Returns when the answer is durable; a refusal is an answer, not an exception."""
-        try:
-            asked = self._look(request)
-        except OpenClawError as error:
-            return _unanswered("budget", "the budget cannot be read", error)
-        if not isinstance(asked, _Asked):
+        asked = self._look(request)
+        if not isinstance(asked, Asked):
             return asked
-        job = self._submit(asked, self._evaluate(asked.document))
+        job = self._submit(asked, self._evaluate(asked.document) if asked.unread is None else None)
         try:
             return job.wait()
         except OpenClawError as error:
-            return _unanswered("audit", "the decision cannot be recorded", error)
+            return unrecorded(asked, error)
         except BaseException:
             self._disown(job)
             raise
 
     async def aadmit(self, request: Request) -> Admission:
         """``admit`` without blocking the event loop on disk or network."""
-        try:
-            asked = await asyncio.to_thread(self._look, request)
-        except OpenClawError as error:
-            return _unanswered("budget", "the budget cannot be read", error)
-        if not isinstance(asked, _Asked):
+        asked = await asyncio.to_thread(self._look, request)
+        if not isinstance(asked, Asked):
             return asked
-        job = self._submit(asked, await self._aevaluate(asked.document))
+        job = self._submit(asked, await self._aevaluate(asked.document) if asked.unread is None else None)
         try:
             return await asyncio.wrap_future(job.future)
         except OpenClawError as error:
-            return _unanswered("audit", "the decision cannot be recorded", error)
+            return unrecorded(asked, error)
         except BaseException:  # cancelled: the commit goes on without its caller
             self._disown(job)
             raise
@@ -154,7 +159,7 @@ class Gate:
         try:
             job.wait()
         except OpenClawError as error:
-            return _unrecorded(shown, error)
+            return unrecorded_result(shown, error)
         return shown
 
     async def ashow(self, permit: Permit, outcome: Outcome, value: object) -> Shown:
@@ -168,17 +173,17 @@ class Gate:
         try:
             await asyncio.wrap_future(job.future)
         except OpenClawError as error:
-            return _unrecorded(shown, error)
+            return unrecorded_result(shown, error)
         return shown
 
     def refuse(self, request: Request, *, reason: str) -> Refusal:
         """Record that an action was turned away before any policy was asked: unknown tool, arguments that do not fit."""
-        asked = _Asked(request, None, self._document(request, None, {}), {})
+        asked = Asked(request, None, self._document(request, None, {}), {})
         decision = Decision.deny(reason, code="bad_input", revision=self._policy.revision, engine=self._policy.name)
         try:
             answer = self._submit(asked, decision).wait()
         except OpenClawError as error:
-            return _unanswered("audit", "the decision cannot be recorded", error)
+            return unrecorded(asked, error)
         assert isinstance(answer, Refusal)
         return answer
 
@@ -204,6 +209,25 @@ class Gate:
         known = self._runs.last(workflow=workflow, thread=thread) if resumed and thread else None
         return known or self._runs.begin(workflow=workflow, thread=thread)
 
+    def abandoned(self, *, workflow: str, thread: str) -> list[Running]:
+        """The actions of a thread that run in no process any more: each was let through, and nobody will end it."""
+        found = self._executions.running(workflow=workflow, thread=thread)
+        if not found:
+            return []
+        return self._store.run(lambda transaction: [it for it in found if self._worker.gone(transaction, it.worker)])
+
+    def conclude(self, abandoned: Sequence[Running], results: Mapping[str, object]) -> None:
+        """Close abandoned actions: with the result, where one is known by its call id, and else as unknown.
+
+        None of them is made again by itself; who asks for one again is told what is known.
+        """
+
+        def unit(transaction: Transaction) -> None:
+            for running in abandoned:
+                self._conclude(transaction, running, results.get(running.call_id) if running.call_id else None)
+
+        self._store.run(unit)
+
     def answer(self, approval: str, *, by: str, approve: bool, reason: str = "") -> Approval:
         """Answer a question, once, and record who did.
 
@@ -212,14 +236,25 @@ class Gate:
         """
         return give_answer(self._store, self._log, self._approvals, approval, by=by, approve=approve, reason=reason)
 
+    def close(self) -> None:
+        """Say that this process runs nothing any more. What is still running is then up to whoever resumes it."""
+        self._worker.retire()
+
     def flush(self) -> None:
         """Return when every outcome so far is durable."""
         self._store.flush()
 
     # -- looking -------------------------------------------------------------------------------------------------
 
-    def _look(self, request: Request) -> _Asked | Admission:
+    def _look(self, request: Request) -> Asked | Admission:
         """What is known before the policy is asked; an answer, if this execution already has one."""
+        try:
+            return self._looked(request)
+        except OpenClawError as error:
+            unread = unanswered("budget", "the budget cannot be read", error).error
+            return Asked(request, None, self._document(request, None, {}), {}, unread=unread)
+
+    def _looked(self, request: Request) -> Asked | Admission:
         approval: Approval | None = None
         if request.key is not None:
             approval = self._approvals.find(request.key)
@@ -227,10 +262,10 @@ class Gate:
                 return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
             # A running one may be finished in what is still deferred: the transaction will see.
             known = self._executions.peek(request.key)
-            if known is not None and known.state in _ENDED:
-                return _known(known)
+            if known is not None and known.state in ENDED:
+                return known_answer(known)
         remaining = self.remaining(request.action.principal)
-        return _Asked(request, approval, self._document(request, approval, remaining), remaining)
+        return Asked(request, approval, self._document(request, approval, remaining), remaining)
 
     def _document(
         self, request: Request, approval: Approval | None, remaining: Mapping[Unit, int]
@@ -265,34 +300,51 @@ class Gate:
 
     # -- recording -----------------------------------------------------------------------------------------------
 
-    def _submit(self, asked: _Asked, decision: Decision) -> Job[Admission]:
-        duties = read_duties(decision, asked.request.action.kind)
-        if duties.unmet:
-            engine, revision = decision.engine, decision.revision
-            decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
-        return self._store.submit(lambda transaction: self._pass(transaction, asked, decision, duties))
+    def _submit(self, asked: Asked, decision: Decision | None) -> Job[Admission]:
+        """Queue the transaction of an admission; without a decision, that of a refusal that no policy was asked about."""
+        try:
+            if decision is None:
+                return self._store.submit(lambda transaction: self._record_unread(transaction, asked))
+            duties = read_duties(decision, asked.request.action.kind)
+            if duties.unmet:
+                engine, revision = decision.engine, decision.revision
+                decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
+            return self._store.submit(partial(self._pass, asked=asked, decision=decision, duties=duties))
+        except OpenClawError as error:  # the store is closed, or takes nothing more
+            failed = Job(partial(self._record_unread, asked=asked), deferred=False, since=0)
+            failed.future.set_exception(error)
+            return failed
 
-    def _pass(self, transaction: Transaction, asked: _Asked, decision: Decision, duties: Duties) -> Admission:
+    def _record_unread(self, transaction: Transaction, asked: Asked) -> Admission:
+        assert asked.unread is not None
+        body: dict[str, JsonValue] = {"input": asked.document, "revision": self._policy.revision}
+        return self._turn_away(transaction, asked.request, asked.unread, body, note=False)
+
+    def _pass(self, transaction: Transaction, asked: Asked, decision: Decision, duties: Duties) -> Admission:
         """The transaction of one admission."""
         request = asked.request
         body = decision_body(self._log, asked.document, decision, duties)
         if asked.approval is not None:
             body["approval"] = asked.approval.id
-        if request.key is not None:
-            known = self._executions.find(transaction, request.key)
-            if known is not None and known.state in _ENDED:
-                return _known(known)
-            if known is not None and known.state == "running":
-                return self._turn_away(transaction, request, _unknown_outcome(known), body, note=False)
-        answer = self._judge(asked, decision, duties)
-        if answer is None and decision.effect is Effect.ASK and not _answered_yes(asked):
+        known = self._executions.find(transaction, request.key) if request.key is not None else None
+        if known is not None and known.state in ENDED:
+            return known_answer(known)
+        if known is not None and known.state == "running":
+            if not self._worker.gone(transaction, known.worker):
+                return self._turn_away(transaction, request, still_running(known), body, note=False)
+            self._conclude(transaction, self._executions.one_running(transaction, known.seq), None)
+            return Refusal(unknown_outcome(known))
+        asked = replace(asked, goes_on=known is not None and known.state == "suspended")
+        answer = against(asked, decision, duties)
+        if answer is None and decision.effect is Effect.ASK and not asked.agreed:
             return self._ask(transaction, asked, decision, body)
         answer = answer or self._take(transaction, asked, duties)
         if isinstance(answer, Refused):
             return self._turn_away(transaction, request, answer, body)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
-        self._executions.note(transaction, seq, request.key, "running")
+        self._worker.vouch(transaction)
+        self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
         action = request.action
         if duties.rewrite and not isinstance(action, ModelCall):
             action = action.model_copy(update={"args": {**action.args, **duties.rewrite}})
@@ -308,59 +360,29 @@ class Gate:
             began=self._clock.now(),
         )
 
-    def _judge(self, asked: _Asked, decision: Decision, duties: Duties) -> Refused | None:
-        """Why the action may not run, before its budget is asked; None where nothing stands against it."""
-        approval, request = asked.approval, asked.request
-        if decision.effect is Effect.DENY:
-            source: RefusalSource = "gate" if decision.code == "bad_input" else "policy"
-            return Refused(
-                decision.reasons[0] if decision.reasons else "denied", source=source, reasons=decision.reasons
-            )
-        if isinstance(request.action, ModelCall):
-            for miss in filter(None, (route.misses(request.action) for route in duties.routes)):
-                return Misrouted(miss, model=request.action.name, hint=_ROUTE_HINT)
-        if approval is not None and approval.state == "rejected":
-            said = f": {approval.reason}" if approval.reason else ""
-            return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
-        if approval is not None and approval.state == "expired":
-            return Refused("nobody approved it in time", source="approval")
-        if approval is not None and approval.args_digest != args_digest(request.action):
-            return Refused("the approval was given for other arguments", source="approval")
-        if approval is not None and approval.state == "used":
-            return Refused("its approval has been used already", source="approval")
-        if approval is None and decision.effect is Effect.ASK and (request.key is None or not request.can_wait):
-            reasons = (*decision.reasons, "a person must approve this, but the graph has no checkpointer to wait with")
-            return Refused(reasons[0], source="approval", reasons=reasons, hint="compile the graph with a checkpointer")
-        if request.unpriced and "microusd" in asked.remaining:
-            return Refused(
-                f"no price is known for model `{request.action.name}`, and a money budget applies",
-                source="budget",
-                hint="budget it in tokens, or use a model with a known price",
-            )
-        return None
-
-    def _take(self, transaction: Transaction, asked: _Asked, duties: Duties) -> Reservation | Refused:
+    def _take(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | Refused:
         """All that the action uses up: budget, rates, and its approval if it has one. Either all of it, or nothing."""
-        if asked.approval is None and not duties.limits:
+        limits = () if asked.goes_on else duties.limits
+        if asked.approval is None and not limits:
             return self._hold(transaction, asked, duties)
         with transaction.attempt() as attempt:
             answer = self._hold(transaction, asked, duties)
             if not isinstance(answer, Refused):
-                answer = rates.take(transaction, duties.limits) or self._claim(transaction, asked) or answer
+                answer = rates.take(transaction, limits) or self._claim(transaction, asked) or answer
             attempt.given_up = isinstance(answer, Refused)
         return answer
 
-    def _hold(self, transaction: Transaction, asked: _Asked, duties: Duties) -> Reservation | BudgetExceeded:
+    def _hold(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | BudgetExceeded:
         request = asked.request
         return self._ledger.hold(transaction, request.action.principal.account, total(request.hold, duties.charge))
 
-    def _claim(self, transaction: Transaction, asked: _Asked) -> Refused | None:
+    def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""
-        if asked.approval is None or self._approvals.claim(transaction, asked.approval.id):
+        if asked.approval is None or asked.claimed or self._approvals.claim(transaction, asked.approval.id):
             return None
         return Refused("its approval has been used already", source="approval")
 
-    def _ask(self, transaction: Transaction, asked: _Asked, decision: Decision, body: dict[str, JsonValue]) -> Waiting:
+    def _ask(self, transaction: Transaction, asked: Asked, decision: Decision, body: dict[str, JsonValue]) -> Waiting:
         request = asked.request
         assert request.key is not None, "INVARIANT: _judge refuses an ask that cannot wait"
         seq = self._log.record(transaction, decision_draft(request, "ask", body))
@@ -393,7 +415,7 @@ class Gate:
         body["reasons"] = [*refused.reasons]
         refused.seq = self._log.record(transaction, decision_draft(request, "deny", body))
         if note and request.key is not None and request.remembers:
-            self._executions.note(transaction, refused.seq, request.key, "refused", pack_refusal(refused))
+            self._executions.refuse(transaction, refused.seq, request.key, pack_refusal(refused))
         return Refusal(refused)
 
     # -- finishing -----------------------------------------------------------------------------------------------
@@ -402,12 +424,18 @@ class Gate:
         shown = outcome.shown
         withheld = shown is not None and shown.refused is not None and outcome.status == "done"
         state, kept = ("withheld", b"") if withheld else (outcome.status, outcome.replay)
+        late = False
         if not self._executions.end(transaction, permit.seq, state, kept):
-            return
-        used = total(outcome.usage, permit.duties.charge)
-        if permit.reservation is not None:
+            late = self._executions.end(transaction, permit.seq, state, kept, was="unknown")
+            if not late:
+                return
+        # What is suspended goes on, and is charged for when it ends.
+        used = NOTHING if outcome.status == "suspended" else total(outcome.usage, permit.duties.charge)
+        if permit.reservation is not None and late:
+            self._ledger.settle_late(transaction, permit.reservation.id, used)
+        elif permit.reservation is not None:
             self._ledger.post(transaction, permit.reservation.id, used, state="settled")
-        self._log.record(transaction, outcome_draft(self._log, permit, outcome, used, ended))
+        self._log.record(transaction, outcome_draft(self._log, permit, outcome, used, ended, late=late))
         if shown is None:
             return
         seq = None if shown.decision is None else self._log.record(transaction, result_draft(self._log, permit, shown))
@@ -415,6 +443,12 @@ class Gate:
             shown.refused.seq = seq
         if shown.refused is not None and withheld:
             self._executions.keep(transaction, permit.seq, pack_refusal(shown.refused))
+
+    def _conclude(self, transaction: Transaction, running: Running, learned: object | None) -> None:
+        """End an execution whose process is gone: with what is known of it, and what it held counted as used."""
+        if self._executions.end(transaction, running.seq, "unknown" if learned is None else "done", b""):
+            used = self._ledger.settle_held(transaction, running.hold)
+            self._log.record(transaction, conclusion_draft(running, used, learned))
 
     # -- showing -------------------------------------------------------------------------------------------------
 
@@ -443,38 +477,6 @@ class Gate:
                 self.finish(admission, Outcome(status="cancelled"))
 
         job.future.add_done_callback(give_back)
-
-
-_ENDED = frozenset({"done", "withheld", "refused"})
-_ROUTE_HINT = 'say where it runs with `metadata={"sites": […]}` on the model, or give the agent an alternative'
-
-
-def _known(execution: Execution) -> Admission:
-    """The answer that an execution already has."""
-    if execution.state == "done":
-        return Replayed(execution.seq, execution.kept)
-    return Refusal(unpack_refusal(execution.kept, execution.seq))
-
-
-def _unknown_outcome(execution: Execution) -> Refused:
-    return Refused(
-        f"this call has begun before and its outcome is unknown (entry {execution.seq})",
-        source="gate",
-        hint="find out what it did: see `openclaw audit open`",
-    )
-
-
-def _unanswered(source: RefusalSource, what: str, error: OpenClawError) -> Refusal:
-    """No record, no action: the part that could not answer is named."""
-    return Refusal(Refused(f"{what}, so nothing is done: {error.message}", source=source, hint=error.hint))
-
-
-def _unrecorded(shown: Shown, error: OpenClawError) -> Shown:
-    return replace(shown, refused=_unanswered("audit", "what was said of the result cannot be recorded", error).error)
-
-
-def _answered_yes(asked: _Asked) -> bool:
-    return asked.approval is not None and asked.approval.state == "approved"
 
 
 def _texts(value: JsonValue) -> tuple[str, ...]:

@@ -205,6 +205,7 @@ class Governance:
         if self._store.closed:
             return
         try:
+            self.gate.close()
             self.audit.checkpoint_if_grown()
         finally:
             self.audit.close()

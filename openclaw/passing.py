@@ -94,7 +94,7 @@ class Outcome:
     """What became of a permitted action.
 
     Args:
-        status: it returned, it raised, or it was cut off.
+        status: it returned, it raised, it was cut off, or it waits for a person by itself and will be run again.
         usage: what it really used; posted in full, also above the hold.
         result: what it returned; the log keeps its digest, and at audit level ``full`` the value if it is small.
         error: type and message of what it raised.
@@ -103,7 +103,7 @@ class Outcome:
         shown: what the policy said of the result, where it was asked or demanded that something be cut.
     """
 
-    status: Literal["done", "failed", "cancelled"]
+    status: Literal["done", "failed", "cancelled", "suspended"]
     usage: Usage = NOTHING
     result: object = None
     error: str = ""

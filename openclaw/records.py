@@ -18,6 +18,7 @@ from openclaw.canonical import encode, plain
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, Refused
+from openclaw.executions import Running
 from openclaw.passing import Outcome, Permit, Request, Shown
 
 RESULT_BYTES_MAX = 4096
@@ -60,8 +61,10 @@ def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], bo
     return _draft(request.action, request.run, "decision", effect, body)
 
 
-def outcome_draft(log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, ended: dt.datetime) -> Draft:
-    """The entry of an outcome; ``used`` is what was posted for it."""
+def outcome_draft(
+    log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, ended: dt.datetime, *, late: bool = False
+) -> Draft:
+    """The entry of an outcome; ``used`` is what was posted for it. ``late``: it was taken for unknown before."""
     body: dict[str, JsonValue] = {
         "decision": permit.seq,
         "status": outcome.status,
@@ -70,6 +73,8 @@ def outcome_draft(log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, 
     }
     if permit.reservation is not None:
         body["reservation"] = permit.reservation.id
+    if late:
+        body["late"] = True
     if outcome.estimated:
         body["estimated"] = True
     shown = outcome.shown
@@ -81,6 +86,31 @@ def outcome_draft(log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, 
     if outcome.result is not None:
         body["result"] = _result(log, outcome, duties)
     return _draft(permit.action, permit.run, "outcome", "", body)
+
+
+def conclusion_draft(running: Running, used: Usage, learned: object | None) -> Draft:
+    """The entry of an outcome that nobody was there to see: unknown, or what was learned of it since."""
+    body: dict[str, JsonValue] = {
+        "decision": running.seq,
+        "status": "unknown" if learned is None else "done",
+        "used": {**used.present()},
+        "estimated": True,
+        "concluded": True,
+    }
+    if running.hold:
+        body["reservation"] = running.hold
+    if learned is not None:
+        data = encode(plain(learned))
+        body["result"] = {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    return Draft(
+        kind="outcome",
+        run=running.run,
+        workflow=running.workflow,
+        agent=running.agent,
+        tool=running.tool,
+        call_id=running.call_id,
+        body=body,
+    )
 
 
 def result_draft(log: AuditLog, permit: Permit, shown: Shown) -> Draft:
@@ -165,4 +195,12 @@ def _size(shown: Shown) -> int:
     return size if isinstance(size, int) else RESULT_BYTES_MAX + 1
 
 
-__all__ = ["decision_body", "decision_draft", "outcome_draft", "pack_refusal", "result_draft", "unpack_refusal"]
+__all__ = [
+    "conclusion_draft",
+    "decision_body",
+    "decision_draft",
+    "outcome_draft",
+    "pack_refusal",
+    "result_draft",
+    "unpack_refusal",
+]

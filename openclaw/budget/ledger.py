@@ -249,6 +249,20 @@ class Ledger:
             raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
         return None
 
+    def settle_held(self, transaction: Transaction, reservation_id: str) -> Usage:
+        """Close a reservation whose use nobody knows: all that it holds counts as used. Empty if it was closed already."""
+        for row in transaction.rows(_ONE, {"hold": reservation_id}):
+            return self.post(transaction, reservation_id, _held(row), state="settled") or Usage()
+        return Usage()
+
+    def settle_late(self, transaction: Transaction, reservation_id: str, used: Usage) -> None:
+        """Post what was used beyond what was posted by ``settle_held``, now that it is known. Nothing is taken back."""
+        for row in transaction.rows(_ONE, {"hold": reservation_id}):
+            posted = Usage.model_validate(json.loads(str(row["used"]) or "{}"))
+            more = Usage(**{unit: max(0, used.amount(unit) - posted.amount(unit)) for unit in UNITS})
+            if more.present():
+                _move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
+
     def _take(self, transaction: Transaction, account: str, held: Usage) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it; undo all if one cannot."""
         paths = levels(account)
@@ -371,6 +385,11 @@ _CLOSE = Statement(
     .where(_RESERVATION.c.id == sa.bindparam("hold"), _RESERVATION.c.state == sa.bindparam("was"))
     .values(state=sa.bindparam("to"), used=sa.bindparam("used"), closed_at=sa.bindparam("closed_at"))
     .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
+)
+_ONE = Statement(
+    sa.select(_RESERVATION.c.accounts, _RESERVATION.c.held, _RESERVATION.c.used).where(
+        _RESERVATION.c.id == sa.bindparam("hold")
+    )
 )
 _KNOWN = Statement(sa.select(_RESERVATION.c.id).where(_RESERVATION.c.id == sa.bindparam("hold")))
 _EXPIRE = Statement(

@@ -150,7 +150,10 @@ def print_timeline(story: Timeline) -> None:
     """Print a timeline for people."""
     spent = [f"{show.count(story.tokens)} tokens"] if story.tokens else []
     spent += [show.usd(story.microusd)] if story.microusd else []
-    states = ("done", "failed", "cancelled", "denied", "rejected", "waiting", "approved", "open")
+    states = (
+        *("done", "failed", "cancelled", "suspended", "unknown"),
+        *("denied", "rejected", "waiting", "approved", "open"),
+    )
     counts = [f"{count} {state}" for state in states if (count := story.count(state))]
     span = show.duration((story.ended - story.began).total_seconds())
     title = Text.assemble(
@@ -189,7 +192,10 @@ def _step(step: Step, digits: int) -> Text:
 
 
 def _notes(step: Step) -> list[Text]:
-    notes = [show.plain_text(reason) for reason in step.reasons] if step.effect != "allow" else []
+    telling = step.effect != "allow" or step.shown == "withheld"
+    notes = [show.plain_text(reason) for reason in step.reasons] if telling else []
+    if step.shown == "cut":
+        notes.append(show.plain_text("the model saw a part of the result"))
     if step.answer is not None:
         why = f": {step.answer.reason}" if step.answer.reason else ""
         notes.append(show.plain_text(f"{step.answer.answer} by {step.answer.by}{why}"))

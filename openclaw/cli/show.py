@@ -40,6 +40,8 @@ STYLES = {
     "waiting": "yellow",
     "pending": "yellow",
     "cancelled": "yellow",
+    "suspended": "yellow",
+    "unknown": "red",
     "open": "yellow",
     "absent": "yellow",
     "deny": "red",

@@ -159,7 +159,13 @@ async def arefuse(tool: BaseTool, frame: Frame, bad: BadArguments) -> Refused:
 def _bad_request(tool: BaseTool, frame: Frame, bad: BadArguments, scope: Scope) -> Request:
     given = {"input": bad.given} if isinstance(bad.given, str) else cast("Mapping[str, object]", bad.given)
     visible = {key: value for key, value in given.items() if key not in _hidden(tool, given)}
-    return Request(action=_action(tool, visible, acting_principal(tool, scope), frame.call_id), run=scope.moment())
+    execution = scopes.execution(scope, frame.task, name=tool.name, call_id=frame.call_id, args=visible)
+    return Request(
+        action=_action(tool, visible, acting_principal(tool, scope), frame.call_id),
+        run=scope.moment(),
+        key=execution.key,
+        remembers=scope.on_refusal == "message",
+    )
 
 
 def _reason(tool: BaseTool, cause: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -19,8 +20,8 @@ from langgraph.types import Command
 from openclaw.action import DEFAULT_ORG, Principal, Run
 from openclaw.budget import Budget
 from openclaw.errors import ConfigurationError
+from openclaw.graph import recovery, tripwire, walk
 from openclaw.graph import scope as scopes
-from openclaw.graph import tripwire, walk
 from openclaw.graph.agent import Agent, check_name, identity_of
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.metering import bound_model, seal_model
@@ -29,10 +30,10 @@ from openclaw.graph.seal import bound, seal, trust_of
 from openclaw.graph.workflow import Workflow
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
     from openclaw.budget import Ledger
+    from openclaw.executions import Running
     from openclaw.gate import Gate
 
 ToolT = TypeVar("ToolT", bound=BaseTool)
@@ -104,14 +105,31 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
-        return _scope(binding, _open_run(binding, *self._thread(given, config)))
+        thread, resumed = self._thread(given, config)
+        run = binding.gate.open_run(workflow=binding.name, thread=thread, resumed=resumed)
+        abandoned = _abandoned(binding, thread)
+        if abandoned:
+            known = recovery.results(self.get_state(config or {})) if self._keeps else {}
+            binding.gate.conclude(abandoned, known)
+        return _scope(binding, run)
 
     async def _aopen(self, given: object, config: RunnableConfig | None) -> Scope:
         binding = cast("Binding", self.__dict__[_BINDING])
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
-        return _scope(binding, await asyncio.to_thread(_open_run, binding, *self._thread(given, config)))
+        thread, resumed = self._thread(given, config)
+        run = await asyncio.to_thread(binding.gate.open_run, workflow=binding.name, thread=thread, resumed=resumed)
+        abandoned = await asyncio.to_thread(_abandoned, binding, thread)
+        if abandoned:
+            known = recovery.results(await self.aget_state(config or {})) if self._keeps else {}
+            await asyncio.to_thread(binding.gate.conclude, abandoned, known)
+        return _scope(binding, run)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether this graph has a checkpointer of its own to ask. A subgraph's is its parent's, which asks it."""
+        return isinstance(cast("object", self.checkpointer), BaseCheckpointSaver)  # pyright: ignore[reportUnknownMemberType]
 
     def _thread(self, given: object, config: RunnableConfig | None) -> tuple[str | None, bool]:
         merged = {**((self.config or {}).get("configurable") or {}), **((config or {}).get("configurable") or {})}
@@ -307,8 +325,9 @@ def _model(agent: Agent, model: BaseChatModel | str) -> BaseChatModel:
 # --- Runs -------------------------------------------------------------------------------------------------------------
 
 
-def _open_run(binding: Binding, thread: str | None, resumed: bool) -> Run:
-    return binding.gate.open_run(workflow=binding.name, thread=thread, resumed=resumed)
+def _abandoned(binding: Binding, thread: str | None) -> list[Running]:
+    """What was let through in this thread before, by a process that is gone."""
+    return [] if thread is None else binding.gate.abandoned(workflow=binding.name, thread=thread)
 
 
 def _scope(binding: Binding, run: Run) -> Scope:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, cast
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, ParentCommand
+from langgraph.types import Command
 from pydantic import JsonValue
 
 from openclaw.errors import ConfigurationError, Refused
@@ -30,6 +32,7 @@ class Ending:
         self._looked_at = call.scope.gate.reads(permit)
         self._response: object = None
         self._error: Exception | None = None
+        self._left = False
         self.outcome = Outcome(status="cancelled", usage=call.request.hold)
         self.asks = False
         self.seen: JsonValue = None
@@ -39,9 +42,15 @@ class Ending:
         """The call itself. An error that must be looked at first is raised by ``result``."""
         try:
             yield
+        except ParentCommand as left:
+            self._left = True  # It returned: to the graph that this one is a part of.
+            self.returned(cast("Any", left).args[0])
+            if not self.asks:
+                raise
         except GraphBubbleUp as pause:
-            # The tool's own interrupt: LangGraph parks the node and runs it again, so this execution came to no end.
-            self.outcome = replace(self.outcome, error=f"interrupted: {type(pause).__name__}")
+            # LangGraph parks the node and runs it again, so this execution came to no end yet.
+            self.outcome = replace(self.outcome, status="suspended", error=f"interrupted: {type(pause).__name__}")
+            self._call.scope.shared.waits(self._call.execution.identity)
             raise
         except Exception as error:
             self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {error}")
@@ -84,7 +93,14 @@ class Ending:
             raise shown.refused from None
         if self._error is not None:
             raise told(self._error, str(shown.value)) if shown is not None and shown.changed else self._error
+        if self._left:
+            raise ParentCommand(cast("Command[Any]", self._response))
         return self._response
+
+    @property
+    def suspended(self) -> bool:
+        """It is going to be run again, by whichever process resumes the graph: its outcome must be durable by then."""
+        return self.outcome.status == "suspended"
 
     def _await(self) -> None:
         """Nothing has been seen yet; if it stays so, nothing is kept."""

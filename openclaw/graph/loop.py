@@ -253,7 +253,9 @@ def _request(scope: Scope, call: ToolCall) -> Request:
     asked = action.ToolCall(
         principal=scope.principal, name=call["name"], args=dict(call["args"]), call_id=call["id"] or ""
     )
-    return Request(action=asked, run=scope.moment())
+    execution = scopes.execution(scope, scopes.task(), name=asked.name, call_id=asked.call_id, args=asked.args)
+    remembers = scope.on_refusal == "message"
+    return Request(action=asked, run=scope.moment(), key=execution.key, remembers=remembers)
 
 
 def _refused(refused: Refused, call: ToolCall, scope: Scope) -> dict[str, Any]:

@@ -8,6 +8,7 @@ and refuses. ``compile_graph`` governs the same agent without it, nodes of other
 from __future__ import annotations
 
 import importlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NotRequired, cast
@@ -21,6 +22,7 @@ from openclaw.graph import scope as scopes
 from openclaw.graph import tripwire
 from openclaw.graph.agent import Agent, Identity, identity_of
 from openclaw.graph.metering import seal_model
+from openclaw.graph.recovery import results_in
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import seal, trust_of
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from openclaw.gate import Gate
 
 _RUN = "openclaw_run"
+_RUNS_MAX = 1_000
 
 
 def middleware(*, agent: Agent | str, gate: Gate, roles: Sequence[str] = (), on_refusal: OnRefusal = "message") -> Any:
@@ -87,6 +90,7 @@ class _Escort:
         self._gate = gate
         self._on_refusal: OnRefusal = on_refusal
         self._trust: dict[str, str] = {}
+        self._recovered: OrderedDict[str, None] = OrderedDict()
 
     def open(self) -> dict[str, Any] | None:
         """A new turn is a new run, unless a governed graph has opened one."""
@@ -111,6 +115,17 @@ class _Escort:
             if isinstance(tool, BaseTool):
                 self._trust[tool.name] = trust_of(seal(tool))
 
+    def _recover(self, run: Run, thread: str | None, messages: Sequence[BaseMessage]) -> None:
+        """Close what was let through in this run by a process that is gone, once for each run that is seen here."""
+        if thread is None or run.id in self._recovered:
+            return
+        self._recovered[run.id] = None
+        while len(self._recovered) > _RUNS_MAX:
+            self._recovered.popitem(last=False)
+        abandoned = self._gate.abandoned(workflow=self._identity.name, thread=thread)
+        if abandoned:
+            self._gate.conclude(abandoned, results_in(messages))
+
     def _scope(self, request: Any) -> Scope:
         outer = scopes.current()
         if outer is not None:
@@ -126,6 +141,7 @@ class _Escort:
             if stored
             else self._gate.open_run(workflow=self._identity.name, thread=thread, resumed=True)
         )
+        self._recover(run, thread, messages)
         scope = Scope(
             gate=self._gate,
             run=run,

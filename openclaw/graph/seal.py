@@ -15,11 +15,13 @@ as one agent, for graphs that people draw themselves.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import threading
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -28,8 +30,8 @@ from weakref import WeakKeyDictionary
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import ValidationError
 
-from openclaw.errors import ConfigurationError, Refused, Ungoverned
-from openclaw.gate import Permit
+from openclaw.errors import ConfigurationError, Refused, StoreError, Ungoverned
+from openclaw.gate import Gate, Permit
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
 from openclaw.graph.ending import Ending
 from openclaw.graph.scope import AGENT
@@ -219,6 +221,8 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         finally:
             _PASS.reset(token)
             gate.finish(admission, ending.outcome)
+            if ending.suspended:
+                _settle(gate)
 
     @functools.wraps(arun_shape)
     async def _arun(self: BaseTool, *args: object, **kwargs: object) -> object:
@@ -240,6 +244,8 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         finally:
             _PASS.reset(token)
             gate.finish(admission, ending.outcome)
+            if ending.suspended:
+                await asyncio.to_thread(_settle, gate)
 
     namespace: dict[str, object] = {
         "__module__": base.__module__,
@@ -251,6 +257,12 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
     }
     metaclass = cast("Callable[..., type[BaseTool]]", type(base))
     return metaclass(base.__name__, (SealedTool, base), namespace)
+
+
+def _settle(gate: Gate) -> None:
+    """Wait for what is finished to be durable. Where it cannot be, it stays queued, and the call waits for a person anyway."""
+    with suppress(StoreError):
+        gate.flush()
 
 
 def _enters(tool: BaseTool, layer: str) -> bool:

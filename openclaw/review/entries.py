@@ -65,11 +65,15 @@ def detail(entry: Entry) -> str:
     """The rest of the story, in one line."""
     body = entry.body
     match entry.kind:
+        case "decision" if text(body, "input", "kind") == "result":
+            said = "; ".join(reasons(entry)) if entry.effect != "allow" else ""
+            return f"the result of {number(body, 'of')}" + (f": {said}" if said else "")
         case "decision":
             said = "; ".join(reasons(entry))
             return f"{said} · {call(entry)}" if said and entry.effect != "allow" else call(entry)
         case "outcome":
-            return f"of {number(body, 'decision')}" + (f": {text(body, 'error')}" if text(body, "error") else "")
+            shown = f", result {text(body, 'shown')}" if text(body, "shown") else ""
+            return f"of {number(body, 'decision')}{shown}" + (f": {text(body, 'error')}" if text(body, "error") else "")
         case "approval":
             why = text(body, "reason")
             return f"{text(body, 'approval')} by {text(body, 'by')}" + (f": {why}" if why else "")

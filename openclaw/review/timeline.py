@@ -39,6 +39,10 @@ class Step(_Frozen):
         denied     refused                      waiting    a question without an answer
         approved   answered, not yet run again  rejected   answered, not yet run again
         open       permitted, without outcome   done, failed, cancelled
+        suspended  waits by itself              unknown    its process is gone
+
+    ``shown`` says what became of the result on its way to the model: ``cut``, ``withheld`` (then ``reasons`` say why), or
+    nothing.
     """
 
     seq: int
@@ -59,6 +63,7 @@ class Step(_Frozen):
     calls: int = 0
     estimated: bool = False
     error: str = ""
+    shown: str = ""
 
 
 class Turn(_Frozen):
@@ -135,6 +140,9 @@ def build(entries: Iterable[Entry]) -> Timeline:
     asks: dict[str, int] = {}  # question → the decision that asked it
     for entry in known:
         match entry.kind:
+            case "decision" if text(entry.body, "input", "kind") == "result":
+                if entry.effect == "deny":
+                    _extend(steps, begun, number(entry.body, "of"), {"reasons": reasons(entry)})
             case "decision":
                 first = asks.get(text(entry.body, "approval"), entry.seq)
                 begun[entry.seq] = first
@@ -204,6 +212,7 @@ def _ended(entry: Entry) -> dict[str, object]:
         "calls": number(entry.body, "used", "calls"),
         "estimated": part(entry.body, "estimated") is True,
         "error": text(entry.body, "error"),
+        "shown": text(entry.body, "shown"),
     }
 
 

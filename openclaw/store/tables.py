@@ -86,7 +86,10 @@ class HeadRow(Table, table=True):
 
 
 class ActionRow(Table, table=True):
-    """An action that was let through, or refused under a key: what stands between its decision and its outcome."""
+    """An action that was let through, or refused under a key: what stands between its decision and its outcome.
+
+    ``worker`` runs it, ``hold`` is its reservation.
+    """
 
     __tablename__: ClassVar[str] = "openclaw_action"
     __table_args__: ClassVar[tuple[Index, ...]] = (
@@ -108,7 +111,24 @@ class ActionRow(Table, table=True):
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     key: str = ""
     state: str
+    worker: str = ""
+    hold: str = ""
     result: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+
+
+class WorkerRow(Table, table=True):
+    """A process that runs actions. It lives until ``until``, unless its machine can tell that it has ended before.
+
+    ``machine`` is empty where processes cannot be told from each other by ``pid`` and ``born``.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_worker"
+
+    id: str = Field(primary_key=True)
+    machine: str = ""
+    pid: int = 0
+    born: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    until: str
 
 
 class RunRow(Table, table=True):

@@ -403,3 +403,43 @@ def test_arguments_are_rewritten_only_where_there_are_some(sqlite_url: str, acti
     with Governance.open(sqlite_url, policies=Scripted(duty)) as governance:
         refusal = refused(governance.gate.admit(Request(action=action)))
         assert "cannot carry out: obligation `rewrite` on a " in refusal.error.message
+
+
+# -- every verdict is recorded, or says why it cannot be -----------------------------------------------------------------
+
+
+def unreadable(_: object) -> dict[str, int]:
+    raise StoreError("the database cannot be read: disk I/O error", hint="check it")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_budget_that_cannot_be_read_is_a_refusal_that_is_recorded(
+    governance: Governance, asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(governance.ledger, "remaining", unreadable)
+        refusal = refused(admit(governance.gate, tool("lookup", "k"), asynchronous))
+    assert refusal.error.source == "budget"
+    assert refusal.error.message.startswith("the budget cannot be read, so nothing is done: ")
+    entry = governance.audit.entry(refusal.error.seq or 0)
+    assert (entry.effect, entry.body["refused_by"]) == ("deny", "budget")
+    permitted(admit(governance.gate, tool("lookup", "k"), asynchronous))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_where_nothing_can_be_read_or_written_the_first_part_that_failed_is_named(
+    governance: Governance, asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(governance.ledger, "remaining", unreadable)
+    monkeypatch.setattr(governance._store, "hooks", [unreadable])
+    refusal = refused(admit(governance.gate, tool("lookup"), asynchronous))
+    assert (refusal.error.source, refusal.error.seq) == ("budget", None)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_closed_governance_refuses(sqlite_url: str, asynchronous: bool) -> None:
+    governance = Governance.open(sqlite_url, policies=Scripted())
+    governance.close()
+    refusal = refused(admit(governance.gate, tool("lookup"), asynchronous))
+    assert refusal.error.source == "audit"
+    assert refusal.error.message == "the decision cannot be recorded, so nothing is done: the store is closed"

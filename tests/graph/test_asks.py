@@ -201,7 +201,77 @@ def test_a_tool_that_interrupts_by_itself_is_run_again_and_recorded_each_time(ho
     assert answers(messages)["scripted-0-0"].content == "hello ada"
     assert house.did == [("chat", "ada")]
     assert house.decisions("chat") == ["allow", "allow"]
-    assert [outcome["status"] for outcome in house.outcomes("chat")] == ["cancelled", "done"]
+    assert [outcome["status"] for outcome in house.outcomes("chat")] == ["suspended", "done"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_approved_tool_that_interrupts_by_itself_goes_on_under_its_approval(
+    house: House, asynchronous: bool
+) -> None:
+    @tool
+    def risky(x: int) -> str:
+        """Ask somebody, twice."""
+        said = [interrupt("your name?"), interrupt("really?")]
+        house.did.append(("risky", said))
+        return f"hello {said}"
+
+    graph = house.compile(
+        Agent("solo", model=ScriptedModel([("risky", {"x": 1}), "ok"]), tools=[risky]), checkpointer=InMemorySaver()
+    )
+
+    async def go(given: Any) -> Any:
+        return await graph.ainvoke(given, THREAD) if asynchronous else graph.invoke(given, THREAD)
+
+    assert (await go(GO))["__interrupt__"][0].value["name"] == "risky"
+    house.approve_all()
+    assert (await go(None))["__interrupt__"][0].value == "your name?"
+    assert (await go(Command(resume="ada")))["__interrupt__"][0].value == "really?"
+    messages = (await go(Command(resume="yes")))["messages"]
+    assert answers(messages)["scripted-0-0"].content == "hello ['ada', 'yes']"
+    assert house.did == [("risky", ["ada", "yes"])]
+    assert house.decisions("risky") == ["ask", "allow", "allow", "allow"]
+    assert [outcome["status"] for outcome in house.outcomes("risky")] == ["suspended", "suspended", "done"]
+    assert house.ledger.balance("org/default/agent/solo").posted.calls == 1
+    assert_valid(messages)
+
+
+def test_a_tool_that_waits_for_another_that_it_calls_goes_on_when_that_is_approved(house: House) -> None:
+    risky = house.tool("risky")
+
+    @tool
+    def outer(x: int) -> str:
+        """Call another tool."""
+        house.did.append(("outer", x))
+        return f"outer: {risky.invoke({'x': x})}"
+
+    graph = house.compile(
+        Agent("solo", model=ScriptedModel([("outer", {"x": 7}), "ok"]), tools=[outer]), checkpointer=InMemorySaver()
+    )
+    assert "__interrupt__" in graph.invoke(GO, THREAD)
+    house.approve_all()
+    messages = graph.invoke(None, THREAD)["messages"]
+    assert answers(messages)["scripted-0-0"].content == "outer: risky did 7"
+    assert [name for name, _ in house.did] == ["outer", "outer", "risky"]
+    assert [outcome["status"] for outcome in house.outcomes("outer")] == ["suspended", "done"]
+    assert [outcome["status"] for outcome in house.outcomes("risky")] == ["done"]
+
+
+def test_arguments_that_do_not_fit_are_recorded_once_however_often_the_node_runs(house: House) -> None:
+    calls = [
+        {"name": "look", "args": {"x": "none"}, "id": "a", "type": "tool_call"},
+        {"name": "risky", "args": {"x": 2}, "id": "b", "type": "tool_call"},
+    ]
+    graph = StateGraph(MessagesState)
+    graph.add_node("say", lambda state: {"messages": [AIMessage("", tool_calls=calls)]})
+    graph.add_node("act", ToolNode([house.tool("look"), house.tool("risky")]))
+    graph.add_edge(START, "say")
+    graph.add_edge("say", "act")
+    compiled = house.compile(graph, checkpointer=InMemorySaver())
+    compiled.invoke(GO, THREAD)
+    house.approve_all()
+    messages = compiled.invoke(None, THREAD)["messages"]
+    assert house.decisions("look") == ["deny"]
+    assert "the arguments do not fit" in str(answers(messages)["a"].content)
 
 
 @pytest.mark.parametrize("how", ["invoke", "stream"])

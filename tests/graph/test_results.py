@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import InjectedToolCallId, ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import ParentCommand
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
@@ -252,3 +253,22 @@ def test_a_node_that_runs_again_gets_what_was_seen_and_no_more_is_kept(watched: 
     with watched.store.read() as connection:
         kept = connection.exec_driver_sql("SELECT result FROM openclaw_action").scalars().all()
     assert not any(PIN.encode() in bytes(result) or b"AKIA" in bytes(result) for result in kept)
+
+
+def test_what_a_tool_hands_to_a_parent_graph_is_cut_too(watched: House) -> None:
+    @tool
+    def leave(x: str) -> str:
+        """Leave this graph."""
+        raise ParentCommand(Command(graph=Command.PARENT, update={"note": x}))
+
+    class Noted(MessagesState):
+        note: str
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        leave.invoke({"x": PIN})
+        return {}
+
+    inner = StateGraph(MessagesState).add_node("act", act).add_edge(START, "act").compile()
+    graph = StateGraph(Noted).add_node("inner", inner).add_edge(START, "inner")
+    assert watched.compile(graph).invoke(GO)["note"] == "[pin]"
+    assert [outcome["status"] for outcome in watched.outcomes("leave")] == ["done"]

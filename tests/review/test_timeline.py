@@ -112,3 +112,40 @@ def test_a_damaged_body_can_still_be_read(kind: str, body: dict[str, object]) ->
 )
 def test_a_call_is_shown_in_one_line(asked: object, shown: str) -> None:
     assert brief_call(asked, "t") == shown
+
+
+def test_what_became_of_a_result_stands_at_its_call_and_is_no_step_of_its_own() -> None:
+    asked = {"kind": "result", "tool": {"name": "t", "args": {}}}
+    found = build(
+        [
+            entry(1, "decision", "allow"),
+            entry(2, "outcome", decision=1, status="done", shown="withheld"),
+            entry(3, "decision", "deny", of=1, input=asked, reasons=["the call was made", "it holds a key"]),
+            entry(4, "decision", "allow"),
+            entry(5, "outcome", decision=4, status="done", shown="cut"),
+            entry(6, "decision", "allow", of=4, input=asked),
+        ]
+    )
+    assert [(step.seq, step.state, step.shown) for step in found.steps] == [(1, "done", "withheld"), (4, "done", "cut")]
+    assert found.steps[0].reasons == ("the call was made", "it holds a key")
+
+
+def test_results_are_told_of_in_one_line() -> None:
+    asked = {"kind": "result", "tool": {"name": "t", "args": {}}}
+    denied = entry(3, "decision", "deny", of=1, input=asked, reasons=["it holds a key"])
+    assert (event(denied), detail(denied)) == ("deny", "the result of 1: it holds a key")
+    assert detail(entry(6, "decision", "allow", of=4, input=asked)) == "the result of 4"
+    assert detail(entry(2, "outcome", decision=1, status="done", shown="cut")) == "of 1, result cut"
+
+
+def test_a_call_that_waited_by_itself_and_one_whose_process_is_gone_are_told_apart() -> None:
+    found = build(
+        [
+            entry(1, "decision", "allow"),
+            entry(2, "outcome", decision=1, status="suspended"),
+            entry(3, "decision", "allow"),
+            entry(4, "outcome", decision=3, status="unknown"),
+            entry(5, "outcome", decision=3, status="done", late=True),
+        ]
+    )
+    assert [step.state for step in found.steps] == ["suspended", "done"]

@@ -1,0 +1,123 @@
+"""What stands against an action before its budget is asked: the policy, a person's answer, its own earlier execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from openclaw.action import ModelCall, args_digest
+from openclaw.approvals import Approval
+from openclaw.budget import Unit
+from openclaw.decision import Decision, Effect
+from openclaw.duties import Duties
+from openclaw.errors import Misrouted, OpenClawError, RefusalSource, Refused
+from openclaw.executions import Execution
+from openclaw.passing import Admission, Refusal, Replayed, Request, Shown
+from openclaw.records import unpack_refusal
+
+ENDED = frozenset({"done", "withheld", "refused", "unknown"})
+"""The states of an execution that already has its answer."""
+
+_ROUTE_HINT = 'say where it runs with `metadata={"sites": […]}` on the model, or give the agent an alternative'
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with what was known when it was looked at."""
+
+    request: Request
+    approval: Approval | None
+    document: dict[str, JsonValue]
+    remaining: Mapping[Unit, int]
+    unread: Refused | None = None
+    """What is known could not be read: the refusal that says so."""
+    goes_on: bool = False
+    """It was suspended, and goes on: under the approval that it has used, and counted once."""
+
+    @property
+    def agreed(self) -> bool:
+        """Whether a person has agreed to it."""
+        return self.approval is not None and (self.approval.state == "approved" or self.claimed)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether its approval is used by itself."""
+        return self.goes_on and self.approval is not None and self.approval.state == "used"
+
+
+def against(asked: Asked, decision: Decision, duties: Duties) -> Refused | None:
+    """Why the action may not run, before its budget is asked; None where nothing stands against it."""
+    approval, request = asked.approval, asked.request
+    if decision.effect is Effect.DENY:
+        source: RefusalSource = "gate" if decision.code == "bad_input" else "policy"
+        return Refused(decision.reasons[0] if decision.reasons else "denied", source=source, reasons=decision.reasons)
+    if isinstance(request.action, ModelCall):
+        for miss in filter(None, (route.misses(request.action) for route in duties.routes)):
+            return Misrouted(miss, model=request.action.name, hint=_ROUTE_HINT)
+    if approval is not None and approval.state == "rejected":
+        said = f": {approval.reason}" if approval.reason else ""
+        return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
+    if approval is not None and approval.state == "expired":
+        return Refused("nobody approved it in time", source="approval")
+    if approval is not None and approval.args_digest != args_digest(request.action):
+        return Refused("the approval was given for other arguments", source="approval")
+    if approval is not None and approval.state == "used" and not asked.claimed:
+        return Refused("its approval has been used already", source="approval")
+    if approval is None and decision.effect is Effect.ASK and (request.key is None or not request.can_wait):
+        reasons = (*decision.reasons, "a person must approve this, but the graph has no checkpointer to wait with")
+        return Refused(reasons[0], source="approval", reasons=reasons, hint="compile the graph with a checkpointer")
+    if request.unpriced and "microusd" in asked.remaining:
+        return Refused(
+            f"no price is known for model `{request.action.name}`, and a money budget applies",
+            source="budget",
+            hint="budget it in tokens, or use a model with a known price",
+        )
+    return None
+
+
+def known_answer(execution: Execution) -> Admission:
+    """The answer that an execution already has."""
+    if execution.state == "done":
+        return Replayed(execution.seq, execution.kept)
+    if execution.state == "unknown":
+        return Refusal(unknown_outcome(execution))
+    return Refusal(unpack_refusal(execution.kept, execution.seq))
+
+
+def unknown_outcome(execution: Execution) -> Refused:
+    """The refusal of a call that ran in a process that is gone."""
+    return Refused(
+        f"this call has begun before and its outcome is unknown (entry {execution.seq}): it is not made again",
+        source="gate",
+        seq=execution.seq,
+        hint="find out what it did before you ask for it in another way",
+    )
+
+
+def still_running(execution: Execution) -> Refused:
+    """The refusal of a call that runs somewhere else."""
+    return Refused(
+        f"this call has begun before and its outcome is unknown (entry {execution.seq}): it may still be running",
+        source="gate",
+        hint="wait for its outcome; `openclaw audit open` lists it until then",
+    )
+
+
+def unanswered(source: RefusalSource, what: str, error: OpenClawError) -> Refusal:
+    """No record, no action: the part that could not answer is named."""
+    return Refusal(Refused(f"{what}, so nothing is done: {error.message}", source=source, hint=error.hint))
+
+
+def unrecorded(asked: Asked, error: OpenClawError) -> Refusal:
+    """The log cannot say so itself: it is the log that fails. Whoever asked hears of it, and nothing is done."""
+    if asked.unread is not None:
+        asked.unread.seq = None  # the entry that it got did not come to be
+        return Refusal(asked.unread)
+    return unanswered("audit", "the decision cannot be recorded", error)
+
+
+def unrecorded_result(shown: Shown, error: OpenClawError) -> Shown:
+    """The same of a result: nothing of it is shown."""
+    return replace(shown, refused=unanswered("audit", "what was said of the result cannot be recorded", error).error)
