@@ -21,6 +21,8 @@ def give_answer(
     if not by.strip():
         raise ApprovalError("an answer needs a name", hint="say who gives it: `by=`, or `--by NAME`")
 
+    reason = log.privacy.text(reason)
+
     def unit(transaction: Transaction) -> Approval:
         answered = approvals.answer(transaction, approval, by=by, approve=approve, reason=reason)
         body: dict[str, JsonValue] = {

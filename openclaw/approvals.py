@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from openclaw.action import utc
+from openclaw.canonical import storable
 from openclaw.errors import ApprovalError
 from openclaw.store import Store, Transaction
 from openclaw.store.tables import ApprovalRow, Table
@@ -113,9 +114,9 @@ class Approvals:
                 "state": "pending",
                 "seq": seq,
                 "run": question.run,
-                "thread": question.thread,
-                "agent": question.agent,
-                "tool": question.tool,
+                "thread": storable(question.thread),
+                "agent": storable(question.agent),
+                "tool": storable(question.tool),
                 "args_digest": question.args_digest,
                 "request": json.dumps(question.request),
                 "requested_at": utc(transaction.now),

@@ -1,6 +1,7 @@
 """The obligations of a decision, read: what the gate must do for the decision to hold.
 
     {"kind": "mask", "fields": ["args.iban"]}            stored as a keyed digest (paths of the policy input, or result.…)
+    {"kind": "mask", "fields": […], "subject": "principal.on_behalf_of"}    stored under the data key of that person
     {"kind": "rewrite", "args": {"limit": 10}}           arguments set before a tool runs
     {"kind": "charge", "microusd": 500}                  held and posted on top of what the action uses
     {"kind": "audit", "level": "metadata"}               metadata: arguments by digest; request; full: small results too
@@ -22,6 +23,7 @@ from typing import Literal, cast
 from pydantic import JsonValue, ValidationError
 
 from openclaw.action import ModelCall
+from openclaw.audit import Seal
 from openclaw.budget import UNITS, Usage
 from openclaw.decision import Decision, Obligation
 from openclaw.redaction import REDACTED, ROOT, Redaction
@@ -81,6 +83,7 @@ class Duties:
     """What to do. ``unmet`` is empty, or says which obligation cannot be carried out and why."""
 
     mask: tuple[str, ...] = ()
+    seals: tuple[Seal, ...] = ()
     rewrite: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     charge: Usage = field(default_factory=Usage)
     level: AuditLevel = "request"
@@ -98,6 +101,7 @@ class _Reading:
     """The duties so far."""
 
     mask: list[str] = field(default_factory=list[str])
+    seals: list[Seal] = field(default_factory=list[Seal])
     rewrite: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     charge: Usage = field(default_factory=Usage)
     levels: list[AuditLevel] = field(default_factory=list[AuditLevel])
@@ -106,7 +110,14 @@ class _Reading:
     redact: Redaction = field(default_factory=Redaction)
 
     def mask_of(self, params: dict[str, JsonValue]) -> None:
-        self.mask += _texts(params, "fields", 'a list of paths such as "args.iban"')
+        fields = _texts(params, "fields", 'a list of paths such as "args.iban"')
+        if "subject" not in params:
+            self.mask += fields
+            return
+        subject = params["subject"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= KEY_CHARS_MAX:
+            raise ValueError('expected "subject", a path such as "principal.on_behalf_of", or a name')
+        self.seals.append(Seal(tuple(fields), subject))
 
     def rewrite_of(self, params: dict[str, JsonValue]) -> None:
         args = params.get("args")
@@ -156,6 +167,7 @@ class _Reading:
     def duties(self) -> Duties:
         return Duties(
             mask=tuple(self.mask),
+            seals=tuple(self.seals),
             rewrite=self.rewrite,
             charge=self.charge,
             level=min(self.levels, key=LEVELS.index) if self.levels else "request",
@@ -184,7 +196,7 @@ _NOUNS: Mapping[str, str] = {
 _ACTIONS: frozenset[ActionKind] = frozenset({"tool", "model", "handoff", "memory"})
 _ALL: frozenset[ActionKind] = frozenset({*_ACTIONS, "result"})
 _KINDS = {
-    "mask": _Kind(_Reading.mask_of, frozenset({"fields"}), _ALL),
+    "mask": _Kind(_Reading.mask_of, frozenset({"fields", "subject"}), _ALL),
     "rewrite": _Kind(_Reading.rewrite_of, frozenset({"args"}), frozenset({"tool", "memory"})),
     "charge": _Kind(_Reading.charge_of, frozenset(UNITS), _ACTIONS),
     "audit": _Kind(_Reading.audit_of, frozenset({"level"}), _ALL),

@@ -18,6 +18,9 @@ from typing import cast
 
 import sqlalchemy as sa
 
+from openclaw.audit import Privacy
+from openclaw.canonical import storable
+from openclaw.errors import AuditError
 from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, EntryRow, RunRow, Table
 
@@ -28,7 +31,10 @@ _RUN: sa.Table = Table.metadata.tables[str(RunRow.__tablename__)]
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution: the entry of its decision, how it stands, who runs it, and what it keeps for a node that runs again."""
+    """One execution: the entry of its decision, how it stands, who runs it, and what it keeps for a node that runs again.
+
+    ``kept`` is empty where nothing was kept, or its time is over.
+    """
 
     seq: int
     state: str
@@ -52,22 +58,23 @@ class Running:
 
 
 class Executions:
-    """The executions in a store. Methods that take a transaction join it."""
+    """The executions in a store. Methods that take a transaction join it. What they keep is sealed while it is stored."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, privacy: Privacy) -> None:
         self._store = store
+        self._privacy = privacy
 
     def peek(self, key: str) -> Execution | None:
         """The execution of this key, as far as commits have come."""
-        return _first(self._store.fetch(_BY_KEY, {"key": key}))
+        return self._first(self._store.fetch(_BY_KEY, {"key": key}))
 
     def find(self, transaction: Transaction, key: str) -> Execution | None:
         """The execution of this key."""
-        return _first(transaction.rows(_BY_KEY, {"key": key}))
+        return self._first(transaction.rows(_BY_KEY, {"key": key}))
 
     def running(self, *, workflow: str, thread: str) -> list[Running]:
         """What runs of a thread, as far as commits have come."""
-        rows = self._store.fetch(_OF_THREAD, {"of_workflow": workflow, "of_thread": thread})
+        rows = self._store.fetch(_OF_THREAD, {"of_workflow": storable(workflow), "of_thread": storable(thread)})
         return [_running(row) for row in rows]
 
     def one_running(self, transaction: Transaction, seq: int) -> Running:
@@ -95,16 +102,30 @@ class Executions:
     ) -> None:
         if key is not None:
             transaction.count(_FREE_KEY, {"of_key": key})
-        row = {"seq": seq, "key": key or "", "state": state, "worker": worker, "hold": hold, "result": kept}
-        transaction.count(_NOTE, row)
+        until = self._privacy.keep_until(transaction.now) if kept else ""
+        row = {"seq": seq, "key": key or "", "state": state, "worker": worker, "hold": hold}
+        transaction.count(_NOTE, row | {"result": self._privacy.keep(seq, kept), "kept_until": until})
 
-    def end(self, transaction: Transaction, seq: int, state: str, kept: bytes, *, was: str = "running") -> bool:
-        """End an execution. False if it does not stand as it is said that it ``was``."""
-        return transaction.count(_END, {"of_seq": seq, "was": was, "to": state, "with_result": kept}) == 1
+    def end(self, transaction: Transaction, seq: int, state: str, sealed: bytes, *, was: str = "running") -> bool:
+        """End an execution with what ``Privacy.keep`` has sealed. False if it does not stand as it is said that it ``was``."""
+        until = self._privacy.keep_until(transaction.now) if sealed else ""
+        ended = {"of_seq": seq, "was": was, "to": state, "with_result": sealed, "until": until}
+        return transaction.count(_END, ended) == 1
 
     def keep(self, transaction: Transaction, seq: int, kept: bytes) -> None:
         """What an execution keeps for a node that runs again, where that is known only after its end."""
-        transaction.count(_KEEP, {"of_seq": seq, "with_result": kept})
+        until = self._privacy.keep_until(transaction.now)
+        transaction.count(_KEEP, {"of_seq": seq, "with_result": self._privacy.keep(seq, kept), "until": until})
+
+    def _first(self, rows: list[Row]) -> Execution | None:
+        for row in rows:
+            seq, sealed = cast("int", row["seq"]), bytes(cast("bytes", row["result"]))
+            try:
+                kept = self._privacy.kept(seq, sealed)
+            except AuditError:
+                kept = b""  # The log has another signing key now: as if its time were over. It is not run again.
+            return Execution(seq, str(row["state"]), str(row["worker"]), kept)
+        return None
 
 
 _BY_KEY = Statement(
@@ -117,10 +138,12 @@ _FREE_KEY = Statement(sa.update(_ACTION).where(_ACTION.c.key == sa.bindparam("of
 _END = Statement(
     sa.update(_ACTION)
     .where(_ACTION.c.seq == sa.bindparam("of_seq"), _ACTION.c.state == sa.bindparam("was"))
-    .values(state=sa.bindparam("to"), result=sa.bindparam("with_result"))
+    .values(state=sa.bindparam("to"), result=sa.bindparam("with_result"), kept_until=sa.bindparam("until"))
 )
 _KEEP = Statement(
-    sa.update(_ACTION).where(_ACTION.c.seq == sa.bindparam("of_seq")).values(result=sa.bindparam("with_result"))
+    sa.update(_ACTION)
+    .where(_ACTION.c.seq == sa.bindparam("of_seq"))
+    .values(result=sa.bindparam("with_result"), kept_until=sa.bindparam("until"))
 )
 _RUNNING = sa.and_(_ACTION.c.seq == _ENTRY.c.seq, _ACTION.c.state == sa.literal_column("'running'"))
 _SHOWN = (
@@ -145,13 +168,6 @@ _OF_THREAD = Statement(
     )
     .order_by(_ENTRY.c.seq)
 )
-
-
-def _first(rows: list[Row]) -> Execution | None:
-    for row in rows:
-        kept = bytes(cast("bytes", row["result"]))
-        return Execution(cast("int", row["seq"]), str(row["state"]), str(row["worker"]), kept)
-    return None
 
 
 def _running(row: Row) -> Running:

@@ -17,7 +17,6 @@ it runs and ``finish`` afterwards. In between stands one commit that holds decis
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -39,9 +38,9 @@ from openclaw.action import (
 )
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
-from openclaw.audit import AuditLog
-from openclaw.budget import Ledger, Prices, Reservation, Unit
-from openclaw.canonical import plain
+from openclaw.audit import AuditLog, Veil
+from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
+from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
@@ -62,12 +61,15 @@ from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Repla
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.results import Results
 from openclaw.records import (
+    Taken,
     conclusion_draft,
     decision_body,
     decision_draft,
     outcome_draft,
     pack_refusal,
     result_draft,
+    take,
+    veil_of,
 )
 from openclaw.runs import Runs
 from openclaw.showing import Inquiry, answered, inquiry, unasked
@@ -96,7 +98,7 @@ class Gate:
         self._policy = policy
         self._clock = clock
         self._runs = Runs(store)
-        self._executions = Executions(store)
+        self._executions = Executions(store, log.privacy)
         self._worker = Worker(store)
         self.prices = prices or Prices()
 
@@ -133,7 +135,8 @@ class Gate:
     def finish(self, permit: Permit, outcome: Outcome) -> None:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
-        self._store.defer(lambda transaction: self._finish(transaction, permit, outcome, ended))
+        taken = take(self._log, permit, outcome, ended)
+        self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
 
     def reads(self, permit: Permit) -> bool:
         """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
@@ -295,7 +298,7 @@ class Gate:
             return self._broken(error)
 
     def _broken(self, error: Exception) -> Decision:
-        reason = f"the policy engine failed: {type(error).__name__}: {error}"
+        reason = f"the policy engine failed: {type(error).__name__}: {printable(error)}"
         return Decision.deny(reason, code="engine_error", revision=self._policy.revision, engine=self._policy.name)
 
     # -- recording -----------------------------------------------------------------------------------------------
@@ -317,13 +320,15 @@ class Gate:
 
     def _record_unread(self, transaction: Transaction, asked: Asked) -> Admission:
         assert asked.unread is not None
-        body: dict[str, JsonValue] = {"input": asked.document, "revision": self._policy.revision}
-        return self._turn_away(transaction, asked.request, asked.unread, body, note=False)
+        veil = veil_of(self._log, transaction, asked.document, Duties())
+        body: dict[str, JsonValue] = {"input": veil.document, "revision": self._policy.revision}
+        return self._turn_away(transaction, asked.request, asked.unread, body, veil, note=False)
 
     def _pass(self, transaction: Transaction, asked: Asked, decision: Decision, duties: Duties) -> Admission:
         """The transaction of one admission."""
         request = asked.request
-        body = decision_body(self._log, asked.document, decision, duties)
+        veil = veil_of(self._log, transaction, asked.document, duties)
+        body = decision_body(veil, decision)
         if asked.approval is not None:
             body["approval"] = asked.approval.id
         known = self._executions.find(transaction, request.key) if request.key is not None else None
@@ -331,16 +336,16 @@ class Gate:
             return known_answer(known)
         if known is not None and known.state == "running":
             if not self._worker.gone(transaction, known.worker):
-                return self._turn_away(transaction, request, still_running(known), body, note=False)
+                return self._turn_away(transaction, request, still_running(known), body, veil, note=False)
             self._conclude(transaction, self._executions.one_running(transaction, known.seq), None)
             return Refusal(unknown_outcome(known))
         asked = replace(asked, goes_on=known is not None and known.state == "suspended")
-        answer = against(asked, decision, duties)
+        answer = against(asked, decision, duties, self._args_digest(request.action))
         if answer is None and decision.effect is Effect.ASK and not asked.agreed:
             return self._ask(transaction, asked, decision, body)
         answer = answer or self._take(transaction, asked, duties)
         if isinstance(answer, Refused):
-            return self._turn_away(transaction, request, answer, body)
+            return self._turn_away(transaction, request, answer, body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self._worker.vouch(transaction)
@@ -387,15 +392,15 @@ class Gate:
         assert request.key is not None, "INVARIANT: _judge refuses an ask that cannot wait"
         seq = self._log.record(transaction, decision_draft(request, "ask", body))
         run = request.run
-        stored = cast("dict[str, JsonValue]", body["input"])
+        stored, answered = (cast("dict[str, JsonValue]", body[part]) for part in ("input", "decision"))
         question = Question(
             key=request.key,
             run=run.id if run else "",
             thread=(run.thread or "") if run else "",
             agent=request.action.principal.agent,
             tool=request.action.name,
-            args_digest=args_digest(request.action),
-            request={"reasons": [*decision.reasons], "rules": [*decision.rules], "input": stored},
+            args_digest=self._args_digest(request.action),
+            request={"reasons": answered["reasons"], "rules": [*decision.rules], "input": stored},
         )
         approval = self._approvals.ask(transaction, question, seq)
         return Waiting(seq, approval.id, decision.reasons)
@@ -406,39 +411,46 @@ class Gate:
         request: Request,
         refused: Refused,
         body: dict[str, JsonValue],
+        veil: Veil,
         *,
         note: bool = True,
     ) -> Refusal:
         body["refused_by"] = refused.source
         if isinstance(refused, RateLimited):
             body["retry_after_s"] = refused.retry_after
-        body["reasons"] = [*refused.reasons]
+        body["reasons"] = veil.texts(refused.reasons)
         refused.seq = self._log.record(transaction, decision_draft(request, "deny", body))
         if note and request.key is not None and request.remembers:
             self._executions.refuse(transaction, refused.seq, request.key, pack_refusal(refused))
         return Refusal(refused)
 
+    def _args_digest(self, action: Action) -> str:
+        """Keyed: of arguments that the log hides, a plain digest would let anybody try values."""
+        return self._log.privacy.keyed(args_digest(action))
+
     # -- finishing -----------------------------------------------------------------------------------------------
 
-    def _finish(self, transaction: Transaction, permit: Permit, outcome: Outcome, ended: dt.datetime) -> None:
-        shown = outcome.shown
-        withheld = shown is not None and shown.refused is not None and outcome.status == "done"
-        state, kept = ("withheld", b"") if withheld else (outcome.status, outcome.replay)
+    def _finish(self, transaction: Transaction, permit: Permit, taken: Taken, usage: Usage) -> None:
+        shown = taken.shown
+        withheld = taken.withheld and taken.status == "done"
+        state = "withheld" if withheld else taken.status
         late = False
-        if not self._executions.end(transaction, permit.seq, state, kept):
-            late = self._executions.end(transaction, permit.seq, state, kept, was="unknown")
+        if not self._executions.end(transaction, permit.seq, state, taken.kept):
+            late = self._executions.end(transaction, permit.seq, state, taken.kept, was="unknown")
             if not late:
                 return
         # What is suspended goes on, and is charged for when it ends.
-        used = NOTHING if outcome.status == "suspended" else total(outcome.usage, permit.duties.charge)
+        used = NOTHING if taken.status == "suspended" else total(usage, permit.duties.charge)
         if permit.reservation is not None and late:
             self._ledger.settle_late(transaction, permit.reservation.id, used)
         elif permit.reservation is not None:
             self._ledger.post(transaction, permit.reservation.id, used, state="settled")
-        self._log.record(transaction, outcome_draft(self._log, permit, outcome, used, ended, late=late))
+        self._log.record(transaction, outcome_draft(self._log, transaction, permit, taken, used, late=late))
         if shown is None:
             return
-        seq = None if shown.decision is None else self._log.record(transaction, result_draft(self._log, permit, shown))
+        seq: int | None = None
+        if shown.decision is not None:
+            seq = self._log.record(transaction, result_draft(self._log, transaction, permit, shown))
         if shown.refused is not None:
             shown.refused.seq = seq
         if shown.refused is not None and withheld:
@@ -448,7 +460,7 @@ class Gate:
         """End an execution whose process is gone: with what is known of it, and what it held counted as used."""
         if self._executions.end(transaction, running.seq, "unknown" if learned is None else "done", b""):
             used = self._ledger.settle_held(transaction, running.hold)
-            self._log.record(transaction, conclusion_draft(running, used, learned))
+            self._log.record(transaction, conclusion_draft(self._log, transaction, running, used, learned))
 
     # -- showing -------------------------------------------------------------------------------------------------
 
@@ -466,8 +478,8 @@ class Gate:
         """The commit that records a result of which nothing may be seen."""
         if shown.refused is None:
             return None
-        ended, withheld = self._clock.now(), replace(outcome, shown=shown, replay=b"")
-        return self._store.submit(lambda transaction: self._finish(transaction, permit, withheld, ended))
+        taken = take(self._log, permit, replace(outcome, shown=shown, replay=b""), self._clock.now())
+        return self._store.submit(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
 
     def _disown(self, job: Job[Admission]) -> None:
         """The caller is gone while its commit goes on: a permit that nobody will use is given back."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from openclaw.action import ModelCall, args_digest
+from openclaw.action import ModelCall
 from openclaw.approvals import Approval
 from openclaw.budget import Unit
 from openclaw.decision import Decision, Effect
@@ -47,8 +47,11 @@ class Asked:
         return self.goes_on and self.approval is not None and self.approval.state == "used"
 
 
-def against(asked: Asked, decision: Decision, duties: Duties) -> Refused | None:
-    """Why the action may not run, before its budget is asked; None where nothing stands against it."""
+def against(asked: Asked, decision: Decision, duties: Duties, digest: str) -> Refused | None:
+    """Why the action may not run, before its budget is asked; None where nothing stands against it.
+
+    ``digest`` is what an approval of it is bound to.
+    """
     approval, request = asked.approval, asked.request
     if decision.effect is Effect.DENY:
         source: RefusalSource = "gate" if decision.code == "bad_input" else "policy"
@@ -61,7 +64,7 @@ def against(asked: Asked, decision: Decision, duties: Duties) -> Refused | None:
         return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
     if approval is not None and approval.state == "expired":
         return Refused("nobody approved it in time", source="approval")
-    if approval is not None and approval.args_digest != args_digest(request.action):
+    if approval is not None and approval.args_digest != digest:
         return Refused("the approval was given for other arguments", source="approval")
     if approval is not None and approval.state == "used" and not asked.claimed:
         return Refused("its approval has been used already", source="approval")

@@ -3,57 +3,71 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import JsonValue
 
 from openclaw.action import Action, Run
-from openclaw.audit import AuditLog, Draft
+from openclaw.audit import AuditLog, Draft, Veil, take_result
+from openclaw.audit.veil import RESULT_BYTES_MAX
 from openclaw.budget import Usage
-from openclaw.canonical import encode, plain
+from openclaw.canonical import Fingerprint, plain
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, Refused
 from openclaw.executions import Running
 from openclaw.passing import Outcome, Permit, Request, Shown
-
-RESULT_BYTES_MAX = 4096
-"""Results above this many canonical bytes are kept by digest and size alone, also at audit level ``full``."""
+from openclaw.store import Transaction
 
 
-def decision_body(
-    log: AuditLog, document: Mapping[str, JsonValue], decision: Decision, duties: Duties
-) -> dict[str, JsonValue]:
-    """The body of a decision entry: enough to decide again, with nothing in it that the policy wants masked."""
-    fields = [*duties.mask]
-    if duties.level == "metadata" and "tool" in document:
-        fields.append("tool.args")
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken of an outcome at the moment it came: the values in it may change, or be gone, when it is written.
+
+    ``kept`` is what a node that runs again gets, sealed.
+    """
+
+    status: str
+    error: str
+    estimated: bool
+    result: Fingerprint | None
+    shown: Shown | None
+    kept: bytes
+    ended: dt.datetime
+
+    @property
+    def withheld(self) -> bool:
+        """Whether nobody may see what it returned."""
+        return self.shown is not None and self.shown.refused is not None
+
+
+def take(log: AuditLog, permit: Permit, outcome: Outcome, ended: dt.datetime) -> Taken:
+    """Take what is recorded of an outcome, in the thread that knows its values."""
+    result = None if outcome.result is None else take_result(outcome.result)
+    withheld = outcome.shown is not None and outcome.shown.refused is not None
+    kept = b"" if withheld else log.privacy.keep(permit.seq, outcome.replay)
+    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended)
+
+
+def veil_of(log: AuditLog, transaction: Transaction, document: Mapping[str, JsonValue], duties: Duties) -> Veil:
+    """The veil over one action, as the policy demands it."""
+    fields = ("tool.args", *duties.mask) if duties.level == "metadata" else duties.mask
+    return log.privacy.veil(transaction, document, fields=fields, seals=duties.seals)
+
+
+def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
+    """The body of a decision entry: enough to decide again, with nothing in it that must be hidden."""
+    answered = plain(decision.model_dump(mode="json", exclude={"engine", "revision"}))
+    assert isinstance(answered, dict)
     return {
-        "input": log.masked({**document}, fields) if fields else {**document},
-        "decision": _written(log, decision, fields),
+        "input": veil.document,
+        "decision": veil.decision(answered),
         "engine": decision.engine,
         "revision": decision.revision,
     }
-
-
-def _written(log: AuditLog, decision: Decision, fields: list[str]) -> JsonValue:
-    """A decision as it is stored. Obligations may carry the very values that are masked elsewhere, or cut."""
-    written = plain(decision.model_dump(mode="json", exclude={"engine", "revision"}))
-    assert isinstance(written, dict)
-    obligations: list[JsonValue] = []
-    for obligation in decision.obligations:
-        stored = plain(obligation.model_dump(mode="json"))
-        assert isinstance(stored, dict)
-        if obligation.kind == "redact":
-            stored = log.masked(stored, ["texts.*"])
-        elif obligation.kind == "rewrite" and fields:
-            stored = log.masked({"tool": stored}, fields)["tool"]
-        obligations.append(stored)
-    return {**written, "obligations": obligations}
 
 
 def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Draft:
@@ -62,33 +76,31 @@ def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], bo
 
 
 def outcome_draft(
-    log: AuditLog, permit: Permit, outcome: Outcome, used: Usage, ended: dt.datetime, *, late: bool = False
+    log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken, used: Usage, *, late: bool = False
 ) -> Draft:
     """The entry of an outcome; ``used`` is what was posted for it. ``late``: it was taken for unknown before."""
     body: dict[str, JsonValue] = {
         "decision": permit.seq,
-        "status": outcome.status,
-        "duration_ms": max(0, round((ended - permit.began).total_seconds() * 1000)),
+        "status": taken.status,
+        "duration_ms": max(0, round((taken.ended - permit.began).total_seconds() * 1000)),
         "used": {**used.present()},
     }
     if permit.reservation is not None:
         body["reservation"] = permit.reservation.id
     if late:
         body["late"] = True
-    if outcome.estimated:
+    if taken.estimated:
         body["estimated"] = True
-    shown = outcome.shown
-    duties = shown.duties if shown is not None else permit.duties
-    if shown is not None and (shown.changed or shown.refused is not None):
-        body["shown"] = "withheld" if shown.refused is not None else "cut"
-    if outcome.error:
-        body["error"] = _error(outcome, duties)
-    if outcome.result is not None:
-        body["result"] = _result(log, outcome, duties)
+    if taken.shown is not None and (taken.shown.changed or taken.withheld):
+        body["shown"] = "withheld" if taken.withheld else "cut"
+    if taken.error or taken.result is not None:
+        body |= _told(log, transaction, permit, taken)
     return _draft(permit.action, permit.run, "outcome", "", body)
 
 
-def conclusion_draft(running: Running, used: Usage, learned: object | None) -> Draft:
+def conclusion_draft(
+    log: AuditLog, transaction: Transaction, running: Running, used: Usage, learned: object | None
+) -> Draft:
     """The entry of an outcome that nobody was there to see: unknown, or what was learned of it since."""
     body: dict[str, JsonValue] = {
         "decision": running.seq,
@@ -100,8 +112,7 @@ def conclusion_draft(running: Running, used: Usage, learned: object | None) -> D
     if running.hold:
         body["reservation"] = running.hold
     if learned is not None:
-        data = encode(plain(learned))
-        body["result"] = {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        body["result"] = log.privacy.veil(transaction, {}).result(take_result(learned), full=False)
     return Draft(
         kind="outcome",
         run=running.run,
@@ -113,18 +124,19 @@ def conclusion_draft(running: Running, used: Usage, learned: object | None) -> D
     )
 
 
-def result_draft(log: AuditLog, permit: Permit, shown: Shown) -> Draft:
+def result_draft(log: AuditLog, transaction: Transaction, permit: Permit, shown: Shown) -> Draft:
     """The entry of the decision on a result. The result itself is in it only where all of it was shown."""
     assert shown.decision is not None
     duties = shown.duties
     whole = not shown.changed and shown.refused is None
     if not whole or duties.level != "full" or _size(shown) > RESULT_BYTES_MAX:
         duties = replace(duties, mask=(*duties.mask, "result"))
-    body = decision_body(log, shown.document, shown.decision, duties)
+    veil = veil_of(log, transaction, shown.document, duties)
+    body = decision_body(veil, shown.decision)
     body["of"] = permit.seq
     if shown.refused is not None:
         body["refused_by"] = shown.refused.source
-        body["reasons"] = [*shown.refused.reasons]
+        body["reasons"] = veil.texts(shown.refused.reasons)
     elif shown.decision.code == "no_policy":
         body["covered"] = True  # by the permission of the call
     return _draft(permit.action, permit.run, "decision", "allow" if shown.refused is None else "deny", body)
@@ -140,7 +152,9 @@ def pack_refusal(refused: Refused) -> bytes:
 
 
 def unpack_refusal(kept: bytes, seq: int) -> Refused:
-    """The refusal in ``kept``, of the execution that entry ``seq`` has decided."""
+    """The refusal in ``kept``, of the execution that entry ``seq`` has decided; without its reasons where they are not kept."""
+    if not kept:
+        return Refused(f"this call was refused before: entry {seq} says why", source="gate", seq=seq)
     stored = json.loads(kept)
     seq = stored["seq"] or seq
     if "model" in stored:  # who asks again must hear again that another model may do
@@ -168,25 +182,32 @@ def _draft(
     )
 
 
-def _error(outcome: Outcome, duties: Duties) -> str:
+def _told(log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken) -> dict[str, JsonValue]:
+    """Error and result, under the veil of the action: both may repeat what its arguments hold."""
+    shown = taken.shown
+    duties = shown.duties if shown is not None else permit.duties
+    full = duties.level == "full" and not taken.withheld
+    veil = veil_of(log, transaction, permit.document if taken.error or full or duties.seals else {}, duties)
+    told: dict[str, JsonValue] = {"error": veil.text(_error(taken, duties))} if taken.error else {}
+    if taken.result is None:
+        return told
+    if shown is None or not (shown.changed or taken.withheld):
+        return told | {"result": veil.result(taken.result, full=full)}
+    # Nothing stored is less masked than what was shown; and a plain digest would let anybody try what was cut.
+    digest = log.privacy.keyed(taken.result.digest)
+    seen = veil.result(take_result(shown.value), full=full)
+    assert isinstance(seen, dict)
+    kept: JsonValue = {**seen, "digest": digest, "bytes": taken.result.size}
+    return told | {"result": kept}
+
+
+def _error(taken: Taken, duties: Duties) -> str:
     """What a call raised, and no more of it than a model was shown; by its type alone where arguments are not kept."""
-    shown = outcome.shown
-    name = outcome.error.split(":")[0]
-    if duties.level == "metadata" or (shown is not None and shown.refused is not None):
+    shown = taken.shown
+    name = taken.error.split(":")[0]
+    if duties.level == "metadata" or taken.withheld:
         return name
-    return f"{name}: {shown.value}" if shown is not None and shown.changed else outcome.error
-
-
-def _result(log: AuditLog, outcome: Outcome, duties: Duties) -> JsonValue:
-    value = plain(outcome.result)
-    data = encode(value)
-    kept: dict[str, JsonValue] = {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    shown = outcome.shown
-    withheld = shown is not None and shown.refused is not None
-    if duties.level == "full" and len(data) <= RESULT_BYTES_MAX and not withheld:
-        fields = [field for field in duties.mask if field.split(".")[0] == "result"]
-        kept |= log.masked({"result": shown.value if shown is not None else value}, fields)
-    return kept
+    return f"{name}: {shown.value}" if shown is not None and shown.changed else taken.error
 
 
 def _size(shown: Shown) -> int:
@@ -196,11 +217,14 @@ def _size(shown: Shown) -> int:
 
 
 __all__ = [
+    "Taken",
     "conclusion_draft",
     "decision_body",
     "decision_draft",
     "outcome_draft",
     "pack_refusal",
     "result_draft",
+    "take",
     "unpack_refusal",
+    "veil_of",
 ]

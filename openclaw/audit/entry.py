@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
 from typing import Literal, cast
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from openclaw.audit.merkle import leaf_hash
-from openclaw.canonical import encode
+from openclaw.canonical import encode, plain, storable
 
-EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold"]
+EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold", "erasure"]
 
 ROW_COLUMNS = ("seq", "at", "kind", "run", "workflow", "agent", "tool", "call_id", "effect", "body", "leaf")
 """The columns of a stored entry, in the order in which ``rows_bytes`` reads them."""
@@ -32,6 +32,12 @@ class Draft(BaseModel):
     call_id: str = ""
     effect: Literal["", "allow", "ask", "deny"] = ""
     body: dict[str, JsonValue] = {}
+
+    @field_validator("run", "workflow", "agent", "tool", "call_id")
+    @classmethod
+    def _fits_a_column(cls, name: str) -> str:
+        """Models and tools make these up: whatever they are, the entry is written."""
+        return storable(name)
 
 
 class Entry(Draft):
@@ -99,7 +105,10 @@ def entry_leaf(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
 
 def body_bytes(draft: Draft) -> bytes:
     """The canonical form of a draft's body, which is JSON in the domain of RFC 8785 (see ``openclaw.canonical.plain``)."""
-    return encode(draft.body)
+    try:
+        return encode(draft.body)
+    except (ValueError, TypeError):  # it is not in that domain after all; an entry is not lost for that
+        return encode({key: plain(value) for key, value in draft.body.items()})
 
 
 def moment(text: str) -> dt.datetime:

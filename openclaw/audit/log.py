@@ -18,14 +18,16 @@ from pydantic import JsonValue, ValidationError
 
 from openclaw.action import utc
 from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf
+from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import FLUSH_SECONDS, Keeper, PlaceState
 from openclaw.audit.keys import Signer, SigningKey, sign_checkpoint
-from openclaw.audit.mask import mask
+from openclaw.audit.lookup import Match, look_up, values_of
 from openclaw.audit.merkle import Edge, Node, consistency_proof, inclusion_proof, range_root
 from openclaw.audit.notary import Notary, noted, rotations_in
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place
+from openclaw.audit.privacy import Privacy
 from openclaw.audit.proof import ConsistencyProof, Proof
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
@@ -33,7 +35,7 @@ from openclaw.audit.rotation import Rotation
 from openclaw.audit.rows import ACTION, ENTRY, HEAD, NODE, read_head, subtree, to_entry
 from openclaw.audit.verify import Verification
 from openclaw.audit.witness import Witness
-from openclaw.canonical import plain
+from openclaw.canonical import plain, storable
 from openclaw.errors import AuditError
 from openclaw.store import Statement, Store, Transaction
 
@@ -79,7 +81,7 @@ class AuditLog:
     ) -> None:
         self._store = store
         self._keeper = Keeper([self._place(one) for one in _listed(outside)])
-        self._mask_key = signer.secret("openclaw mask v1") if signer is not None else None
+        self._privacy = Privacy(signer) if signer is not None else None
         self._notary = Notary(
             store,
             signer,
@@ -91,7 +93,18 @@ class AuditLog:
         )
         self._retention = Retention(store, self._notary, self._keeper, lambda: self.verify())
         if not store.readonly:
-            store.hooks.append(self._write)
+            store.hooks += (*([self._privacy.sweep] if self._privacy is not None else []), self._write)
+
+    @property
+    def privacy(self) -> Privacy:
+        """What this log hides, and the keys to it.
+
+        Raises:
+            AuditError: the log was opened without its key.
+        """
+        if self._privacy is None:
+            raise AuditError("nothing can be masked without the key of the log", hint="open the log with its key")
+        return self._privacy
 
     @property
     def verifier(self) -> Verifier:
@@ -166,11 +179,34 @@ class AuditLog:
         draft = entry.model_copy(update={"body": body})
         return self.entry(self._store.run(lambda transaction: self.record(transaction, draft)))
 
-    def masked(self, document: dict[str, JsonValue], fields: list[str]) -> dict[str, JsonValue]:
-        """A copy of a policy input with ``fields`` replaced by keyed digests (see ``openclaw.audit.mask``)."""
-        if self._mask_key is None:
-            raise AuditError("nothing can be masked without the key of the log", hint="open the log with its key")
-        return mask(document, fields, self._mask_key)
+    def forget(self, who: str, *, by: str) -> Forgotten:
+        """Destroy the data key of a person, so that what is sealed for them cannot be read any more; every proof still holds.
+
+        Raises:
+            AuditError: nothing is sealed for that person, or nobody is named.
+        """
+        return forget(self._store, self.privacy, self.record, who, by=by)
+
+    def lookup(self, text: str) -> list[Match]:
+        """The entries in which a value stands, masked or not; ``text`` is the value, as text or as JSON.
+
+        Raises:
+            AuditError: the log has another signing key.
+        """
+        values = values_of(text)
+        with self._store.read() as connection:
+            keys = self.privacy.keys(connection)
+            return [*look_up(connection, values, digests={self.privacy.keyed(value) for value in values}, keys=keys)]
+
+    def revealed(self, entry: Entry) -> Entry:
+        """An entry with the values in the clear that were sealed for persons who are not forgotten.
+
+        Raises:
+            AuditError: the log has another signing key, or a sealed value was changed.
+        """
+        with self._store.read() as connection:
+            body = self.privacy.reveal(entry.body, self.privacy.keys(connection))
+        return entry.model_copy(update={"body": body})
 
     def checkpoint(self) -> Checkpoint:
         """Sign the log as it stands: into the log, and into the places outside.
@@ -285,7 +321,8 @@ class AuditLog:
         """
         wanted = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool, "effect": effect}
         query = sa.select(ENTRY).where(
-            ENTRY.c.seq > after, *(ENTRY.c[name] == value for name, value in wanted.items() if value is not None)
+            ENTRY.c.seq > after,
+            *(ENTRY.c[name] == storable(value) for name, value in wanted.items() if value is not None),
         )
         query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(limit)
         with self._store.read() as connection:

@@ -13,7 +13,7 @@ from rich.tree import Tree
 from openclaw.audit import Entry
 from openclaw.cli import show
 from openclaw.cli.books import opened
-from openclaw.cli.options import JsonOption, Seq, StoreOption
+from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.decision import Effect
 from openclaw.review.entries import call, detail, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
@@ -34,6 +34,7 @@ class Kind(StrEnum):
     POLICY = "policy"
     HALT = "halt"
     HOLD = "hold"
+    ERASURE = "erasure"
 
 
 @app.command("list")
@@ -67,10 +68,20 @@ def list_entries(
 
 
 @app.command("show")
-def show_entry(context: typer.Context, seq: Seq, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show one entry whole."""
-    with opened(context, store) as books:
+def show_entry(
+    context: typer.Context,
+    seq: Seq,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show what is sealed for persons who are not forgotten.")
+    ] = False,
+    key: KeyOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one entry whole. With --reveal and the log's key, values that are sealed for persons are in the clear."""
+    with opened(context, store, key=key, signs=reveal) as books:
         entry = books.log.entry(seq)
+        entry = books.log.revealed(entry) if reveal else entry
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
         return

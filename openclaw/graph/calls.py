@@ -115,7 +115,8 @@ class Call:
     def arguments(self, permit: Permit) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments to run with: the permit's, which an obligation may have rewritten."""
         asked, granted = _arguments(self.action), _arguments(permit.action)
-        changed = {key: value for key, value in granted.items() if key not in asked or value != asked[key]}
+        # By identity: what nobody rewrote is the same object, and comparing values would run their code.
+        changed = {key: value for key, value in granted.items() if key not in asked or value is not asked[key]}
         removed = asked.keys() - granted.keys()
         if not changed and not removed:
             return self._args, self._kwargs

@@ -11,6 +11,7 @@ from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 from pydantic import JsonValue
 
+from openclaw.canonical import printable
 from openclaw.errors import ConfigurationError, Refused
 from openclaw.gate import Outcome, Permit, Shown
 from openclaw.graph.calls import Call
@@ -53,7 +54,7 @@ class Ending:
             self._call.scope.shared.waits(self._call.execution.identity)
             raise
         except Exception as error:
-            self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {error}")
+            self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {printable(error)}")
             if not self._looked_at:
                 raise
             self._error, self.seen = error, str(error)

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from openclaw import action
 from openclaw.action import Principal
+from openclaw.canonical import printable
 from openclaw.errors import Misrouted, Refused
 from openclaw.gate import Request
 from openclaw.graph import calls, seal
@@ -312,4 +313,4 @@ def _tell(error: Exception) -> str:
     """What the model hears of a tool that raised. A refusal goes on where raising was asked for."""
     if isinstance(error, Refused):
         raise error
-    return f"The tool failed: {type(error).__name__}: {error}"
+    return f"The tool failed: {type(error).__name__}: {printable(error)}"

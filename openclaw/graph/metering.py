@@ -29,6 +29,7 @@ from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
 from openclaw.budget import Usage
+from openclaw.canonical import printable
 from openclaw.errors import ConfigurationError, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
@@ -357,7 +358,7 @@ class _Call:
     def fail(self, error: Exception) -> None:
         """The provider, or the way to it, failed. A pause of the graph is not a failure."""
         self._status = "cancelled" if isinstance(error, GraphBubbleUp) else "failed"
-        self._error = f"{type(error).__name__}: {error}"
+        self._error = f"{type(error).__name__}: {printable(error)}"
 
     def outcome(self, permit: Permit) -> Outcome:
         """What is settled: the provider's own count, or an estimate that says it is one."""

@@ -7,6 +7,7 @@ import json
 from pydantic import JsonValue
 
 from openclaw.audit import Entry
+from openclaw.audit.mask import is_mark
 
 ARGUMENT_MAX = 40
 """Characters of one argument in a line."""
@@ -52,7 +53,7 @@ def event(entry: Entry) -> str:
             return text(entry.body, "event")
         case "hold":
             return "hold" if text(entry.body, "event") == "add" else "release"
-        case "checkpoint" | "policy" | "halt":
+        case "checkpoint" | "policy" | "halt" | "erasure":
             return entry.kind
 
 
@@ -83,6 +84,8 @@ def detail(entry: Entry) -> str:
             return f"of {number(body, 'size')} entries{_what_else(body)}"
         case "hold":
             return f"{text(body, 'hold')} by {text(body, 'by')}: {text(body, 'reason')}"
+        case "erasure":
+            return f"{text(body, 'subject')[:24]}… by {text(body, 'by')}"
         case "policy" | "halt":
             return text(body, "revision") or text(body, "reason") or text(body, "scope")
 
@@ -109,13 +112,18 @@ def brief_call(asked: JsonValue, name: str) -> str:
     args = part(asked, "tool", "args")
     if not isinstance(args, dict):
         return name
-    if args.keys() == {"$masked"}:
-        return f"{name}(masked)"
+    if is_mark(args):
+        return f"{name}({_hidden(args)})"
     return f"{name}({', '.join(f'{key}={_brief(value)}' for key, value in args.items())})"
 
 
 def _brief(value: JsonValue) -> str:
-    if isinstance(value, dict) and value.keys() == {"$masked"}:
-        return "masked"
+    if is_mark(value):
+        return _hidden(value)
     shown = json.dumps(value, ensure_ascii=False)
     return shown if len(shown) <= ARGUMENT_MAX else shown[: ARGUMENT_MAX - 1] + "…"
+
+
+def _hidden(value: JsonValue) -> str:
+    """``masked``, ``sealed`` or ``large``: what became of a value that is not there."""
+    return next(iter(value)).removeprefix("$") if isinstance(value, dict) else ""

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from openclaw.audit import AuditLog, Entry
+from openclaw.audit.mask import hides
 from openclaw.decision import Decision, Effect
 from openclaw.duties import read_duties
 from openclaw.errors import ConfigurationError
@@ -142,7 +143,7 @@ def _again(entry: Entry, engine: PolicyEngine) -> Literal["same", "undecidable",
         return "unanswered"  # Written by hand, or by a version that is not known here.
     if before.code in _FAILURES or not isinstance(document, dict):
         return "unanswered"
-    if _is_masked(document):
+    if hides(document):
         return "undecidable"
     after = engine.evaluate(document)
     duties = read_duties(after, text(document, "kind") or "tool")
@@ -153,12 +154,6 @@ def _again(entry: Entry, engine: PolicyEngine) -> Literal["same", "undecidable",
             return "same"
         return before.effect.value, f"{after.effect.value}, other obligations"
     return before.effect.value, f"{after.effect.value}, {after.code}" if after.code in _FAILURES else after.effect.value
-
-
-def _is_masked(value: JsonValue) -> bool:
-    if isinstance(value, dict):
-        return value.keys() == {"$masked"} or any(map(_is_masked, value.values()))
-    return isinstance(value, list) and any(map(_is_masked, value))
 
 
 def _duties(decision: Decision) -> list[str]:

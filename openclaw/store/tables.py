@@ -88,7 +88,8 @@ class HeadRow(Table, table=True):
 class ActionRow(Table, table=True):
     """An action that was let through, or refused under a key: what stands between its decision and its outcome.
 
-    ``worker`` runs it, ``hold`` is its reservation.
+    ``worker`` runs it, ``hold`` is its reservation. ``result`` is what to hand back if it is asked for again, sealed (see
+    ``openclaw.audit.privacy``); empty after ``kept_until``.
     """
 
     __tablename__: ClassVar[str] = "openclaw_action"
@@ -106,6 +107,12 @@ class ActionRow(Table, table=True):
             sqlite_where=text("state = 'running'"),
             postgresql_where=text("state = 'running'"),
         ),
+        Index(
+            "openclaw_action_kept",
+            "kept_until",
+            sqlite_where=text("kept_until <> ''"),
+            postgresql_where=text("kept_until <> ''"),
+        ),
     )
 
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -114,6 +121,18 @@ class ActionRow(Table, table=True):
     worker: str = ""
     hold: str = ""
     result: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    kept_until: str = ""
+
+
+class SubjectRow(Table, table=True):
+    """The data key of one person (``subject``, a keyed digest), wrapped under a secret of the log's signing key."""
+
+    __tablename__: ClassVar[str] = "openclaw_subject"
+
+    subject: str = Field(primary_key=True)
+    key: str
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    made_at: str
 
 
 class WorkerRow(Table, table=True):

@@ -268,9 +268,9 @@ def test_a_hold_is_released_once(old: Old) -> None:
 
 
 def test_an_open_action_and_a_waiting_question_keep_their_entries(old: Old) -> None:
-    old.run("INSERT INTO openclaw_action (seq, key, state, result) VALUES (30, '', 'running', :none)", none=b"")
-    old.run("INSERT INTO openclaw_action (seq, key, state, result) VALUES (3, '', 'done', :none)", none=b"")
-    old.run("INSERT INTO openclaw_action (seq, key, state, result) VALUES (4, 'k', 'done', :none)", none=b"")
+    old.run("INSERT INTO openclaw_action VALUES (30, '', 'running', '', '', :none, '')", none=b"")
+    old.run("INSERT INTO openclaw_action VALUES (3, '', 'done', '', '', :none, '')", none=b"")
+    old.run("INSERT INTO openclaw_action VALUES (4, 'k', 'done', '', '', :none, '')", none=b"")
     plan = old.log.plan_prune(old.months[4])
     assert (plan.last, plan.kept_by) == (29, ("entry 30: an action is open: it has no outcome yet",))
     columns = "id, key, state, seq, run, thread, agent, tool, args_digest, request, requested_at, expires_at"

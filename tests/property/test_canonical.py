@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import decimal
 import enum
+import fractions
+import hashlib
 import json
 import math
+import numbers
+import re
+import sys
 import uuid
+from collections import OrderedDict, UserDict, UserList, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import pytest
 import rfc8785
@@ -17,7 +26,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from openclaw.audit.entry import Draft, body_bytes, entry_bytes
-from openclaw.canonical import MAX_SAFE_INTEGER, canonical, digest, encode, plain
+from openclaw.canonical import CHUNK, MAX_SAFE_INTEGER, canonical, digest, encode, fingerprint, pieces, plain, printable
 
 SCALARS = (
     st.none()
@@ -161,3 +170,264 @@ def test_the_spliced_bytes_of_an_entry_are_its_rfc8785_bytes(tool: str, call_id:
     draft = Draft(kind="decision", tool=tool, call_id=call_id, effect="allow", body={**body})
     whole = {**draft.model_dump(), "seq": 12, "at": "2026-11-23T10:00:00.000000Z"}
     assert entry_bytes(12, "2026-11-23T10:00:00.000000Z", draft, body_bytes(draft)) == rfc8785.dumps(whole)
+
+
+@given(VALUES)
+def test_the_pieces_are_the_whole(value: object) -> None:
+    form = plain(value)
+    assert b"".join(pieces(form)) == encode(form)
+
+
+@given(
+    st.lists(VALUES, max_size=5),
+    st.integers(CHUNK - 3, 3 * CHUNK),
+    st.sampled_from(["x", "é", "\U0001f600", '"', "\n"]),
+)
+def test_the_digest_of_a_large_value_is_that_of_its_bytes(values: list[object], length: int, filling: str) -> None:
+    for value in (filling * length, [filling * length, *values], {"\ufb33": filling * length, "\U00010000": values}):
+        found = fingerprint(value, small=4096)
+        assert (found.digest, found.size) == (
+            "sha256:" + hashlib.sha256(canonical(value)).hexdigest(),
+            len(canonical(value)),
+        )
+        assert not found.small
+        assert found.value == plain(value)
+
+
+def test_the_digest_of_many_members_is_that_of_their_bytes() -> None:
+    value = {"rows": [{"id": number, "name": f"row {number}"} for number in range(20_000)], "b": "y" * CHUNK, "a": 1.5}
+    assert digest(value) == "sha256:" + hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
+
+
+class Hostile:
+    """Raises wherever it is asked."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("not for you")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no")
+
+
+class ClassRaises:
+    @property
+    def __class__(self) -> Any:  # as an unbound proxy does
+        raise RuntimeError("working outside of a context")
+
+
+class RudeDict(dict[str, object]):
+    def items(self) -> Any:
+        raise RuntimeError("no")
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("no")
+
+
+class RudeMapping(Mapping[str, object]):
+    def __getitem__(self, key: str) -> object:
+        raise RuntimeError("no")
+
+    def __iter__(self) -> Iterator[str]:
+        yield "a"
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Endless(Sequence[int]):
+    def __getitem__(self, at: Any) -> Any:
+        return 1
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+
+class RudeModel(BaseModel):
+    model_config = {"extra": "allow"}
+    note: str = "kept"
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "note":
+            raise ValueError("lazily loaded, and gone")
+        return super().__getattribute__(name)
+
+
+@dataclasses.dataclass
+class RudeData:
+    size: int
+
+    @property
+    def area(self) -> int:
+        raise ValueError("no")
+
+
+class RudeText(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    def encode(self, *_: Any) -> Any:
+        raise RuntimeError("no")
+
+
+class RudeInt(int):
+    def __int__(self) -> int:
+        raise RuntimeError("no")
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Scalar:
+    """As the scalars of numpy: registered as a number, and no subclass of one."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+
+class IntScalar(Scalar):
+    pass
+
+
+class RealScalar(Scalar):
+    pass
+
+
+numbers.Integral.register(IntScalar)
+numbers.Real.register(RealScalar)
+
+
+def weird_name() -> object:
+    kind = type("Odd", (), {})
+    kind.__qualname__ = "Odd\ud800"
+    return kind()
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [
+        (lambda: Hostile(), {"$object": f"{__name__}.Hostile", "text": "<unprintable: RuntimeError>"}),
+        (lambda: ClassRaises(), {"$object": f"{__name__}.ClassRaises", "text": "<unprintable: RuntimeError>"}),
+        (lambda: RudeDict(a=1), {"a": 1}),
+        (lambda: RudeMapping(), {"$object": f"{__name__}.RudeMapping", "text": "<unprintable: RuntimeError>"}),
+        (lambda: RudeModel(), {"$object": f"{__name__}.RudeModel", "fields": {"note": "<unreadable: ValueError>"}}),
+        (lambda: RudeData(3), {"$object": f"{__name__}.RudeData", "fields": {"size": 3}}),
+        (lambda: RudeText("kept"), "kept"),
+        (lambda: RudeInt(7), 7),
+        (lambda: IntScalar(2**60), {"$int": str(2**60)}),
+        (lambda: RealScalar(0.5), 0.5),
+        (lambda: RealScalar(math.nan), {"$float": "NaN"}),
+        (lambda: fractions.Fraction(1, 3), {"$object": "fractions.Fraction", "text": "Fraction(1, 3)"}),
+        (lambda: 1 + 2j, {"$object": "builtins.complex", "text": "(1+2j)"}),
+        (lambda: Point(1, 2), [1, 2]),
+        (lambda: deque([1, 2]), [1, 2]),
+        (lambda: UserList([1]), [1]),
+        (lambda: UserDict({"a": 1}), {"a": 1}),
+        (lambda: OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
+        (lambda: defaultdict(list, a=[1]), {"a": [1]}),
+        (lambda: range(3), [0, 1, 2]),
+        (lambda: RudeModel.model_construct(**{"\ud800": 1}), None),
+        (lambda: weird_name(), None),
+        (
+            lambda: dt.datetime.min.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))),
+            {"$time": "0001-01-01T00:00:00+01:00"},
+        ),
+        (lambda: 10**5000, {"$int": hex(10**5000)}),
+        (lambda: {Colour.RED: 1, None: 2, 1.5: 3, (1, 2): 4}, {"$map": [["red", 1], [1.5, 3], [[1, 2], 4], [None, 2]]}),
+        (lambda: {"a\ud800": 1}, {"$map": [[{"$text": "Ye2ggA=="}, 1]]}),
+    ],
+)
+def test_what_foreign_code_makes_of_itself_is_recorded(make: Callable[[], object], form: object) -> None:
+    value = make()  # pytest itself would ask a parameter for its name
+    if form is not None:
+        assert plain(value) == form
+    assert encode(json.loads(canonical(value))) == canonical(value)
+
+
+def test_nothing_is_consumed() -> None:
+    ticking = (number for number in range(3))
+    lines = iter(["a", "b"])
+    assert plain({"g": ticking, "i": lines})["g"]["$object"] == "builtins.generator"  # type: ignore
+    assert list(ticking) == [0, 1, 2]
+    assert list(lines) == ["a", "b"]
+
+
+def test_addresses_are_left_out() -> None:
+    def function() -> None: ...
+
+    for value in (function, (number for number in ()), Hostile, re.compile("a"), test_addresses_are_left_out):
+        assert "0x" not in canonical(value).decode().replace(" at 0x…", "")
+
+
+def test_a_sequence_that_never_ends_is_recorded() -> None:
+    assert len(canonical(Endless())) > 1000
+
+
+def test_a_value_that_is_shared_without_end_takes_linear_time() -> None:
+    bomb: object = ["x"]
+    for _ in range(100):
+        bomb = [bomb, bomb]
+    assert b"$deep" in canonical(bomb)
+
+
+def test_what_lies_too_deep_is_told_apart_by_content() -> None:
+    def nested(core: object) -> object:
+        for _ in range(10_000):
+            core = [core] if len(str(type(core))) % 2 else {"a": core}
+        return core
+
+    assert digest(nested(1)) == digest(nested(1))
+    assert digest(nested(1)) != digest(nested(2))
+    assert digest(nested({"a": 1, "b": 2})) == digest(nested({"b": 2, "a": 1}))
+    assert digest(nested(Hostile())) == digest(nested(Hostile()))
+
+
+def test_a_deep_cycle_ends() -> None:
+    loop: list[object] = []
+    inner = loop
+    for _ in range(500):
+        inner.append(inner := [])
+    inner.append(loop)
+    assert canonical(loop) == canonical(loop)
+
+
+def test_where_hardly_any_stack_is_left_the_form_is_the_same() -> None:
+    nested: object = "core"
+    for _ in range(60):
+        nested = [nested, RudeData(1)]
+
+    def dig(depth: int) -> bytes:
+        return canonical(nested) if depth == 0 else dig(depth - 1)
+
+    frame, depth = sys._getframe(), 0
+    while frame := frame.f_back:  # type: ignore[assignment]
+        depth += 1
+    assert dig(sys.getrecursionlimit() - depth - 70) == canonical(nested)
+
+
+@pytest.mark.parametrize("text", ["plain", "caf\u00e9", "a\ud800b"])
+def test_the_text_of_an_exception_can_be_stored(text: str) -> None:
+    assert printable(ValueError(text)).encode()
+
+
+def test_an_exception_without_a_text_of_its_own_is_named() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise KeyError("x")
+
+    assert printable(Mute()) == "<unprintable: KeyError>"

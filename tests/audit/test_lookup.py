@@ -1,0 +1,91 @@
+"""Was this ever passed? Found by every kind of digest and in the clear; what was never passed is not found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from openclaw.audit import AuditLog, Draft
+from openclaw.audit.lookup import values_of
+from openclaw.audit.veil import LARGE_CHARS, Seal, take_result
+from openclaw.store import Transaction
+
+
+def document(**args: Any) -> dict[str, Any]:
+    return {"kind": "tool", "tool": {"name": "pay", "args": args}}
+
+
+@pytest.fixture
+def filled(log: AuditLog) -> AuditLog:
+    """Entries that hold ``hunter22``, ``4711``, ``true``, a long text and a result, each in one way; 8 holds none."""
+
+    def write(transaction: Transaction) -> None:
+        seals = [Seal(("args.diagnosis",), "eva")]
+        veils = [
+            log.privacy.veil(transaction, document(password="hunter22")),
+            log.privacy.veil(transaction, document(pin=4711, on=True), fields=["args.on"]),
+            log.privacy.veil(transaction, document(diagnosis="hunter22"), seals=seals),
+            log.privacy.veil(transaction, document(note="say hunter22 twice")),
+            log.privacy.veil(transaction, document(content="hunter22 " + "x" * LARGE_CHARS)),
+        ]
+        for veil in veils:
+            log.record(transaction, Draft(kind="decision", effect="allow", body={"input": veil.document}))
+        kept = veils[0].result(take_result({"rows": [1, 2]}), full=False)
+        log.record(transaction, Draft(kind="outcome", body={"result": kept}))
+        log.record(transaction, Draft(kind="outcome", body={"error": veils[0].text("bad hunter22")}))
+        log.record(transaction, Draft(kind="outcome", body={"error": "nothing of the kind", "n": 1}))
+
+    log._store.run(write)
+    return log
+
+
+def found(log: AuditLog, text: str) -> list[tuple[int, str]]:
+    return [(match.seq, match.how) for match in log.lookup(text)]
+
+
+def test_a_value_is_found_however_it_is_kept(filled: AuditLog) -> None:
+    expected = [(1, "masked"), (3, "sealed"), (4, "clear"), (5, "clear"), (7, "masked")]
+    assert found(filled, "hunter22") == expected
+    assert found(filled, "hunter22\n") == expected
+
+
+def test_types_are_told_apart(filled: AuditLog) -> None:
+    assert found(filled, "4711") == [(2, "masked")]
+    assert found(filled, "true") == [(2, "masked")]
+    assert found(filled, '"4711"') == []
+    assert found(filled, "1") == []
+
+
+def test_a_long_text_and_a_result_are_found_whole(filled: AuditLog) -> None:
+    assert (5, "large") in found(filled, "hunter22 " + "x" * LARGE_CHARS)
+    assert found(filled, '{"rows": [1,2]}') == [(6, "result")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hunter23", "\ud800", "x'; DROP TABLE--", "%", "null", '{"a":', "\0", "[" * 100_000]
+)
+def test_what_was_never_passed_is_not_found(filled: AuditLog, text: str) -> None:
+    assert found(filled, text) == []
+
+
+def test_what_is_forgotten_is_not_found_any_more(filled: AuditLog) -> None:
+    filled.forget("eva", by="officer")
+    assert (3, "sealed") not in found(filled, "hunter22")
+
+
+def test_many_entries_are_looked_through_page_by_page(log: AuditLog) -> None:
+    def write(transaction: Transaction) -> None:
+        for number in range(1100):
+            veil = log.privacy.veil(transaction, document(token="same" if number % 2 else number))
+            log.record(transaction, Draft(kind="decision", effect="allow", body={"input": veil.document}))
+
+    log._store.run(write)
+    assert len(log.lookup("same")) == 550
+
+
+def test_the_forms_of_a_text() -> None:
+    assert values_of("5\n") == ["5\n", "5", 5]
+    assert values_of('"a"') == ['"a"', "a"]
+    assert values_of("[1.0, NaN]") == ["[1.0, NaN]", [1.0, {"$float": "NaN"}]]
+    assert values_of("plain") == ["plain"]
