@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from openclaw.policy.probing import together, valued
 from openclaw.policy.ruleset import Definition, Ruleset
+from openclaw.policy.scoping import variables
 from openclaw.policy.syntax import (
     Array,
     Call,
@@ -91,9 +92,23 @@ class Asked:
                 yield self.key(at, shown), shown
 
 
+def text_of(file: File, item: Term | Statement, *, named: bool = True) -> str:
+    """The text of a statement, or of a term in one, with every ``_`` ``named``: so that both mean the same value."""
+    text, start = file.of(item.at), item.at.start
+    if not named or (isinstance(item, Statement) and isinstance(item.what, Not | Every)):
+        return text
+    terms = terms_of(item) if isinstance(item, Statement) else (item,)
+    places = [var.at for term in terms for var in variables(term) if var.wildcard]
+    for at in sorted(places, key=lambda place: place.start, reverse=True):
+        text = f"{text[: at.start - start]}openclaw_any_{at.start}{text[at.end - start :]}"
+    return text
+
+
 def shown_terms(file: File, statement: Statement, *, failing: bool) -> Iterator[Shown]:
     """The values of a statement: of paths, variables and inner calls, not of what is written out."""
     modifiers = [file.of(it.at) for it in statement.modifiers]
+    # What has failed has met no single value: all that it has tried are shown.
+    named = not failing and not isinstance(statement.what, Not | Every)
     match statement.what:
         case Expr(Infix(_, ":=" | "=" as operator, left, right)):
             # What fails has given its left side no value.
@@ -111,8 +126,7 @@ def shown_terms(file: File, statement: Statement, *, failing: bool) -> Iterator[
         case SomeNames():
             return
     for term in terms:
-        text = file.of(term.at)
-        yield Shown(" ".join(text.split()), term, valued(text, *modifiers))
+        yield Shown(" ".join(file.of(term.at).split()), term, valued(text_of(file, term, named=named), *modifiers))
     for it in statement.modifiers:
         if not constant(it.value):
             text = file.of(it.value.at)
@@ -171,7 +185,7 @@ def helpers_used(ruleset: Ruleset, definition: Definition, statement: Statement)
                 yield Shown(
                     file.of(term.at),
                     term,
-                    together([file.of(arg.at) for arg in args]),
+                    together([text_of(file, arg) for arg in args]),
                     used,
                     args,
                     term is whole,
@@ -184,7 +198,7 @@ def helpers_used(ruleset: Ruleset, definition: Definition, statement: Statement)
             keys = rest[: len(used[0].rule.keys)] if used else ()
             direct = term is whole or member is not None
             if member is not None and used:
-                asking = valued(file.of(member.at))
+                asking = valued(text_of(file, member))
                 yield Shown(file.of(term.at), term, asking, used, (member,), direct, matched=True)
             elif used:
                 matched = bool(keys) and len(keys) == len(used[0].rule.keys)
@@ -201,7 +215,7 @@ def helpers_used(ruleset: Ruleset, definition: Definition, statement: Statement)
 
 def key_text(file: File, key: Term) -> str:
     """A part of a path as a value: the name after a dot in quotes."""
-    return json.dumps(key.value) if isinstance(key, Scalar) else file.of(key.at)
+    return json.dumps(key.value) if isinstance(key, Scalar) else text_of(file, key)
 
 
 def _member(statement: Statement, term: Term) -> Term | None:

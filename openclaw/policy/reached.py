@@ -20,6 +20,7 @@ class Reached:
     def __init__(self, ruleset: Ruleset) -> None:
         self._ruleset = ruleset
         self._uses: set[Use] = set()
+        self._led: dict[Target | None, tuple[RulePath, ...]] = {}
         waiting: list[Use] = [
             (definition.path, "allow" if definition.rule.path[0] == "allow" else "refuse", 1)
             for definition in ruleset.definitions
@@ -58,7 +59,10 @@ class Reached:
                 yield from {it.path for it in self._ruleset.called(definition.source, part.function)}
             elif isinstance(part, Var | Ref) and part.at.start not in inside:
                 inside.add(part.at.start)
-                yield from led_to(self._ruleset, self._ruleset.target(definition, part))
+                target = self._ruleset.target(definition, part)
+                if target not in self._led:
+                    self._led[target] = tuple(led_to(self._ruleset, target))
+                yield from self._led[target]
 
 
 def led_to(ruleset: Ruleset, target: Target | None) -> Iterator[RulePath]:
@@ -66,6 +70,11 @@ def led_to(ruleset: Ruleset, target: Target | None) -> Iterator[RulePath]:
     if target is None or target[0] != "data":
         return
     parts = target[1:]
-    for path in ruleset.rules:
-        if all(part is None or part == name for part, name in zip(parts, path, strict=False)):
-            yield path
+    written = tuple(part for part in parts if isinstance(part, str))
+    if len(written) < len(parts):
+        for path in ruleset.rules:
+            if all(part is None or part == name for part, name in zip(parts, path, strict=False)):
+                yield path
+        return
+    into = next((written[:length] for length in range(1, len(written)) if written[:length] in ruleset.rules), None)
+    yield from ruleset.below.get(written, ()) if into is None else (into,)

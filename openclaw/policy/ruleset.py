@@ -105,6 +105,15 @@ class Ruleset:
         return found
 
     @cached_property
+    def below(self) -> dict[RulePath, list[RulePath]]:
+        """The rules that lie at a name or below it."""
+        found: dict[RulePath, list[RulePath]] = {}
+        for path in self.rules:
+            for length in range(len(path) + 1):
+                found.setdefault(path[:length], []).append(path)
+        return found
+
+    @cached_property
     def packages(self) -> frozenset[RulePath]:
         """The names of all packages."""
         return frozenset(source.package for source in self.sources if source.package)

@@ -15,20 +15,16 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from openclaw.policy.asking import Asked, Shown, helpers_used, key_text, shown_terms
+from openclaw.policy.asking import Asked, Shown, helpers_used, key_text, shown_terms, text_of
 from openclaw.policy.probing import NAME, Helper, Probe, Prober, named, together, valued
 from openclaw.policy.ruleset import Definition, RulePath, Ruleset
 from openclaw.policy.safety import given_by, in_order
-from openclaw.policy.scoping import Symbol
+from openclaw.policy.scoping import Symbol, name_of, variables
 from openclaw.policy.syntax import (
     Branch,
-    Comprehension,
     Not,
     SomeNames,
     Statement,
-    Term,
-    Var,
-    every_term,
 )
 
 WAYS_MAX = 5
@@ -175,7 +171,7 @@ class Teller:
     def _prefixes(self, node: _Node, branch: _BranchNode) -> Probe:
         """Whether the first statement holds, the first two, and so on."""
         definition, prelude = node.frame.definition, node.frame.prelude
-        texts = [definition.source.file.of(it.at) for it in branch.order]
+        texts = [text_of(definition.source.file, it) for it in branch.order]
         rules = [f"{NAME} contains {held} if {_body([*prelude, *texts[:held]])}" for held in range(len(texts) + 1)]
         return self._probe(definition, "\n\n".join(rules))
 
@@ -213,10 +209,10 @@ class Teller:
         for at, statement in enumerate(branch.order[: branch.held + 1]):
             failing = at == branch.held
             for shown in shown_terms(definition.source.file, statement, failing=failing):
-                if scoping.symbols(shown.term) <= known and not _has_wildcard(shown.term):
+                if _named(scoping.symbols(shown.term)) <= known:
                     branch.asked.add(at, shown)
             for shown in helpers_used(self._ruleset, definition, statement):
-                if all(scoping.symbols(arg) <= known and not _has_wildcard(arg) for arg in shown.args):
+                if all(scoping.symbols(arg) <= known for arg in shown.args):
                     branch.asked.add(at, shown)
         if branch.held == len(branch.order):
             for shown in self._heads(definition, branch.branch):
@@ -229,12 +225,12 @@ class Teller:
             terms.append(branch.value)
         for term in terms:
             for shown in shown_terms(file, Statement(term.at, Not(term)), failing=False):
-                if not _has_wildcard(shown.term):
+                if not any(var.wildcard for var in variables(shown.term)):
                     yield shown
 
     def _values_rule(self, frame: _Frame, branch: _BranchNode) -> str:
         definition, file = frame.definition, frame.definition.source.file
-        texts = [file.of(it.at) for it in branch.order[: branch.held]]
+        texts = [text_of(file, it) for it in branch.order[: branch.held]]
         value = "[]"
         if branch.held == len(branch.order):
             head = definition.rule.member if definition.rule.member is not None else branch.branch.value
@@ -276,8 +272,8 @@ class Teller:
         self._number += 1
         name = f"openclaw_args_{self._number}"
         file, package = frame.definition.source.file, frame.definition.source.package
-        texts = [file.of(it.at) for it in branch.order[: branch.held]]
-        args = ",\n".join(file.of(arg.at) for arg in shown.args)
+        texts = [text_of(file, it) for it in branch.order[: branch.held]]
+        args = ",\n".join(text_of(file, arg) for arg in shown.args)
         rule = f"{name} contains [{args}] if {_body([*frame.prelude, *texts])}"
         helpers = (*frame.helpers, Helper(frame.definition.source.module.path, rule))
         parameters = ",\n".join(used.source.file.of(arg.at) for arg in used.rule.args)
@@ -365,11 +361,9 @@ def _helpers(nodes: Sequence[_Node]) -> list[Helper]:
     return list(dict.fromkeys(helper for node in nodes for helper in node.frame.helpers))
 
 
-def _has_wildcard(term: Term) -> bool:
-    """Whether a value would be another one than the statement's own: ``_`` is a new variable each time."""
-    inner = [part for part in every_term(term) if isinstance(part, Comprehension)]
-    within = {id(one) for part in inner for one in every_term(part)}
-    return any(isinstance(part, Var) and part.wildcard and id(part) not in within for part in every_term(term))
+def _named(symbols: set[Symbol]) -> set[Symbol]:
+    """Variables but for ``_``, which is another one each time."""
+    return {symbol for symbol in symbols if name_of(symbol) != "_"}
 
 
 def _concerns(node: _Node, way: dict[str, list[JsonValue]], given: JsonValue | None) -> bool:

@@ -217,6 +217,27 @@ def test_statements_that_stand_below_what_they_need_are_told_in_the_order_of_ask
     assert [step.line for step in told.ways[0].steps] == [5, 4]
 
 
+def test_a_wildcard_is_told_by_the_value_that_it_met(tmp_path: Path) -> None:
+    rules = """deny contains "no" if {
+	input.principal.roles[_] == "b"
+	_ := large(input.tool.args[_])
+}
+
+large(x) := x if x > 5
+
+ask contains "c" if input.principal.roles[_] == "c"
+"""
+    found = tell(tmp_path, rules, every=True, a=1, b=9)
+    told = only(found.rules)
+    assert values(told) == {
+        "input.principal.roles[_]": "b",
+        "large(input.tool.args[_])": 9,
+        "input.tool.args[_]": 9,
+    }
+    assert only(told.ways[0].steps[1].because).ways[0].value == (9,)
+    assert values(only(found.others)) == {"input.principal.roles[_]": ["a", "b"]}
+
+
 def test_with_all_rules_it_is_told_where_each_of_them_stops(tmp_path: Path) -> None:
     rules = """allow if input.kind == "tool"
 
