@@ -69,13 +69,13 @@ fn leaf(row: &Bound<'_, PyAny>, bytes: &mut Vec<u8>) -> Option<[u8; HASH]> {
     member(bytes, ",\"effect\":", row, EFFECT)?;
     member(bytes, ",\"kind\":", row, KIND)?;
     member(bytes, ",\"run\":", row, RUN)?;
-    let seq: i64 = row.get_item(SEQ).ok()?.extract().ok()?;
+    let seq: i64 = row.get_borrowed_item(SEQ).ok()?.extract().ok()?;
     bytes.extend_from_slice(format!(",\"seq\":{seq}").as_bytes());
     member(bytes, ",\"tool\":", row, TOOL)?;
     member(bytes, ",\"workflow\":", row, WORKFLOW)?;
     bytes.push(b'}');
     let digest: [u8; HASH] = Sha256::digest(&bytes[..]).into();
-    let stored = row.get_item(STORED).ok()?;
+    let stored = row.get_borrowed_item(STORED).ok()?;
     (stored.cast::<PyBytes>().ok()?.as_bytes() == digest).then_some(digest)
 }
 
@@ -86,7 +86,7 @@ fn member(bytes: &mut Vec<u8>, name: &str, row: &Bound<'_, PyTuple>, column: usi
 
 /// Hands a column on, if it is a text that has a UTF-8 form.
 fn text(row: &Bound<'_, PyTuple>, column: usize, take: impl FnOnce(&str)) -> Option<()> {
-    let item = row.get_item(column).ok()?;
+    let item = row.get_borrowed_item(column).ok()?;
     take(item.cast::<PyString>().ok()?.to_str().ok()?);
     Some(())
 }
@@ -94,8 +94,11 @@ fn text(row: &Bound<'_, PyTuple>, column: usize, take: impl FnOnce(&str)) -> Opt
 /// A text as JSON, spelled as RFC 8785 demands.
 fn quote(bytes: &mut Vec<u8>, value: &str) {
     bytes.push(b'"');
-    for &byte in value.as_bytes() {
-        match byte {
+    let mut rest = value.as_bytes();
+    // Nearly every text is copied whole: only the few bytes that JSON escapes are looked at one by one.
+    while let Some(at) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        bytes.extend_from_slice(&rest[..at]);
+        match rest[at] {
             b'"' => bytes.extend_from_slice(b"\\\""),
             b'\\' => bytes.extend_from_slice(b"\\\\"),
             0x08 => bytes.extend_from_slice(b"\\b"),
@@ -103,9 +106,10 @@ fn quote(bytes: &mut Vec<u8>, value: &str) {
             b'\n' => bytes.extend_from_slice(b"\\n"),
             b'\r' => bytes.extend_from_slice(b"\\r"),
             b'\t' => bytes.extend_from_slice(b"\\t"),
-            0x00..=0x1f => bytes.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => bytes.push(byte),
+            other => bytes.extend_from_slice(format!("\\u{other:04x}").as_bytes()),
         }
+        rest = &rest[at + 1..];
     }
+    bytes.extend_from_slice(rest);
     bytes.push(b'"');
 }

@@ -99,6 +99,7 @@ class _Worker:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._hurry = False
+        self._trying = 0  # checkpoints in the try that is under way
         self._begun = self._ended = 0  # tries, successful or not
         self._kept = self._failures = self._skipped = 0
         self._error = ""
@@ -119,8 +120,9 @@ class _Worker:
 
     def flush(self, deadline: float) -> str:
         with self._wake:
-            # A try that is under way may have begun before the last checkpoint was handed over: the next one counts.
-            wanted, self._hurry = self._begun + 1, True
+            # A try that is under way may have begun before the last checkpoint was handed over: then the next one counts.
+            covered = self._begun > self._ended and self._trying == len(self._pending)
+            wanted, self._hurry = self._begun + (0 if covered else 1), True
             self._wake.notify_all()
             while self._pending and self._thread is not None and self._ended < wanted:
                 left = deadline - time.monotonic()
@@ -156,7 +158,7 @@ class _Worker:
                 if self._stopping:
                     return
                 batch, self._hurry = list(self._pending), False
-                self._begun += 1
+                self._begun, self._trying = self._begun + 1, len(batch)
             error = self._try(batch)
             with self._wake:
                 self._ended = self._begun
