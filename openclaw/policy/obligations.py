@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from openclaw.decision import OBLIGATION_KINDS
 from openclaw.errors import Diagnostic
@@ -16,12 +17,90 @@ LEVELS = ("metadata", "request", "full")
 CHARGED = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
 """The units of a ``charge`` obligation."""
 
-_EXAMPLES = {
-    "mask": '`{"kind": "mask", "fields": ["args.iban"]}`',
-    "rewrite": '`{"kind": "rewrite", "args": {"limit": 10}}`',
-    "charge": '`{"kind": "charge", "microusd": 500}`',
-    "audit": '`{"kind": "audit", "level": "metadata"}`',
+SPANS = ("second", "minute", "hour", "day")
+"""The named spans of a ``limit`` obligation."""
+
+REDACTED_ROOT = "result"
+"""Where the paths of a ``redact`` obligation begin."""
+
+
+def _is_text(term: Term) -> bool:
+    return _computed(term) or (isinstance(term, Scalar) and isinstance(term.value, str) and term.value != "")
+
+
+def _is_amount(term: Term) -> bool:
+    return _computed(term) or (
+        isinstance(term, Scalar)
+        and isinstance(term.value, int)
+        and not isinstance(term.value, bool)
+        and term.value >= 0
+    )
+
+
+def _are_texts(term: Term) -> bool:
+    return _computed(term) or (isinstance(term, Array | Set) and bool(term.items) and all(map(_is_text, term.items)))
+
+
+def _are_results(term: Term) -> bool:
+    return _are_texts(term) and all(
+        not isinstance(item, Scalar) or str(item.value).split(".")[0] == REDACTED_ROOT
+        for item in (term.items if isinstance(term, Array | Set) else ())
+    )
+
+
+def _is_level(term: Term) -> bool:
+    return _computed(term) or (isinstance(term, Scalar) and term.value in LEVELS)
+
+
+def _is_span(term: Term) -> bool:
+    named = isinstance(term, Scalar) and term.value in SPANS
+    return _computed(term) or named or (_is_amount(term) and not (isinstance(term, Scalar) and term.value == 0))
+
+
+def _are_arguments(term: Term) -> bool:
+    return _computed(term) or (isinstance(term, Object) and bool(term.pairs))
+
+
+def _computed(term: Term) -> bool:
+    """Whether a term is no literal: what it will be is not known here."""
+    return not isinstance(term, Scalar | Array | Set | Object)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of obligation: its parameters, which of them there must be (all, or one of them), and how it is written."""
+
+    params: Mapping[str, Callable[[Term], bool]]
+    needs: frozenset[str]
+    all_needed: bool
+    example: str
+
+
+_KINDS = {
+    "mask": _Kind({"fields": _are_texts}, frozenset({"fields"}), True, '{"kind": "mask", "fields": ["args.iban"]}'),
+    "rewrite": _Kind({"args": _are_arguments}, frozenset({"args"}), True, '{"kind": "rewrite", "args": {"limit": 10}}'),
+    "charge": _Kind(dict.fromkeys(CHARGED, _is_amount), frozenset(), True, '{"kind": "charge", "microusd": 500}'),
+    "audit": _Kind({"level": _is_level}, frozenset({"level"}), True, '{"kind": "audit", "level": "metadata"}'),
+    "limit": _Kind(
+        {"key": _is_text, "calls": _is_amount, "per": _is_span},
+        frozenset({"key", "calls", "per"}),
+        True,
+        '{"kind": "limit", "key": "refund", "calls": 10, "per": "minute"}',
+    ),
+    "route": _Kind(
+        {"sites": _are_texts, "models": _are_texts, "providers": _are_texts},
+        frozenset({"sites", "models", "providers"}),
+        False,
+        '{"kind": "route", "sites": ["eu"]}',
+    ),
+    "redact": _Kind(
+        {"fields": _are_results, "texts": _are_texts, "replacement": _is_text},
+        frozenset({"fields", "texts"}),
+        False,
+        '{"kind": "redact", "fields": ["result.rows.*.iban"]}',
+    ),
 }
+"""As the gate reads them (``openclaw.duties``); a test holds the two together."""
 
 
 def obligation_findings(ruleset: Ruleset) -> Iterator[Diagnostic]:
@@ -48,14 +127,16 @@ def _obligation(definition: Definition, term: Term) -> Iterator[Diagnostic]:
 
     if isinstance(term, Array | Set | Scalar | Comprehension):
         written = definition.source.file.of(term.at)
-        yield finding(term, f"an obligation is an object, not `{written}`", f"write {_EXAMPLES['mask']}")
+        yield finding(term, f"an obligation is an object, not `{written}`", f"write `{_KINDS['mask'].example}`")
     if not isinstance(term, Object):
         return
     fields = {key.value: value for key, value in term.pairs if isinstance(key, Scalar)}
     computed = len(fields) < len(term.pairs)
     if "kind" not in fields:
         if not computed:
-            yield finding(term, "an obligation has a `kind`, and this one has none", f"write {_EXAMPLES['mask']}")
+            yield finding(
+                term, "an obligation has a `kind`, and this one has none", f"write `{_KINDS['mask'].example}`"
+            )
         return
     kind = fields["kind"]
     if not isinstance(kind, Scalar):
@@ -65,38 +146,21 @@ def _obligation(definition: Definition, term: Term) -> Iterator[Diagnostic]:
         hint = f'did you mean `"{near[0]}"`?' if near else f"it is one of {', '.join(sorted(OBLIGATION_KINDS))}"
         yield finding(kind, f"there is no obligation `{kind.value}`: the gate denies what it does not understand", hint)
     elif not computed:
-        fault = _fault(str(kind.value), {str(name): value for name, value in fields.items() if name != "kind"})
+        known = _KINDS[str(kind.value)]
+        fault = _fault(known, {str(name): value for name, value in fields.items() if name != "kind"})
         if fault:
-            yield finding(term, f"the obligation `{kind.value}` {fault}", f"write {_EXAMPLES[str(kind.value)]}")
+            yield finding(term, f"the obligation `{kind.value}` {fault}", f"write `{known.example}`")
 
 
-def _fault(kind: str, params: dict[str, Term]) -> str:
+def _fault(kind: _Kind, params: Mapping[str, Term]) -> str:
     """What is wrong with the parameters of an obligation; empty where nothing is, or where it cannot be seen."""
-    match kind:
-        case "mask":
-            fields = params.get("fields")
-            literal = isinstance(fields, Scalar | Object) or (isinstance(fields, Array) and not fields.items)
-            texts = not isinstance(fields, Array) or all(_is(item, str) for item in fields.items)
-            return "" if fields is not None and not literal and texts else "has `fields`, a list of paths"
-        case "rewrite":
-            args = params.get("args")
-            literal = isinstance(args, Scalar | Array | Set) or (isinstance(args, Object) and not args.pairs)
-            return "" if args is not None and not literal else "has `args`, an object of arguments to set"
-        case "audit":
-            level = params.get("level")
-            known = level is not None and (not isinstance(level, Scalar) or level.value in LEVELS)
-            return "" if known else f"has a `level`, one of {', '.join(LEVELS)}"
-        case "charge":
-            wrong = [name for name, amount in params.items() if name not in CHARGED or not _is(amount, int)]
-            return f"has whole amounts of {', '.join(CHARGED)}" if wrong or not params else ""
-        case _:
-            return ""
-
-
-def _is(term: Term, kind: type[str | int]) -> bool:
-    """Whether a term is computed, or a value of this type that is not empty and not negative."""
-    if not isinstance(term, Scalar):
-        return not isinstance(term, Array | Set | Object)
-    if kind is str:
-        return isinstance(term.value, str) and term.value != ""
-    return isinstance(term.value, int) and not isinstance(term.value, bool) and term.value >= 0
+    foreign = sorted(params.keys() - kind.params.keys())
+    if foreign:
+        near = difflib.get_close_matches(foreign[0], sorted(kind.params), n=1, cutoff=0.5)
+        meant = f" (did you mean `{near[0]}`?)" if near else f" (it has {', '.join(kind.params)})"
+        return f"has no parameter `{foreign[0]}`{meant}"
+    missing = sorted(kind.needs - params.keys())
+    if missing if kind.all_needed else len(missing) == len(kind.needs):
+        return f"needs {(' and ' if kind.all_needed else ' or ').join(f'`{name}`' for name in missing)}"
+    wrong = sorted(name for name, value in params.items() if not kind.params[name](value))
+    return f"has a `{wrong[0]}` that the gate does not understand" if wrong else ""

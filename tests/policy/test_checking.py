@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openclaw.budget import UNITS
 from openclaw.cli.library import STARTER
-from openclaw.duties import LEVELS
+from openclaw.decision import OBLIGATION_KINDS, Decision, Effect, Obligation
+from openclaw.duties import read_duties
 from openclaw.errors import Diagnostic, PolicyError
-from openclaw.policy import check, obligations, regopy, regorus
+from openclaw.policy import check, regopy, regorus
 from openclaw.policy.functions import FUNCTIONS, OPERATORS, REMOVED
 from openclaw.policy.library import packages
 from tests.policy.support import policy, write_folder
@@ -114,15 +114,24 @@ ERRORS = [
     (body('input.kind in {"tool", "model"}; "memory" == input.kind'), "never-holds", (3, 58), "line 3", ""),
     (body('every s in input.flow.sources { s.tool == "a"; s.tool == "b" }'), "never-holds", (3, 72), "line 3", ""),
     ('oblige contains {"kind": "msk", "fields": ["a"]}', "obligation", (3, 26), "no obligation `msk`", '`"mask"`'),
-    ('oblige contains {"kind": "mask"}', "obligation", (3, 17), "has `fields`", '"args.iban"'),
-    ('oblige contains {"kind": "mask", "fields": []}', "obligation", (3, 17), "has `fields`", ""),
-    ('oblige contains {"kind": "mask", "fields": "a"}', "obligation", (3, 17), "has `fields`", ""),
+    ('oblige contains {"kind": "mask"}', "obligation", (3, 17), "needs `fields`", '"args.iban"'),
+    ('oblige contains {"kind": "mask", "fields": []}', "obligation", (3, 17), "has a `fields`", ""),
+    ('oblige contains {"kind": "mask", "fields": "a"}', "obligation", (3, 17), "has a `fields`", ""),
     ('oblige contains {"fields": ["a"]}', "obligation", (3, 17), "`kind`", ""),
     ('oblige contains "mask"', "obligation", (3, 17), 'not `"mask"`', ""),
-    ('oblige contains {"kind": "audit", "level": "some"}', "obligation", (3, 17), "metadata, request, full", ""),
-    ('oblige contains {"kind": "charge", "euro": 1}', "obligation", (3, 17), "microusd", ""),
-    ('oblige contains {"kind": "charge", "calls": -1}', "obligation", (3, 17), "microusd", ""),
-    ('oblige := [{"kind": "rewrite", "args": {}}]', "obligation", (3, 12), "has `args`", ""),
+    (
+        'oblige contains {"kind": "audit", "level": "some"}',
+        "obligation",
+        (3, 17),
+        "has a `level`",
+        '"level": "metadata"',
+    ),
+    ('oblige contains {"kind": "charge", "euro": 1}', "obligation", (3, 17), "no parameter `euro`", "microusd"),
+    ('oblige contains {"kind": "charge", "calls": -1}', "obligation", (3, 17), "has a `calls`", "microusd"),
+    ('oblige contains {"kind": "mask", "field": ["a"]}', "obligation", (3, 17), "did you mean `fields`?", ""),
+    ('oblige contains {"kind": "limit", "key": "a"}', "obligation", (3, 17), "needs `calls` and `per`", ""),
+    ('oblige contains {"kind": "route"}', "obligation", (3, 17), "`models` or `providers` or `sites`", ""),
+    ('oblige := [{"kind": "rewrite", "args": {}}]', "obligation", (3, 12), "has a `args`", ""),
 ]
 
 NOT = 'deny contains "x" if not '
@@ -236,7 +245,8 @@ RIGHT = [
     'oblige contains duty if { kind := "mask"; duty := {"kind": kind} }',
     'oblige contains {"kind": "mask", "fields": [field | some field, _ in input.tool.args]}',
     'oblige contains object.union({"kind": "mask"}, {"fields": ["args.x"]})',
-    'oblige contains {"kind": "limit", "per": "hour"}\n\noblige contains {"kind": "audit", "level": input.tool.args.x}',
+    'oblige contains {"kind": "limit", "key": input.tool.name, "calls": 3, "per": "hour"}',
+    'oblige contains {"kind": "audit", "level": input.tool.args.x}',
     'allow if mode == "strict"\n\nmode := "lax"',
     "allow if f(input.tool.args.x, 2)\n\nf(x, y) if y == x\n\nf(_, 1) := true",
     "allow if data.openclaw.policies.other.deny == set()",
@@ -429,6 +439,46 @@ def test_the_functions_are_those_of_opa(opa_binary: str) -> None:
     assert {name for name, it in known.items() if it.get("deprecated")} == REMOVED
 
 
-def test_obligations_are_those_of_the_gate() -> None:
-    assert obligations.LEVELS == LEVELS
-    assert obligations.CHARGED == UNITS
+PARAMS: list[dict[str, object]] = [
+    {},
+    {"fields": ["args.a"]},
+    {"fields": ["result.a"]},
+    {"fields": []},
+    {"fields": [""]},
+    {"fields": "a"},
+    {"fields": [1]},
+    {"texts": ["zz"]},
+    {"texts": ["zz"], "replacement": "x"},
+    {"texts": ["zz"], "replacement": ""},
+    {"fields": ["args.a"], "more": 1},
+    {"args": {"a": 1}},
+    {"args": {}},
+    {"args": [1]},
+    {"level": "full"},
+    {"level": "ful"},
+    {"calls": 1},
+    {"calls": -1},
+    {"calls": 1.5},
+    {"calls": True},
+    {"microusd": 5, "tokens": 0},
+    {"euro": 1},
+    {"sites": ["eu"], "models": ["a/b"]},
+    {"sites": []},
+    {"key": "a", "calls": 1, "per": "minute"},
+    {"key": "a", "calls": 0, "per": 90},
+    {"key": "a", "calls": 1, "per": "year"},
+    {"key": "a", "calls": 1, "per": 0},
+    {"key": "", "calls": 1, "per": "day"},
+    {"key": "a", "calls": 1},
+]
+ACTION_OF = {"route": "model", "redact": "result"}
+
+
+@pytest.mark.parametrize("kind", sorted(OBLIGATION_KINDS))
+def test_an_obligation_is_wrong_where_the_gate_cannot_carry_it_out(kind: str, tmp_path: Path) -> None:
+    duties = [{"kind": kind, **params} for params in PARAMS]
+    findings = found(tmp_path, "\n".join(f"oblige contains {json.dumps(duty)}" for duty in duties))
+    decided = [Decision(effect=Effect.ALLOW, obligations=(Obligation.model_validate(duty),)) for duty in duties]
+    unmet = [at for at, decision in enumerate(decided) if read_duties(decision, ACTION_OF.get(kind, "tool")).unmet]
+    assert [it.line - 3 for it in findings] == unmet
+    assert {it.code for it in findings} == {"obligation"}
