@@ -59,7 +59,7 @@ def _members(content: bytes) -> Iterator[tuple[str, bytes]]:
             name = said.get("path") or _name(header)
             sparse = any(key.startswith("GNU.sparse") for key in said)
             if (kind not in _FILE and kind != _FOLDER) or sparse or said.get("size", str(size)) != str(size):
-                raise BadArchive(f"`{name}` is no plain file")
+                raise BadArchive(f"`{_shown(name)}` is no plain file")
             if kind in _FILE and not name.endswith("/"):
                 yield name, data
             said = {}
@@ -102,7 +102,7 @@ def _text(name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError as error:
-        raise BadArchive(f"the name `{name.decode(errors='backslashreplace')}` is not UTF-8") from error
+        raise BadArchive(f"the name `{_shown(name.decode(errors='backslashreplace'))}` is not UTF-8") from error
 
 
 def _path(name: str) -> str:
@@ -111,5 +111,11 @@ def _path(name: str) -> str:
     while len(parts) > 1 and parts[0] == ".":
         del parts[0]
     if any(part in ("", ".", "..") or not part.isprintable() or "\\" in part for part in parts):
-        raise BadArchive(f"`{name}` is no path within it")
+        raise BadArchive(f"`{_shown(name)}` is no path within it")
     return "/".join(parts)
+
+
+def _shown(name: str) -> str:
+    """A name as it may stand in a message: on one line, and not longer than that."""
+    escaped = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+    return escaped if len(escaped) <= 200 else escaped[:199] + "…"

@@ -79,6 +79,22 @@ class Report:
         """No test failed or could not be judged."""
         return not self.count("fail") and not self.count("error")
 
+    def require(self, what: str) -> Report:
+        """This report, if all tests passed; ``what`` are the policies, in words.
+
+        Raises:
+            PolicyError: with the place and the reason of each that did not.
+        """
+        wrong = [result for result in self.results if result.status in ("fail", "error")]
+        if wrong:
+            said = {"fail": "fails", "error": "cannot be judged"}
+            found = [
+                Diagnostic(it.file, it.line, 1, f"the test `{it.name}` {said[it.status]}: {it.message}") for it in wrong
+            ]
+            tests = "a test" if len(wrong) == 1 else f"{len(wrong)} tests"
+            raise PolicyError(f"{tests} of {what} did not pass", diagnostics=found)
+        return self
+
     @property
     def percent(self) -> float:
         """Coverage over all files, from 0 to 100."""
