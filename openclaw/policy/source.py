@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from openclaw.errors import ConfigurationError
+from openclaw.errors import ConfigurationError, PolicyUnavailable
 from openclaw.policy.contents import Contents, read_folder
 from openclaw.policy.spec import BundleFile, BundleServer, Interval, PolicyFolder, shown_url, span
+
+READS_MAX = 5
+"""Times that a folder is read again to find it as it was the time before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,20 @@ class FolderSource:
         self.tests = spec.tests
 
     def fetch(self, etag: str = "") -> Fetched | None:
-        """The folder's files; ``etag`` means nothing here."""
+        """The folder's files; ``etag`` means nothing here.
+
+        Raises:
+            PolicyUnavailable: they are being changed right now.
+            PolicyError: there is no such folder.
+        """
         contents = read_folder(self._spec.path)
-        return Fetched(contents.identity, lambda: contents)
+        for _ in range(READS_MAX):
+            # Files are read one after another: what somebody is writing meanwhile would be half old and half new.
+            again = read_folder(self._spec.path)
+            if again.identity == contents.identity:
+                return _as_it_is(again)
+            contents = again
+        raise PolicyUnavailable(f"{contents.what} is being changed", hint="try again when nobody writes to it")
 
     def fork(self) -> None:
         """Nothing to do."""
@@ -114,6 +128,10 @@ def source_of(policies: str | Path | PolicyFolder | BundleFile | BundleServer) -
             if path.name.endswith((".tar.gz", ".tgz")) and not path.is_dir():
                 return source_of(BundleFile(path))
             return FolderSource(PolicyFolder(path))
+
+
+def _as_it_is(contents: Contents) -> Fetched:
+    return Fetched(contents.identity, lambda: contents)
 
 
 def read_policies(policies: str | Path | PolicyFolder | BundleFile | BundleServer) -> Contents:
