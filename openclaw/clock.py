@@ -31,3 +31,8 @@ class SystemClock:
         """A fresh identifier: prefix, milliseconds since 1970 and 32 random bits, in hexadecimal."""
         # Milliseconds first: identifiers sort by age, which keeps B-tree inserts at the right edge.
         return f"{prefix}-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(4)}"
+
+
+def spread(least: float, most: float) -> float:
+    """A moment of the span between two, in seconds, drawn evenly: so that many who wait do not all come at once."""
+    return least + (most - least) * secrets.randbelow(1 << 32) / (1 << 32)

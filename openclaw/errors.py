@@ -8,6 +8,7 @@
      │  ├ ApprovalRequired   .approval                  a person has been asked
      │  └ Ungoverned         .name                      something reached for a raw tool or model
      ├ PolicyError           .diagnostics               policies that cannot be loaded
+     │  └ PolicyUnavailable                             where they come from cannot be reached: later it may be
      ├ AuditError                                       the log cannot be read or written
      │  └ VerificationError  .seq                       the log does not prove what it claims
      ├ BudgetError                                      the ledger was asked for something meaningless
@@ -187,6 +188,12 @@ class PolicyError(OpenClawError):
 
     def __str__(self) -> str:
         return "\n  ".join([super().__str__(), *map(str, self.diagnostics)])
+
+
+class PolicyUnavailable(PolicyError):
+    """Where policies come from, or are decided, cannot be reached, or does not give them. Later it may."""
+
+    code = "policy_unavailable"
 
 
 class AuditError(OpenClawError):

@@ -6,18 +6,32 @@ from pathlib import Path
 
 from openclaw.errors import ConfigurationError, Diagnostic
 from openclaw.policy.bundle import Bundle
+from openclaw.policy.embedded import open_bundle
 from openclaw.policy.engine import PolicyEngine
-from openclaw.policy.spec import Opa
+from openclaw.policy.source import read_policies
+from openclaw.policy.spec import BundleFile, BundleServer, Key, Opa, Policies, PolicyFolder
 
-__all__ = ["Opa", "PolicyEngine", "check", "describe_engine", "open_bundle", "open_engine"]
+__all__ = [
+    "BundleFile",
+    "BundleServer",
+    "Key",
+    "Opa",
+    "Policies",
+    "PolicyEngine",
+    "PolicyFolder",
+    "check",
+    "describe_engine",
+    "open_bundle",
+    "open_engine",
+]
 
 
-def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
-    """The engine that decides by ``policies``.
+def open_engine(policies: Policies | PolicyEngine) -> PolicyEngine:
+    """The engine that decides by ``policies`` as they are now; ``openclaw.policy.live`` has one that follows changes.
 
     Args:
-        policies: a folder, decided in this process by regorus where the native extension is installed and by regopy in
-            child processes where it is not; an ``Opa`` server; or an engine, which is returned as it is.
+        policies: a folder or a bundle, decided in this process by regorus where the native extension is installed and by
+            regopy in child processes where it is not; an ``Opa`` server; or an engine, which is returned as it is.
 
     Raises:
         PolicyError: the policies cannot be read or used, or the server cannot be reached; each diagnostic names file,
@@ -28,33 +42,14 @@ def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
         from openclaw.policy.opa import OpaEngine
 
         return OpaEngine(policies)
-    if not isinstance(policies, str | Path):
-        if not callable(getattr(policies, "evaluate", None)):
-            raise ConfigurationError(
-                f"`policies` is {type(policies).__name__}",
-                hint="give a folder of Rego files, an `Opa(url)`, or an engine",
-            )
-        return policies
-    return open_bundle(Bundle.read(policies))
-
-
-def open_bundle(bundle: Bundle) -> PolicyEngine:
-    """The embedded engine that decides by what has been read already.
-
-    Raises:
-        PolicyError: the policies cannot be used.
-        ConfigurationError: there is no embedded engine here.
-    """
-    from openclaw.policy import regopy, regorus
-
-    if regorus.available():
-        return regorus.RegorusEngine(bundle)
-    if regopy.available():
-        return regopy.RegopyEngine(bundle)
-    raise ConfigurationError(
-        "no policy engine is installed",
-        hint="install a Rust compiler or regopy and reinstall openclaw-governance, or use an OPA server",
-    )
+    if isinstance(policies, str | Path | PolicyFolder | BundleFile | BundleServer):
+        return open_bundle(Bundle.assemble(read_policies(policies)))
+    if not callable(getattr(policies, "evaluate", None)):
+        raise ConfigurationError(
+            f"`policies` is {type(policies).__name__}",
+            hint="give a folder of Rego files, a `BundleFile`, a `BundleServer`, an `Opa(url)`, or an engine",
+        )
+    return policies
 
 
 def check(folder: str | Path) -> list[Diagnostic]:

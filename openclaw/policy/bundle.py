@@ -1,14 +1,12 @@
-"""A policy folder, read: Rego modules, data documents, and the digest of both.
+"""Policies and data, ready for an engine, with the digest of both.
 
-The folder is read as OPA reads a bundle: every ``*.rego`` file except ``*_test.rego``, and every ``data.json`` or
-``data.yaml`` mounted at the path of the folder that it lies in. Names that start with a dot are skipped. The shipped
-combining rules (``decision.rego``) always come along, and nothing in a folder can take their place.
+The shipped combining rules (``decision.rego``) always come along, and nothing in a folder or a bundle can take their place.
+Tests (``*_test.rego``) take no part.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,8 @@ from pydantic import JsonValue
 
 from openclaw.canonical import canonical, digest, plain
 from openclaw.errors import Diagnostic, PolicyError
+from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
+from openclaw.policy.documents import parse_json, parse_yaml
 from openclaw.policy.scan import Scan, scan
 
 DECISION_FILE = "openclaw/decision.rego"
@@ -50,51 +50,71 @@ class Bundle:
         """Read a policy folder.
 
         Raises:
-            PolicyError: the folder is missing, holds no policy, or holds one that cannot be part of a decision. Each
-                diagnostic names its file, line and column.
+            PolicyError: the folder is missing, or as for ``assemble``.
         """
-        root = Path(folder)
-        if not root.is_dir():
-            what = "is not a folder" if root.exists() else "does not exist"
-            raise PolicyError(
-                f"policy folder `{root}` {what}",
-                hint="give the folder that holds the .rego files",
-            )
-        findings: list[Diagnostic] = []
+        return cls.assemble(read_folder(folder))
+
+    @classmethod
+    def assemble(cls, contents: Contents) -> Bundle:
+        """The policies and data among the files of a folder or a bundle.
+
+        Raises:
+            PolicyError: there is no policy, or one that cannot be part of a decision. Each diagnostic names its file, line
+                and column.
+        """
+        findings = [
+            Diagnostic(contents.shown(path), 0, 0, f"cannot be read: {said}")
+            for path, said in sorted(contents.unread.items())
+            if not is_test(path)
+        ]
         decision = combining_rules()
         modules: list[Module] = []
         data: dict[str, JsonValue] = {}
-        for path in _files(root, findings):
-            text = _text(path, findings)
-            if text is None or (path.suffix == ".rego" and text == decision.text):
+        # From the top downwards: a folder's place in the data may be a value of a file above it, and that is said there.
+        for path, content in sorted(contents.files.items(), key=lambda file: (file[0].count("/"), file[0])):
+            if not is_rules(path) and not is_data(path):
                 continue
-            name = path.relative_to(root).as_posix()
-            if path.suffix == ".rego":
-                modules.append(Module(path=name, shown=str(path), text=text))
-            else:
-                _mount(data, PurePosixPath(name).parent.parts, path, text, findings)
+            text = _text(contents.shown(path), content, findings)
+            if text is None or (is_rules(path) and text == decision.text):
+                continue
+            if is_data(path):
+                _mount(data, path, contents, text, findings)
+                continue
+            modules.append(Module(path=path, shown=contents.shown(path), text=text))
         if not modules and not findings:
             raise PolicyError(
-                f"policy folder `{root}` holds no .rego file",
+                f"{contents.what} holds no .rego file",
                 hint="add one, such as `package openclaw.policies.main` with `allow if …`",
             )
         scans = {module: scan(module.text) for module in modules}
         findings += [finding for module, found in scans.items() for finding in misplaced(module, found)]
         findings += _data_conflicts(data, scans)
+        findings += _outside_roots(contents, scans)
         if findings:
-            raise PolicyError(f"policy folder `{root}` cannot be used", diagnostics=findings)
+            raise PolicyError(f"{contents.what} cannot be used", diagnostics=findings)
         return cls.of([decision, *modules], data)
 
     @classmethod
     def of(cls, modules: list[Module], data: Mapping[str, JsonValue]) -> Bundle:
         """A bundle of these modules and this base document."""
         ordered = tuple(sorted(modules, key=lambda module: module.path))
-        revision = digest({"modules": {module.path: module.text for module in ordered}, "data": data})
-        return cls(modules=ordered, data=canonical(data), revision=revision)
+        return cls(modules=ordered, data=canonical(data), revision=_revision(ordered, data))
 
     def shown(self, path: str) -> str:
         """How people know the file that an engine calls ``path``."""
         return next((module.shown for module in self.modules if module.path == path), path)
+
+
+def _revision(modules: tuple[Module, ...], data: Mapping[str, JsonValue]) -> str:
+    """The digest of what decides. The folder that all authors' files lie in is left out: `opa build` adds one."""
+    authors = {module.path: module.text for module in modules if module.path != DECISION_FILE}
+    folders = [PurePosixPath(path).parent.parts for path in authors]
+    shared = 0
+    while folders and all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
+        shared += 1
+    named = {"/".join(PurePosixPath(path).parts[shared:]): text for path, text in authors.items()}
+    decision = [module.text for module in modules if module.path == DECISION_FILE]
+    return digest({"decision": decision, "modules": named, "data": data})
 
 
 def combining_rules() -> Module:
@@ -115,29 +135,11 @@ def combining_rules() -> Module:
     )
 
 
-def _files(root: Path, findings: list[Diagnostic]) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        findings.append(Diagnostic(str(error.filename), 0, 0, f"cannot be read: {error.strerror}"))
-
-    for folder, below, names in os.walk(root, onerror=unreadable):
-        # A mounted Kubernetes ConfigMap keeps its versions in dotted folders and links to the files of one of them.
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            policy = name.endswith(".rego") and not name.endswith("_test.rego") and not name.startswith(".")
-            if policy or name in {"data.json", "data.yaml", "data.yml"}:
-                yield Path(folder) / name
-
-
-def _text(path: Path, findings: list[Diagnostic]) -> str | None:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        findings.append(Diagnostic(str(path), 0, 0, f"cannot be read: {error.strerror}"))
-        return None
+def _text(shown: str, content: bytes, findings: list[Diagnostic]) -> str | None:
     if b"\0" in content:
         # To a C library the file would end here, and the rules after it would be gone.
         line = content[: content.index(b"\0")].count(b"\n") + 1
-        findings.append(Diagnostic(str(path), line, 1, "holds a NUL byte", "remove it"))
+        findings.append(Diagnostic(shown, line, 1, "holds a NUL byte", "remove it"))
         return None
     try:
         return content.decode("utf-8")
@@ -145,15 +147,23 @@ def _text(path: Path, findings: list[Diagnostic]) -> str | None:
         before = content[: error.start]
         line = before.count(b"\n") + 1
         column = error.start - (before.rfind(b"\n") + 1) + 1
-        findings.append(
-            Diagnostic(str(path), line, column, f"byte 0x{content[error.start]:02x} is not UTF-8", "save it as UTF-8")
-        )
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        findings.append(Diagnostic(shown, line, column, message, "save it as UTF-8"))
         return None
 
 
 def misplaced(module: Module, found: Scan) -> Iterator[Diagnostic]:
     """What would be loaded and yet never take part in the decision, or would take the decision over."""
     package = found.package
+    if module.path == DECISION_FILE:
+        yield Diagnostic(
+            module.shown,
+            1,
+            1,
+            "this is not the combining rules that ship with this version of openclaw, and nothing else may have their name",
+            "leave it out: they always come along",
+        )
+        return
     if package is None:
         return  # The engine reports the missing package with its own position.
     name = ".".join(package.path)
@@ -223,14 +233,12 @@ def _occupied(data: object, path: tuple[str, ...]) -> bool:
     return False
 
 
-def _mount(
-    data: dict[str, JsonValue], parts: tuple[str, ...], path: Path, text: str, findings: list[Diagnostic]
-) -> None:
+def _mount(data: dict[str, JsonValue], path: str, contents: Contents, text: str, findings: list[Diagnostic]) -> None:
     def finding(message: str, hint: str = "", line: int = 0, column: int = 0) -> None:
-        findings.append(Diagnostic(str(path), line, column, message, hint))
+        findings.append(Diagnostic(contents.shown(path), line, column, message, hint))
 
     try:
-        document = _json(text) if path.suffix == ".json" else _yaml(text)
+        document = parse_json(text) if path.endswith(".json") else parse_yaml(text)
     except json.JSONDecodeError as error:
         finding(error.msg.lower(), line=error.lineno, column=error.colno)
         return
@@ -238,7 +246,7 @@ def _mount(
         mark = error.problem_mark
         finding(error.problem or "not YAML", line=mark.line + 1 if mark else 0, column=mark.column + 1 if mark else 0)
         return
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         finding(str(error).splitlines()[0])
         return
     if not isinstance(document, dict):
@@ -251,15 +259,36 @@ def _mount(
             "write such a value as a string",
         )
         return
-    place = data
+    parts = PurePosixPath(path).parent.parts
+    for place in contents.manifest.outside(parts, document):
+        finding(f"data at `{'/'.join(place) or '/'}` is outside the roots of the manifest", _roots(contents))
+    below = data
     for part in parts:
-        below = place.setdefault(part, {})
-        if not isinstance(below, dict):
+        found = below.setdefault(part, {})
+        if not isinstance(found, dict):
             finding(f"its folder `{part}` is also a value in a data file above", "rename one of them")
             return
-        place = below
-    for key in _merge(place, document):
+        below = found
+    for key in _merge(below, document):
         finding(f"`{key}` is defined by another data file too", "keep it in one of them")
+
+
+def _outside_roots(contents: Contents, scans: Mapping[Module, Scan]) -> Iterator[Diagnostic]:
+    """Packages that the manifest does not permit, those of tests included, as OPA refuses them."""
+    shown = {module.shown: found for module, found in scans.items()}
+    for path, content in sorted(contents.files.items()):
+        if is_test(path) and path.endswith(".rego"):
+            shown[contents.shown(path)] = scan(content.decode("utf-8", "replace"))
+    for name, found in shown.items():
+        package = found.package
+        if package is not None and not contents.manifest.permits(package.path):
+            said = f"package `{package.dotted}` is outside the roots of the manifest"
+            yield Diagnostic(name, package.line, package.column, said, _roots(contents))
+
+
+def _roots(contents: Contents) -> str:
+    named = ", ".join(f"`{root}`" for root in contents.manifest.shown_roots) or "none"
+    return f"its `{MANIFEST}` permits {named}"
 
 
 def _merge(place: dict[str, JsonValue], document: dict[str, JsonValue]) -> Iterator[str]:
@@ -272,30 +301,3 @@ def _merge(place: dict[str, JsonValue], document: dict[str, JsonValue]) -> Itera
             yield key
         else:
             place[key] = value
-
-
-def _json(text: str) -> object:
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            raise ValueError("an object names the same key twice")
-        return fields
-
-    def never(name: str) -> object:
-        raise ValueError(f"`{name}` is not JSON")
-
-    return json.loads(text, object_pairs_hook=once, parse_constant=never)
-
-
-class _JsonYaml(yaml.SafeLoader):
-    """YAML as JSON: no dates, which OPA reads as text."""
-
-
-_JsonYaml.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _yaml(text: str) -> object:
-    return yaml.load(text, Loader=_JsonYaml)  # noqa: S506 - a SafeLoader with fewer types

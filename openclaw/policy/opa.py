@@ -11,48 +11,50 @@ import json
 import os
 import ssl
 import threading
-import time
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
 from typing import cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import requests
-import urllib3
 from opa_client import AsyncOpaClient, OpaClient
-from opa_client.errors import ConnectionsError
 from pydantic import JsonValue
-from requests.adapters import HTTPAdapter
 
-from openclaw.canonical import canonical, digest
 from openclaw.decision import Decision, DecisionCode
-from openclaw.errors import Diagnostic, PolicyError
-from openclaw.policy.bundle import DECISION_FILE, Bundle, Module, misplaced
+from openclaw.errors import PolicyError, PolicyUnavailable
+from openclaw.policy import web
+from openclaw.policy.bundle import Bundle
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
+from openclaw.policy.opa_answers import bundle_revisions, fields, refused, unexpected
+from openclaw.policy.opa_upload import SERVING, look_around, upload
 from openclaw.policy.results import Results, reading, reading_of
-from openclaw.policy.scan import scan
+from openclaw.policy.source import read_policies
 from openclaw.policy.spec import Opa
+from openclaw.policy.web import Reply
 
-CONNECTIONS_MAX = 64
 ADMIN_TIMEOUT_S = 10.0
 """How long the server may take to compile what is uploaded to it, in seconds."""
 
-_QUERY = f"/v1/data/{ENTRY_POINT}?strict-builtin-errors=true&provenance=true"
+_ASK = "?strict-builtin-errors=true&provenance=true"
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-_OURS = "openclaw/"  # What we upload is named so; other policies of the server are left alone.
 
 
 class _AsyncClient(AsyncOpaClient):
-    """The asynchronous client with a certificate authority of one's own, which its base cannot be given."""
+    """The asynchronous client with what its base cannot be given: an authority of one's own, and a unix socket."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None, **settings: object) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None, unix: str | None, **settings: object) -> None:
         super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]
         self._tls = tls
+        self._unix = unix
 
     async def _init_session(self) -> None:
-        self._connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=self._tls or True)
+        limit = web.CONNECTIONS_MAX
+        self._connector = (
+            aiohttp.UnixConnector(path=self._unix, limit=limit)
+            if self._unix is not None
+            else aiohttp.TCPConnector(limit=limit, ssl=self._tls or True)
+        )
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             headers=cast("Mapping[str, str] | None", self.headers),  # pyright: ignore[reportUnknownMemberType]
@@ -67,23 +69,28 @@ class _AsyncClient(AsyncOpaClient):
         return self._session
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    body: bytes
-
-
 class OpaEngine:
     """Decides on an OPA server. Connections are kept alive; one asynchronous client serves each event loop.
 
+    Args:
+        spec: where the server is.
+        bundle: what to upload, where it has been read already; else it is read from ``spec.policies``, if it names any.
+
     Raises:
-        PolicyError: the server cannot be reached, does not compile what is uploaded, or has no decision to give.
+        PolicyUnavailable: the server cannot be reached.
+        PolicyError: it does not compile what is uploaded, or has no decision to give.
     """
 
-    def __init__(self, spec: Opa) -> None:
+    def __init__(self, spec: Opa, bundle: Bundle | None = None) -> None:
         self._spec = spec
         self._url = spec.url.rstrip("/")
-        self._tls = _tls(spec)
+        self._base, self._unix = web.base_of(spec.url), web.socket_of(spec.url)
+        self._tls = web.tls(spec.url, spec.ca, spec.cert)
+        if bundle is None and spec.policies is not None:
+            bundle = Bundle.assemble(read_policies(spec.policies))
+        self._bundle = bundle
+        # What was uploaded is asked for with its revision, since another process may have uploaded something else.
+        self._query = f"/v1/data/{ENTRY_POINT if bundle is None else SERVING}{_ASK}"
         self._closed = False
         self._lock = threading.Lock()
         self._sync = self._client()
@@ -119,8 +126,8 @@ class OpaEngine:
         """Decide on one input; never raises."""
         try:
             body = self._body(input)
-            return self._read(self._send("POST", _QUERY, body, self._spec.timeout_s))
-        except _FOREIGN as error:
+            return self._read(self._send("POST", self._query, body, self._spec.timeout_s))
+        except _RAISED as error:
             return self._failed(error)
 
     async def aevaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002
@@ -129,10 +136,10 @@ class OpaEngine:
             body = self._body(input)
             client = await self._async_client()
             async with client.session().post(
-                self._url + _QUERY, data=body, headers=_HEADERS, allow_redirects=False
+                self._base + self._query, data=body, headers=_HEADERS, allow_redirects=False
             ) as response:
-                return self._read(_Reply(response.status, await response.read()))
-        except _FOREIGN as error:
+                return self._read(Reply(response.status, await response.read()))
+        except _RAISED as error:
             return self._failed(error)
 
     def close(self) -> None:
@@ -152,22 +159,31 @@ class OpaEngine:
             raise _Closed
         return b'{"input":' + encode(input) + b"}"
 
-    def _read(self, reply: _Reply) -> Decision:
+    def _read(self, reply: Reply) -> Decision:
         try:
             answer = json.loads(reply.body, parse_constant=_not_json)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            return self._deny(*_unexpected(reply))
-        fields = cast("dict[str, JsonValue]", answer)
+            return self._deny(*unexpected(reply))
+        said = cast("dict[str, JsonValue]", answer)
         if reply.status != requests.codes.ok:
-            return self._deny(*_refused(reply, fields))
-        revision = self._served_revision(fields)
-        if "result" not in fields:
-            return read_answer(None, revision=revision, engine=self._name)
-        if fields["result"] is None:
-            return self._deny("the policy's decision is null", "malformed")
-        return read_answer(fields["result"], revision=revision, engine=self._name)
+            return self._deny(*refused(reply, said))
+        if self._bundle is None:
+            self._revision = bundle_revisions(said.get("provenance")) or self._revision
+            return self._decision(said, "result", self._revision)
+        result = said.get("result")
+        if not isinstance(result, dict):
+            return self._decision(said, "result", self._revision)
+        revision = result.get("revision")
+        return self._decision(result, "decision", revision if isinstance(revision, str) else self._revision)
+
+    def _decision(self, fields: Mapping[str, JsonValue], key: str, revision: str) -> Decision:
+        if key in fields and fields[key] is None:
+            return Decision.deny(
+                "the policy's decision is null", code="malformed", revision=revision, engine=self._name
+            )
+        return read_answer(fields.get(key), revision=revision, engine=self._name)
 
     def _failed(self, error: Exception) -> Decision:
         """The denial for whatever the clients and their libraries raise."""
@@ -175,75 +191,48 @@ class OpaEngine:
             return self._deny(str(error), "bad_input")
         if isinstance(error, _Closed):
             return self._deny("the policy engine is closed", "engine_error")
-        if isinstance(error, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+        if isinstance(error, web.TIMEOUTS):
             return self._deny(f"no decision within {self._spec.timeout_s * 1000:g} ms", "deadline")
-        return self._deny(f"the policy server `{self._url}` cannot be reached: {_one_line(error)}", "unreachable")
+        return self._deny(f"the policy server `{self._url}` cannot be reached: {web.one_line(error)}", "unreachable")
 
     def _deny(self, reason: str, code: DecisionCode) -> Decision:
         return Decision.deny(reason, code=code, revision=self._revision, engine=self._name)
-
-    def _served_revision(self, fields: Mapping[str, JsonValue]) -> str:
-        if self._spec.policies is not None:
-            return self._revision
-        named = _bundle_revisions(fields.get("provenance"))
-        if named:
-            self._revision = named
-        return self._revision
 
     # Clients.
 
     def _client(self) -> OpaClient:
         client = OpaClient(**self._settings())
-        session = client._session  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        # A proxy would be shown every input, and a .netrc entry would replace the token.
-        session.trust_env = False
-        session.verify = str(self._spec.ca) if self._spec.ca else True
-        adapter = HTTPAdapter(max_retries=0, pool_connections=1, pool_maxsize=CONNECTIONS_MAX)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
+        web.arm(_session(client), ca=self._spec.ca, unix=self._unix)
         return client
 
     def _settings(self) -> dict[str, object]:
-        parts = urlsplit(self._url)
+        parts = urlsplit(self._base)
         secure = parts.scheme == "https"
-        cert = self._spec.cert
         return {
             "host": parts.hostname or "",
             "port": parts.port or (443 if secure else 80),
             "ssl": secure,
-            "cert": tuple(map(str, cert)) if isinstance(cert, tuple) else str(cert) if cert else None,
+            "cert": web.cert_setting(self._spec.cert),
             "token": self._spec.token,
             "retries": 0,
             "timeout": self._spec.timeout_s,
         }
 
-    def _send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> _Reply:
-        """One request of the synchronous client, whole, within ``timeout_s``."""
-        until = time.monotonic() + timeout_s
-        session = self._sync._session  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        with session.request(
-            method,
-            self._url + path,
-            data=body,
-            headers=_HEADERS,
-            timeout=timeout_s,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            content = bytearray()
-            # Piece by piece: the session's own timeout is for one piece, however many there are.
-            while part := response.raw.read1(1 << 16, decode_content=True):
-                content += part
-                if time.monotonic() > until:
-                    raise TimeoutError
-            return _Reply(response.status_code, bytes(content))
+    def _send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+        """One request of the synchronous client."""
+        return web.send(
+            _session(self._sync), method, self._base + path, body=body, headers=_HEADERS, timeout_s=timeout_s
+        )
+
+    def _administer(self, method: str, path: str, body: bytes | None = None) -> Reply:
+        return self._send(method, path, body, ADMIN_TIMEOUT_S)
 
     async def _async_client(self) -> _AsyncClient:
         loop = asyncio.get_running_loop()
         found = self._async.get(loop)
         if found is not None:
             return found[0]
-        client = _AsyncClient(tls=self._tls, **self._settings())
+        client = _AsyncClient(tls=self._tls, unix=self._unix, **self._settings())
         lifetime = _lifetime(client)
         # Runs to its yield without giving way, so that no other task of this loop makes a second client meanwhile.
         await anext(lifetime)
@@ -262,136 +251,63 @@ class OpaEngine:
     # Opening: upload, or see what is there.
 
     def _open(self) -> None:
+        if self._bundle is not None:
+            self.put(self._bundle)
+            self._revision = self._bundle.revision
         try:
-            if self._spec.policies is not None:
-                bundle = Bundle.read(self._spec.policies)
-                self._upload(bundle)
-                self._revision = bundle.revision
-                self._results = reading_of(bundle)
             provenance = self._check_decision()
             self._name = f"opa {provenance.get('version', '')}".strip()
-            if self._spec.policies is None:
-                self._revision = self._look_around(provenance)
+            if self._bundle is None:
+                self._revision, modules = look_around(self._administer, provenance, url=self._url)
+                self._results = reading(modules, {})
             self._looked_at = self._revision
-        except _FOREIGN as error:
-            raise PolicyError(
-                f"the policy server `{self._url}` cannot be reached: {_one_line(error)}",
-                hint="start it, or correct url, token and certificates",
-            ) from error
+        except _RAISED as error:
+            raise self._unavailable(error) from error
+
+    def put(self, bundle: Bundle) -> None:
+        """Put policies on the server in the place of those that are there. Calls are denied while that goes on.
+
+        Raises:
+            PolicyUnavailable: the server cannot be reached.
+            PolicyError: it does not take them; then it is left without a decision.
+        """
+        try:
+            upload(self._administer, bundle, url=self._url)
+            self._results = reading_of(bundle)
+        except _RAISED as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> PolicyUnavailable:
+        return PolicyUnavailable(
+            f"the policy server `{self._url}` cannot be reached: {web.one_line(error)}",
+            hint="start it, or correct url, token and certificates",
+        )
 
     def _check_decision(self) -> Mapping[str, JsonValue]:
-        reply = self._send("POST", _QUERY, b'{"input":{}}', ADMIN_TIMEOUT_S)
-        fields = _fields(reply)
-        if reply.status != requests.codes.ok or "provenance" not in fields:
-            raise PolicyError(f"`{self._url}` does not answer as an OPA server does: {_refused(reply, fields)[0]}")
-        if not isinstance(fields.get("result"), dict):
+        reply = self._send("POST", self._query, b'{"input":{}}', ADMIN_TIMEOUT_S)
+        said = fields(reply)
+        if reply.status != requests.codes.ok or "provenance" not in said:
+            raise PolicyError(f"`{self._url}` does not answer as an OPA server does: {refused(reply, said)[0]}")
+        decision = said.get("result")
+        if self._bundle is not None and isinstance(decision, dict):
+            decision = decision.get("decision")
+        if not isinstance(decision, dict):
             raise PolicyError(
                 f"the policy server `{self._url}` has no `data.openclaw.decision`",
                 hint="add the shipped decision.rego to its bundle, or give `Opa(…, policies=folder)` to upload",
             )
-        return cast("Mapping[str, JsonValue]", fields["provenance"])
+        return cast("Mapping[str, JsonValue]", said["provenance"])
 
-    def _policies(self) -> dict[str, str]:
-        """The source of every policy on the server, by its name there."""
-        reply = self._send("GET", "/v1/policies", None, ADMIN_TIMEOUT_S)
-        found = _fields(reply).get("result")
-        if reply.status != requests.codes.ok or not isinstance(found, list):
-            raise PolicyError(
-                f"the policy server `{self._url}` does not show its policies: {_refused(reply, _fields(reply))[0]}",
-                hint="let this client read /v1/policies",
-            )
-        policies = cast("list[dict[str, str]]", found)
-        return {policy["id"]: policy.get("raw", "") for policy in policies}
 
-    def _look_around(self, provenance: Mapping[str, JsonValue]) -> str:
-        """The revision of what the server has by itself, having made sure that all of it takes part."""
-        policies = self._policies()
-        modules = [Module(path=name, shown=name, text=text) for name, text in policies.items()]
-        _check_placement(modules)
-        self._results = reading(modules, {})
-        return _bundle_revisions(provenance) or digest(policies)
-
-    def _upload(self, bundle: Bundle) -> None:
-        wanted = {_OURS + module.path.removeprefix(_OURS): module.text for module in bundle.modules}
-        present = self._policies()
-        foreign = [
-            Diagnostic(
-                name, found.package.line, found.package.column, f"package `{found.package.dotted}` is already there"
-            )
-            for name, found in ((name, scan(text)) for name, text in present.items() if not name.startswith(_OURS))
-            if found.package is not None and found.package.path[:1] == ("openclaw",)
-        ]
-        if foreign:
-            raise PolicyError(
-                f"the policy server `{self._url}` has policies of its own that would take part",
-                diagnostics=foreign,
-                hint="remove them there, or do not upload",
-            )
-        ours = {name: text for name, text in present.items() if name.startswith(_OURS)}
-        data = cast("dict[str, JsonValue]", json.loads(bundle.data))
-        if ours == wanted and all(self._data(key) == value for key, value in data.items()):
-            return  # Another worker, or this one before a restart, has done it.
-        # Without the combining rules there is no decision, and so no call is decided by half of the policies.
-        decision = wanted.pop(DECISION_FILE)
-        if DECISION_FILE in ours:
-            self._change("DELETE", f"/v1/policies/{quote(DECISION_FILE)}", None, bundle)
-            del ours[DECISION_FILE]
-        for key, value in data.items():
-            self._change("PUT", f"/v1/data/{quote(key, safe='')}", canonical(value), bundle)
-        deletions = [("DELETE", name, None) for name in ours if name not in wanted]
-        additions = [("PUT", name, text.encode()) for name, text in wanted.items() if ours.get(name) != text]
-        if self._change_all([*additions, *deletions]):
-            # Old and new policies do not go together: away with the old ones first.
-            self._change_all([("DELETE", name, None) for name in ours])
-            failed = self._change_all([("PUT", name, text.encode()) for name, text in wanted.items()])
-            if failed:
-                raise _compile_error(failed, bundle)
-        self._change("PUT", f"/v1/policies/{quote(DECISION_FILE)}", decision.encode(), bundle)
-
-    def _data(self, key: str) -> JsonValue:
-        return _fields(self._send("GET", f"/v1/data/{quote(key, safe='')}", None, ADMIN_TIMEOUT_S)).get("result")
-
-    def _change_all(self, changes: Sequence[tuple[str, str, bytes | None]]) -> list[_Reply]:
-        """Make changes of policies (method, name, text) in whatever order the server takes them; gives what it refuses.
-
-        A policy that calls a function of another needs the other to be there first, and to stay as long as itself.
-        """
-        waiting = list(changes)
-        while waiting:
-            replies = [
-                self._send(method, f"/v1/policies/{quote(name)}", text, ADMIN_TIMEOUT_S)
-                for method, name, text in waiting
-            ]
-            refused = [reply.status not in {requests.codes.ok, requests.codes.not_found} for reply in replies]
-            if all(refused):
-                return replies
-            waiting = [change for change, again in zip(waiting, refused, strict=True) if again]
-        return []
-
-    def _change(self, method: str, path: str, body: bytes | None, bundle: Bundle) -> None:
-        reply = self._send(method, path, body, ADMIN_TIMEOUT_S)
-        if reply.status not in {requests.codes.ok, requests.codes.no_content}:
-            raise _compile_error([reply], bundle)
+def _session(client: OpaClient) -> requests.Session:
+    return client._session  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class _Closed(Exception):
     """The engine has been closed."""
 
 
-# Everything that the clients and what they stand on raise: requests, urllib3, aiohttp, sockets, TLS, and their own
-# complaints about values (headers, addresses, closed sessions).
-_FOREIGN = (
-    BadInput,
-    _Closed,
-    TimeoutError,
-    ConnectionsError,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    aiohttp.ClientError,
-    OSError,
-    ValueError,
-    RuntimeError,
-)
+_RAISED = (BadInput, _Closed, *web.FOREIGN)
 
 
 async def _lifetime(client: _AsyncClient) -> AsyncGenerator[None]:
@@ -418,112 +334,5 @@ def _keep(task: asyncio.Task[None]) -> None:
     task.add_done_callback(_closing.discard)
 
 
-def _tls(spec: Opa) -> ssl.SSLContext | None:
-    if not spec.url.startswith("https:"):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(spec.ca) if spec.ca else None)
-        if spec.cert:
-            files = spec.cert if isinstance(spec.cert, tuple) else (spec.cert,)
-            context.load_cert_chain(*map(str, files))
-    except (OSError, ssl.SSLError) as error:
-        raise PolicyError(
-            f"the certificates for `{spec.url}` cannot be used: {_one_line(error)}",
-            hint="`ca` and `cert` are PEM files",
-        ) from error
-    return context
-
-
-def _fields(reply: _Reply) -> dict[str, JsonValue]:
-    try:
-        answer = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, JsonValue]", answer) if isinstance(answer, dict) else {}
-
-
 def _not_json(name: str) -> object:
     raise ValueError(f"`{name}` is not a JSON number")
-
-
-def _unexpected(reply: _Reply) -> tuple[str, DecisionCode]:
-    if reply.status in {requests.codes.bad_gateway, requests.codes.service_unavailable, requests.codes.gateway_timeout}:
-        return f"the policy server is not there: HTTP status {reply.status}", "unreachable"
-    if reply.status == requests.codes.ok:
-        return "the policy server's answer is not a JSON object", "malformed"
-    return f"the policy server answers with HTTP status {reply.status}", "engine_error"
-
-
-def _refused(reply: _Reply, fields: Mapping[str, JsonValue]) -> tuple[str, DecisionCode]:
-    """What an error of the server says: ``{"code", "message", "errors": [{"message", "location"}]}``."""
-    if "message" not in fields:
-        return _unexpected(reply)
-    said = [str(fields["message"]), *(str(finding) for finding in _server_findings(fields))]
-    return f"the policy failed: {'; '.join(said)}", "engine_error"
-
-
-def _server_findings(fields: Mapping[str, JsonValue]) -> list[Diagnostic]:
-    found: list[Diagnostic] = []
-    errors = fields.get("errors")
-    for error in errors if isinstance(errors, list) else []:
-        if not isinstance(error, dict):
-            continue
-        location = error.get("location")
-        place = location if isinstance(location, dict) else {}
-        line, column = place.get("row"), place.get("col") or 1  # 0 at the end of the file
-        found.append(
-            Diagnostic(
-                str(place.get("file") or "policies"),
-                line if isinstance(line, int) else 0,
-                column if isinstance(column, int) else 0,
-                str(error.get("message", "")),
-            )
-        )
-    return found
-
-
-def _compile_error(replies: Sequence[_Reply], bundle: Bundle) -> PolicyError:
-    shown = {_OURS + module.path.removeprefix(_OURS): module.shown for module in bundle.modules}
-    found: list[Diagnostic] = []
-    said: list[str] = []
-    for reply in replies:
-        fields = _fields(reply)
-        said.append(str(fields.get("message", f"HTTP status {reply.status}")))
-        found += [
-            Diagnostic(shown.get(one.file, one.file), one.line, one.column, one.message)
-            for one in _server_findings(fields)
-        ]
-    return PolicyError(
-        f"the policy server does not accept the policies: {said[0]}", diagnostics=list(dict.fromkeys(found))
-    )
-
-
-def _check_placement(modules: Sequence[Module]) -> None:
-    findings: list[Diagnostic] = []
-    for module in modules:
-        found = scan(module.text)
-        if found.package is None or found.package.path == ("openclaw",):
-            continue  # The server's own copy of the combining rules.
-        findings += misplaced(module, found)
-    if findings:
-        raise PolicyError("the policies on the server cannot be used", diagnostics=findings)
-
-
-def _bundle_revisions(provenance: object) -> str:
-    """``name=revision`` of each bundle that the server says it has decided with."""
-    bundles = cast("dict[str, JsonValue]", provenance).get("bundles") if isinstance(provenance, dict) else None
-    if not isinstance(bundles, dict):
-        return ""
-    named = {name: about.get("revision") for name, about in bundles.items() if isinstance(about, dict)}
-    return ",".join(f"{name}={revision}" for name, revision in sorted(named.items()) if revision)
-
-
-def _one_line(error: BaseException) -> str:
-    """What the operating system said, where it said something; else the error's own words, cut."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, OSError) and at.strerror:
-            return at.strerror.splitlines()[0].lower()
-        at = at.__cause__ or at.__context__
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:199] + "…"

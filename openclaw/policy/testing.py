@@ -27,12 +27,14 @@ from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy import regopy, regorus
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 from openclaw.policy.calls import unknown_calls
+from openclaw.policy.contents import Contents, is_test
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
 from openclaw.policy.parser import parse
 from openclaw.policy.program import Program
-from openclaw.policy.ruleset import Definition, Ruleset, Source, read_modules
+from openclaw.policy.ruleset import Definition, Ruleset, Source
 from openclaw.policy.scan import scan
+from openclaw.policy.source import read_policies
 from openclaw.policy.syntax import statements
 
 TEST_DEADLINE_S = 5.0
@@ -80,6 +82,22 @@ class Report:
     def passed(self) -> bool:
         """No test failed or could not be judged."""
         return not self.count("fail") and not self.count("error")
+
+    def require(self, what: str) -> Report:
+        """This report, if all tests passed; ``what`` are the policies, in words.
+
+        Raises:
+            PolicyError: with the place and the reason of each that did not.
+        """
+        wrong = [result for result in self.results if result.status in ("fail", "error")]
+        if wrong:
+            said = {"fail": "fails", "error": "cannot be judged"}
+            found = [
+                Diagnostic(it.file, it.line, 1, f"the test `{it.name}` {said[it.status]}: {it.message}") for it in wrong
+            ]
+            tests = "a test" if len(wrong) == 1 else f"{len(wrong)} tests"
+            raise PolicyError(f"{tests} of {what} did not pass", diagnostics=found)
+        return self
 
     @property
     def percent(self) -> float:
@@ -132,7 +150,7 @@ def run_tests(folder: str | Path, *, run: str = "", coverage: bool = False) -> R
     """Run the tests of a policy folder, in threads.
 
     Args:
-        folder: policies, with their tests beside them.
+        folder: policies, with their tests beside them; or a bundle with its tests in it.
         run: only tests whose full name (``data.pkg.test_name``, ``file_cases.yaml: name``) this pattern finds.
         coverage: find out which lines of the policies the tests evaluate.
 
@@ -144,15 +162,30 @@ def run_tests(folder: str | Path, *, run: str = "", coverage: bool = False) -> R
         wanted = re.compile(run)
     except re.error as error:
         raise ConfigurationError(f"`{run}` is not a regular expression: {error}") from error
-    root = Path(folder)
-    bundle = Bundle.read(root)
-    files = _test_files(root)
+    contents = read_policies(folder)
+    report = run_tests_in(contents, Bundle.assemble(contents), wanted, coverage=coverage)
+    if not report.results:
+        root = contents.root
+        what = f"no test in `{root}` is named like `{run}`" if run else f"`{root}` holds no tests"
+        raise ConfigurationError(what, hint="write `test_…` rules in *_test.rego, or cases in *_cases.yaml")
+    return report
+
+
+def run_tests_in(
+    contents: Contents, bundle: Bundle, wanted: re.Pattern[str] = re.compile(""), *, coverage: bool = False
+) -> Report:
+    """Run the tests among these files against ``bundle``, which was made of them. There may be none.
+
+    Raises:
+        PolicyError: the tests cannot be loaded.
+        ConfigurationError: there is no engine that can run them.
+    """
+    files = _test_files(contents)
     with contextlib.ExitStack() as opened:
         jobs: list[_Job] = [*_rego_jobs(bundle, files, wanted, coverage=coverage)]
         jobs += _case_jobs(bundle, files, wanted, opened, coverage=coverage)
         if not jobs:
-            what = f"no test in `{root}` is named like `{run}`" if run else f"`{root}` holds no tests"
-            raise ConfigurationError(what, hint="write `test_…` rules in *_test.rego, or cases in *_cases.yaml")
+            return Report(())
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as threads:
             done = list(threads.map(_do, jobs))
     results = tuple(sorted((result for result, _ in done), key=lambda it: (it.file, it.line, it.name)))
@@ -384,9 +417,17 @@ def _listed(texts: tuple[str, ...]) -> str:
 # -- files and coverage --------------------------------------------------------------------------------------------------
 
 
-def _test_files(root: Path) -> list[Module]:
+def _test_files(contents: Contents) -> list[Module]:
+    found: list[Module] = []
     findings: list[Diagnostic] = []
-    found = list(read_modules(root, ("_test.rego", *_CASES), findings))
+    for path in filter(is_test, contents.names()):
+        if path in contents.unread:
+            findings.append(Diagnostic(contents.shown(path), 0, 0, f"cannot be read: {contents.unread[path]}"))
+            continue
+        try:
+            found.append(Module(path=path, shown=contents.shown(path), text=contents.files[path].decode()))
+        except UnicodeDecodeError:
+            findings.append(Diagnostic(contents.shown(path), 0, 0, "is not UTF-8", "save it as UTF-8"))
     if findings:
         raise PolicyError("the tests cannot be read", diagnostics=findings)
     return found

@@ -344,13 +344,14 @@ def test_an_upload_replaces_what_was_uploaded_before_and_nothing_else(opa_binary
             assert both(engine, {"n": 5}).rules == ("policies.old.deny",)
         with contextlib.closing(OpaEngine(Opa(url, policies=second))) as engine:
             assert [both(engine, {"n": number}).allowed for number in (7, 8)] == [True, False]
-            listed = engine._policies()
+            listed = [found["id"] for found in json.loads(engine._administer("GET", "/v1/policies").body)["result"]]
     assert sorted(name for name in listed if name.startswith("openclaw/")) == [
         "openclaw/decision.rego",
         "openclaw/lib.rego",
+        "openclaw/serving.rego",
         "openclaw/uses.rego",
     ]
-    assert len(listed) == 4
+    assert len(listed) == 5
 
 
 def test_an_upload_that_does_not_compile_leaves_no_decision(opa_binary: str, tmp_path: Path) -> None:

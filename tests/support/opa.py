@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,12 @@ def binary() -> str | None:
 
 
 @contextlib.contextmanager
-def server(opa: str, *arguments: str) -> Iterator[str]:
-    """Run ``opa run --server`` with more ``arguments`` and give its URL; it is stopped afterwards."""
-    url = f"http://127.0.0.1:{free_port()}"
+def server(opa: str, *arguments: str, unix: Path | None = None) -> Iterator[str]:
+    """Run ``opa run --server`` with more ``arguments`` and give its URL; it is stopped afterwards.
+
+    ``unix``: listen there instead of on a port.
+    """
+    url = f"unix://{unix}" if unix else f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [opa, "run", "--server", "--addr", url.removeprefix("http://"), "--log-level", "error", *arguments],
@@ -50,14 +54,40 @@ def server(opa: str, *arguments: str) -> Iterator[str]:
                 process.wait()
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(1)
+        self.sock.connect(self.path)
+
+
+def _answers(url: str) -> bool:
+    if url.startswith("unix:"):
+        connection = _UnixConnection(url.removeprefix("unix://"))
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == http.client.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # Loopback is never reached by a proxy.
+    try:
+        with opener.open(f"{url}/health", timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"opa ended with exit code {process.returncode}")
-        try:
-            with opener.open(f"{url}/health", timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+        if _answers(url):
+            return
+        time.sleep(0.05)
     raise RuntimeError(f"opa does not answer at {url}")
