@@ -12,17 +12,20 @@ from openclaw.policy.spec import Opa
 __all__ = ["Opa", "PolicyEngine", "check", "describe_engine", "open_bundle", "open_engine"]
 
 
-def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
+def open_engine(policies: str | Path | Opa | PolicyEngine, *, cache: bool | int = True) -> PolicyEngine:
     """The engine that decides by ``policies``.
 
     Args:
         policies: a folder, decided in this process by regorus where the native extension is installed and by regopy in
             child processes where it is not; an ``Opa`` server; or an engine, which is returned as it is.
+        cache: whether decisions of a folder are kept where they cannot have changed (see ``policy.cache``), or how many
+            of them at most. A server and an engine of one's own are always asked.
 
     Raises:
         PolicyError: the policies cannot be read or used, or the server cannot be reached; each diagnostic names file,
             line and column.
-        ConfigurationError: it is none of these, or there is no engine here that could decide.
+        ConfigurationError: it is none of these, there is no engine here that could decide, or the size of the cache has
+            no meaning.
     """
     if isinstance(policies, Opa):
         from openclaw.policy.opa import OpaEngine
@@ -35,20 +38,26 @@ def open_engine(policies: str | Path | Opa | PolicyEngine) -> PolicyEngine:
                 hint="give a folder of Rego files, an `Opa(url)`, or an engine",
             )
         return policies
-    return open_bundle(Bundle.read(policies))
+    from openclaw.policy.cache import cached, entries_of
+
+    entries_max = entries_of(cache)
+    bundle = Bundle.read(policies)
+    return cached(open_bundle(bundle), bundle, entries_max=entries_max)
 
 
 def open_bundle(bundle: Bundle) -> PolicyEngine:
-    """The embedded engine that decides by what has been read already.
+    """The embedded engine that decides by what has been read already, without a cache.
 
     Raises:
         PolicyError: the policies cannot be used.
         ConfigurationError: there is no embedded engine here.
     """
-    from openclaw.policy import regopy, regorus
+    from openclaw.policy import regorus
 
     if regorus.available():
         return regorus.RegorusEngine(bundle)
+    from openclaw.policy import regopy  # not before it is needed: it takes as long to import as all the rest
+
     if regopy.available():
         return regopy.RegopyEngine(bundle)
     raise ConfigurationError(

@@ -175,7 +175,7 @@ class _File:
         self._text = module.text
         self._found = found
         self._defined = defined
-        self._tokens = tokens_of(module.text)
+        self._tokens = tuple(tokens_of(module.text))
         self._inputs: dict[str, list[InputPath]] = {"input": [()]}
         self._imported: set[int] = set()
         for at, token in enumerate(self._tokens):
