@@ -7,6 +7,7 @@ from pathlib import Path
 from openclaw.errors import ConfigurationError, Diagnostic
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.engine import PolicyEngine
+from openclaw.policy.regorus import DEADLINE_S
 from openclaw.policy.spec import Opa
 
 __all__ = ["Opa", "PolicyEngine", "check", "describe_engine", "open_bundle", "open_engine"]
@@ -45,8 +46,12 @@ def open_engine(policies: str | Path | Opa | PolicyEngine, *, cache: bool | int 
     return cached(open_bundle(bundle), bundle, entries_max=entries_max)
 
 
-def open_bundle(bundle: Bundle) -> PolicyEngine:
+def open_bundle(bundle: Bundle, *, deadline_s: float = DEADLINE_S) -> PolicyEngine:
     """The embedded engine that decides by what has been read already, without a cache.
+
+    Args:
+        bundle: the policies.
+        deadline_s: how long one decision may take, in seconds.
 
     Raises:
         PolicyError: the policies cannot be used.
@@ -55,11 +60,11 @@ def open_bundle(bundle: Bundle) -> PolicyEngine:
     from openclaw.policy import regorus
 
     if regorus.available():
-        return regorus.RegorusEngine(bundle)
+        return regorus.RegorusEngine(bundle, deadline_s=deadline_s)
     from openclaw.policy import regopy  # not before it is needed: it takes as long to import as all the rest
 
     if regopy.available():
-        return regopy.RegopyEngine(bundle)
+        return regopy.RegopyEngine(bundle, deadline_s=deadline_s)
     raise ConfigurationError(
         "no policy engine is installed",
         hint="install a Rust compiler or regopy and reinstall openclaw-governance, or use an OPA server",

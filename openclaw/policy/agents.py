@@ -89,7 +89,7 @@ class ModelSpec(_Frozen):
 
 
 def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str | dict) else value
+    return [cast("object", value)] if isinstance(value, str | dict) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
@@ -132,9 +132,10 @@ def read_agents(path: str | Path) -> list[AgentSpec]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise ConfigurationError(f"the description `{path}` is neither YAML nor JSON: {said}") from error
-    named = isinstance(document, dict) and "agents" in document
     try:
-        found = _Document.model_validate(document if named else {"agents": _one_or_more(document)}).agents
+        named = isinstance(document, dict) and "agents" in document
+        whole: object = cast("object", document) if named else {"agents": _one_or_more(cast("object", document))}
+        found = _Document.model_validate(whole).agents
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "agents"

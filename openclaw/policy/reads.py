@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -25,6 +25,7 @@ from pydantic import JsonValue
 
 from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.calls import defined_names, resolved
+from openclaw.policy.guards import Guard, guarded
 from openclaw.policy.scan import Name, Scan, Token, scan, tokens_of
 
 InputPath = tuple[str, ...]
@@ -68,12 +69,13 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A place that reads the input: ``path`` and everything below it."""
+    """A place that reads the input: ``path`` and everything below it, where all ``guards`` hold."""
 
     path: InputPath
     file: str
     line: int
     column: int
+    guards: tuple[Guard, ...] = ()
 
     @property
     def dotted(self) -> str:
@@ -111,6 +113,11 @@ class Reads:
             if not (found and path[: len(found[-1])] == found[-1]):
                 found.append(path)
         return tuple(found)
+
+    def where(self, document: Mapping[str, JsonValue]) -> Reads:
+        """What is read of inputs that agree with ``document`` on all that guards ask about: those parts count as read."""
+        places = [place for place in self.places if all(guard.holds(document) for guard in place.guards)]
+        return Reads(tuple(places), self.impurities)
 
     def touching(self, path: InputPath) -> tuple[InputPath, ...]:
         """The paths read that lie at, below or above ``path``: a change of what stands there can be seen through them."""
@@ -185,11 +192,13 @@ class _File:
     def reads(self) -> Iterator[Read]:
         for line, column, _ in self._unreadable():
             yield Read((), self._name, line, column)
+        parts = tuple(guarded(self._tokens))
         for at, token in enumerate(self._tokens):
             if token.text in self._inputs and at not in self._imported and self._is_root(at):
                 keys, _ = self._keys(at)
+                guards = max((part.guards for part in parts if at in part.tokens), key=len, default=())
                 for base in self._inputs[token.text]:
-                    yield Read(base + keys, self._name, token.line, token.column)
+                    yield Read(base + keys, self._name, token.line, token.column, guards)
 
     def impurities(self) -> Iterator[Impurity]:
         for line, column, what in self._unreadable():

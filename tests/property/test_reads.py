@@ -40,6 +40,9 @@ def dense(mark: str, levels: int) -> dict[str, JsonValue]:
 def documents(draw: st.DrawFn, mark: str) -> dict[str, JsonValue]:
     """An input in which nearly everything is there, with a few other things in its place."""
     document = dense(mark, draw(st.integers(0, 2)))
+    document |= draw(
+        st.sampled_from([{}, {"x": "a"}, {"x": "b"}, {"args": ["a"]}, {"args": {"k": "a"}}, {"kind": "tool", "x": "a"}])
+    )
     for key in draw(st.lists(st.sampled_from(KEYS), max_size=3)):
         place = document.get(draw(st.sampled_from(KEYS)))
         (place if isinstance(place, dict) else document)[key] = draw(values)
@@ -84,6 +87,23 @@ conditions = st.one_of(
 )
 
 
+guards = st.one_of(
+    st.just(""),
+    st.sampled_from(
+        [
+            'input.x == "a"',
+            '"a" == input.x',
+            'input.x in {"a", "b"}',
+            'input.tool.x in ["b"];',
+            '"a" in input.args',
+            'input.kind == "tool"\n\tinput.x == "a"',
+            'input.x == "a" # not a guard\n\twith input.y as 1',
+            'input.x in {"a" | true}',
+        ]
+    ),
+)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Bundle:
     """A bundle of two policies whose reasons show the values that they read."""
@@ -95,7 +115,11 @@ def policies(draw: st.DrawFn) -> Bundle:
             shown = draw(expressions)
             loop = "some k in [`name`, `x`]\n\t" if "[k]" in shown else ""
             condition = draw(conditions.filter(lambda it: "[k]" not in it))
-            text += f"deny contains sprintf(`{at} %v`, [shown]) if {{\n\t{condition}\n\t{loop}shown := {shown}\n}}\n\n"
+            guard = draw(guards)
+            text += f"deny contains sprintf(`{at} %v`, [shown]) if {{\n\t{guard}\n\t{condition}\n\t{loop}shown := {shown}\n}}\n\n"
+            if draw(st.booleans()):
+                more = draw(references().filter(lambda it: "_]" not in it and "k]" not in it))
+                text += f"deny contains sprintf(`more %v`, [{more}]) if {{\n\t{guard}\n\ttrue\n}}\n\n"
         modules.append(Module(path=f"{name}.rego", shown=f"{name}.rego", text=text))
     return Bundle.of(modules, {})
 
@@ -125,6 +149,9 @@ def check(bundle: Bundle, engine: PolicyEngine, document: dict[str, JsonValue], 
     found = reads_of(bundle)
     assert found.pure, found.impurities
     changed = cast("dict[str, JsonValue]", grafted(document, other, found.paths))
+    here = found.where(document)
+    narrow = cast("dict[str, JsonValue]", grafted(document, other, here.paths))
+    assert said(engine.evaluate(narrow)) == said(engine.evaluate(document))
     cut = Projection(found.paths)
     assert cut.of(changed) == cut.of(document)
     assert said(engine.evaluate(changed)) == said(engine.evaluate(document))
