@@ -1,10 +1,13 @@
 """One decision, engine by engine, against ``opa bench`` of the same policy and input in the same run.
 
-    python benchmarks/decision.py [--count 4000]
+    python -m benchmarks.decision [--count 4000] [--decisions 1000000]
 
 The reference policy: 20 agents with 50 tools each (grants in a data file), 7 deny rules, one of them with a pattern, and
 obligations. ``opa bench`` evaluates in OPA's own process; ``--e2e`` asks its server over HTTP. Our figures include what a
 caller pays: canonical JSON in, a ``Decision`` out.
+
+A machine that does something else at the same time makes every figure worse and none better: what is compared is measured
+in turns, and the best of the turns counts.
 """
 
 from __future__ import annotations
@@ -22,13 +25,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from openclaw.policy import Opa, PolicyEngine, regopy, regorus
 from openclaw.policy.bundle import Bundle, combining_rules
+from openclaw.policy.cache import CachingEngine
 from openclaw.policy.engine import encode
 from openclaw.policy.opa import OpaEngine
+from openclaw.policy.reads import reads_of
 from tests.support import opa as opa_server
 
 POLICIES = {
@@ -89,7 +95,7 @@ DATA = {
     "limits": {"reader": 0, "payer": 1000, "operator": 5000},
     "embargo": ["KP", "IR", "SY"],
 }
-INPUT = {
+INPUT: dict[str, Any] = {
     "kind": "tool",
     "principal": {
         "agent": "agent7",
@@ -139,6 +145,12 @@ async def measured_async(engine: PolicyEngine, count: int) -> tuple[float, float
         await engine.aevaluate(INPUT)
         times.append((time.perf_counter() - start) * 1e6)
     return statistics.median(times), statistics.quantiles(times, n=100)[98]
+
+
+def rates(engine: PolicyEngine, count: int, turns: int = 25) -> tuple[float, float]:
+    """Decisions in a second of one thread, and of two together: the best of many short turns."""
+    found = [(rate(engine, 1, count), rate(engine, 2, count)) for _ in range(turns)]
+    return max(one for one, _ in found), max(two for _, two in found)
 
 
 def rate(engine: PolicyEngine, threads: int, count: int) -> float:
@@ -203,8 +215,8 @@ def rows(folder: Path, binary: str | None, count: int) -> Iterator[tuple[str, fl
         encoded = encode(INPUT)
         yield ("regorus, decision", *measured(lambda: engine.evaluate(INPUT), count))
         yield ("regorus, native part alone", *measured(lambda: engine._policy.evaluate(encoded, 10**6), count))
-        one, two = rate(engine, 1, count), rate(engine, 2, count)
-        print(f"regorus on two threads: {two / one:.2f} times one ({two:,.0f} against {one:,.0f} a second)\n")
+        kept = CachingEngine(engine, reads_of(bundle))
+        yield ("regorus, from the cache", *measured(lambda: kept.evaluate(INPUT), count))
     with contextlib.closing(regopy.RegopyEngine(bundle)) as child:
         assert child.evaluate(INPUT).allowed, child.evaluate(INPUT)
         yield ("regopy, decision", *measured(lambda: child.evaluate(INPUT), count // 4))
@@ -216,10 +228,60 @@ def rows(folder: Path, binary: str | None, count: int) -> Iterator[tuple[str, fl
             yield ("opa server, async client", *asyncio.run(measured_async(server, count // 4)))
 
 
+COLD = """
+import json, sys, time
+start = time.perf_counter()
+from openclaw.policy import open_engine
+imported = time.perf_counter()
+engine = open_engine(sys.argv[1])
+assert engine.evaluate(json.loads(sys.argv[2])).allowed
+print((imported - start) * 1e3, (time.perf_counter() - imported) * 1e3)
+"""
+
+
+def cold_start(folder: Path, turns: int = 9) -> tuple[float, float]:
+    """Milliseconds in a new process to import openclaw.policy, and from there to the first decision: the best of some."""
+    command = [sys.executable, "-c", COLD, str(folder), json.dumps(INPUT)]
+    found: list[tuple[float, float]] = []
+    for _ in range(turns):
+        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        found.append((float(words[0]), float(words[1])))
+    return min(found, key=sum)
+
+
+def resident_kb() -> int:
+    with Path("/proc/self/status").open() as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def growth_kb(engine: PolicyEngine, decisions: int) -> int:
+    """How much larger the process is after this many decisions on ever new inputs than after the first twentieth of them."""
+    settled = 0
+    for number in range(decisions):
+        if number == decisions // 20:
+            settled = resident_kb()
+        args = {"amount": number % 700, "iban": "DE89370400440532013000", "note": f"order {number}"}
+        engine.evaluate({**INPUT, "tool": {**INPUT["tool"], "args": args, "call_id": f"c-{number}"}})
+    return resident_kb() - settled
+
+
+def embedded_figures(folder: Path, count: int, decisions: int) -> None:
+    bundle = Bundle.read(folder)
+    engine = regorus.RegorusEngine(bundle)
+    one, two = rates(engine, max(count // 4, 100))
+    print(f"two threads       {two / one:.2f} times one: {two:,.0f} against {one:,.0f} decisions a second")
+    imported, opened = cold_start(folder)
+    print(f"cold start        {imported + opened:.0f} ms: {imported:.0f} to import, {opened:.0f} to load and decide")
+    for name, one_of in ("", engine), (", cached", CachingEngine(engine, reads_of(bundle))):
+        print(f"memory{name:12}{growth_kb(one_of, decisions) / 1024:+.1f} MB over {decisions:,} decisions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=4000, help="decisions to measure")
-    count = parser.parse_args().count
+    parser.add_argument("--count", type=int, default=4000, help="decisions to measure for each row")
+    parser.add_argument("--decisions", type=int, default=1_000_000, help="decisions over which memory is to stay flat")
+    arguments = parser.parse_args()
+    count = arguments.count
     binary = opa_server.binary() or shutil.which("opa")
     with reference() as folder:
         table = list(rows(folder, binary, count))
@@ -229,6 +291,10 @@ def main() -> None:
         base = next((name for name in bases if ("--e2e" in name) == ("server" in label or "--e2e" in label)), None)
         ratio = f"{median / bases[base]:8.2f}  {base}" if base else f"{'–':>8}  opa is not installed"
         print(f"{label:32}{median:10.1f}{p99:10.1f}{ratio}")
+    if regorus.available():
+        print()
+        with reference() as folder:
+            embedded_figures(folder, count, arguments.decisions)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,7 @@ class Governance:
         checkpoints: Where | Sequence[Where] | None = None,
         prices: Mapping[str, Price] | None = None,
         clock: Clock | None = None,
+        cache: bool | int = True,
     ) -> Governance:
         """Open everything, or nothing.
 
@@ -124,13 +125,14 @@ class Governance:
                 a witness, or several of them. Default: ``OPENCLAW_CHECKPOINTS``, else a file beside the key.
             prices: what models cost, by name, where the list price is not yours or none is known.
             clock: time and identifiers, for tests. Default: the database's clock.
+            cache: whether decisions of a folder are kept where they cannot have changed, or how many of them at most.
 
         Raises:
             PolicyError: the policies cannot be loaded; the message has each place.
             StoreError: the database cannot be opened or is not ours.
             AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
         """
-        engine = open_engine(policies)
+        engine = open_engine(policies, cache=cache)
         opened: Store | None = None
         try:
             opened = Store.open(store, clock=clock)

@@ -11,43 +11,99 @@ const SAFE_INTEGER: i64 = (1 << 53) - 1;
 const DEPTH_MAX: usize = 100;
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// The value of an object tree of exactly dict, list, str, bool, int and None. None where there is anything else in it:
-/// floats (which RFC 8785 writes in its own way), subclasses, keys that are no text, lone surrogates, large numbers.
-pub fn plain(object: &Bound<'_, PyAny>) -> Option<Value> {
-    let mut text_left = TEXT_BYTES_MAX;
-    convert(object, DEPTH_MAX, &mut text_left)
+/// Values in an input. With the bound on text it keeps the canonical form below the size that engines take.
+const VALUES_MAX: usize = 1 << 17;
+
+/// One plain object: exactly dict, list, str, bool, int or None, and nothing else; no floats (which RFC 8785 writes in its
+/// own way), subclasses, lone surrogates or large numbers.
+pub enum Plain<'py> {
+    Object(Bound<'py, PyDict>),
+    Array(Bound<'py, PyList>),
+    Text(Bound<'py, PyString>),
+    Number(i64),
+    Bool(bool),
+    Null,
 }
 
-fn convert(object: &Bound<'_, PyAny>, depth: usize, text_left: &mut usize) -> Option<Value> {
-    if let Ok(text) = object.cast_exact::<PyString>() {
-        return characters(text, text_left);
-    }
-    if let Ok(fields) = object.cast_exact::<PyDict>() {
-        let below = depth.checked_sub(1)?;
-        let mut members = BTreeMap::new();
-        for (key, value) in fields {
-            members
-                .insert(characters(key.cast_exact::<PyString>().ok()?, text_left)?, convert(&value, below, text_left)?);
+impl<'py> Plain<'py> {
+    pub fn of(object: &Bound<'py, PyAny>) -> Option<Self> {
+        if let Ok(text) = object.cast_exact::<PyString>() {
+            return Some(Self::Text(text.clone()));
         }
-        return Some(Value::from(members));
+        if let Ok(fields) = object.cast_exact::<PyDict>() {
+            return Some(Self::Object(fields.clone()));
+        }
+        if let Ok(items) = object.cast_exact::<PyList>() {
+            return Some(Self::Array(items.clone()));
+        }
+        if object.is_none() {
+            return Some(Self::Null);
+        }
+        if let Ok(truth) = object.cast_exact::<PyBool>() {
+            return Some(Self::Bool(truth.is_true()));
+        }
+        let number: i64 = object.cast_exact::<PyInt>().ok()?.extract().ok()?;
+        (-SAFE_INTEGER..=SAFE_INTEGER).contains(&number).then_some(Self::Number(number))
     }
-    if let Ok(items) = object.cast_exact::<PyList>() {
-        let below = depth.checked_sub(1)?;
-        let members: Option<Vec<Value>> = items.iter().map(|item| convert(&item, below, text_left)).collect();
-        return members.map(Value::from);
-    }
-    if object.is_none() {
-        return Some(Value::Null);
-    }
-    if let Ok(truth) = object.cast_exact::<PyBool>() {
-        return Some(Value::Bool(truth.is_true()));
-    }
-    let number: i64 = object.cast_exact::<PyInt>().ok()?.extract().ok()?;
-    (-SAFE_INTEGER..=SAFE_INTEGER).contains(&number).then(|| Value::from(number))
 }
 
-fn characters(text: &Bound<'_, PyString>, text_left: &mut usize) -> Option<Value> {
-    let text = text.to_cow().ok()?;
-    *text_left = text_left.checked_sub(text.len())?;
-    Some(Value::from(text.as_ref()))
+/// What may still come of one input.
+pub struct Left {
+    text_bytes: usize,
+    values: usize,
+    depth: usize,
+}
+
+impl Left {
+    pub fn all() -> Self {
+        Self { text_bytes: TEXT_BYTES_MAX, values: VALUES_MAX, depth: DEPTH_MAX }
+    }
+
+    /// Takes off one value.
+    pub fn value(&mut self) -> Option<()> {
+        self.values = self.values.checked_sub(1)?;
+        Some(())
+    }
+
+    /// Takes off a text, which is given to `work`.
+    pub fn text<T>(&mut self, text: &Bound<'_, PyString>, work: impl FnOnce(&str) -> T) -> Option<T> {
+        let text = text.to_cow().ok()?;
+        self.text_bytes = self.text_bytes.checked_sub(text.len())?;
+        Some(work(&text))
+    }
+
+    /// Runs `work` one level deeper.
+    pub fn below<T>(&mut self, work: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        self.depth = self.depth.checked_sub(1)?;
+        let result = work(self)?;
+        self.depth += 1;
+        Some(result)
+    }
+}
+
+/// The value of a tree of plain objects; None where there is anything else in it, or too much.
+pub fn plain(object: &Bound<'_, PyAny>) -> Option<Value> {
+    convert(object, &mut Left::all())
+}
+
+fn convert(object: &Bound<'_, PyAny>, left: &mut Left) -> Option<Value> {
+    left.value()?;
+    match Plain::of(object)? {
+        Plain::Text(text) => left.text(&text, |text| Value::from(text)),
+        Plain::Object(fields) => left.below(|left| {
+            let mut members = BTreeMap::new();
+            for (key, value) in fields {
+                let key = left.text(key.cast_exact::<PyString>().ok()?, |key| Value::from(key))?;
+                members.insert(key, convert(&value, left)?);
+            }
+            Some(Value::from(members))
+        }),
+        Plain::Array(items) => left.below(|left| {
+            let members: Option<Vec<Value>> = items.iter().map(|item| convert(&item, left)).collect();
+            members.map(Value::from)
+        }),
+        Plain::Number(number) => Some(Value::from(number)),
+        Plain::Bool(truth) => Some(Value::Bool(truth)),
+        Plain::Null => Some(Value::Null),
+    }
 }

@@ -11,6 +11,8 @@ mod glob;
 mod input;
 mod leaves;
 mod printf;
+mod projection;
+mod replicas;
 
 use std::num::NonZeroU32;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -22,6 +24,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, Rc, Value};
+
+use replicas::Replicas;
 
 create_exception!(_native, NativeError, PyException, "What the native engine reports: kind, file, line, column.");
 
@@ -102,15 +106,31 @@ fn parsed(json: &[u8]) -> Result<Value, Failure> {
 /// Policies and data, compiled for one entry point. Immutable, and shared by all threads.
 #[pyclass(frozen, module = "openclaw._native")]
 struct Policy {
-    engine: Engine,
+    engines: Replicas,
     entry_point: String,
+}
+
+/// An engine with these policies and data, ready to evaluate `entry_point`.
+fn compiled(files: &[(String, String)], data: &Value, entry_point: &str) -> Result<Engine, String> {
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(true);
+    builtins::install(&mut engine)?;
+    engine.set_gather_prints(true); // print() in a policy must not write to the host's standard error.
+    for (path, text) in files {
+        engine.add_policy(path.clone(), text.clone()).map_err(|error| error.to_string())?;
+    }
+    engine.add_data(data.clone()).map_err(|error| error.to_string())?;
+    // Prepares the engine (schedule, hoisted loops) and checks that the entry point exists.
+    let rule: Rc<str> = entry_point.into();
+    engine.compile_with_entrypoint(&rule).map_err(|error| error.to_string())?;
+    Ok(engine)
 }
 
 impl Policy {
     /// A fresh engine for one evaluation. The clone shares the compiled policy and the data, and costs about a
     /// microsecond; in exchange a failed evaluation cannot leave anything behind for the next.
-    fn prepared(&self, input: Value, deadline_us: u64) -> Engine {
-        let mut engine = self.engine.clone();
+    fn prepared(engine: &Engine, input: Value, deadline_us: u64) -> Engine {
+        let mut engine = engine.clone();
         engine.set_input(input);
         engine.set_execution_timer_config(ExecutionTimerConfig {
             limit: Duration::from_micros(deadline_us),
@@ -140,19 +160,11 @@ impl Policy {
     fn compile(py: Python<'_>, files: Vec<(String, String)>, data_json: &[u8], entry_point: String) -> PyResult<Self> {
         guarded(py, || {
             let failed = |error: String| Failure::new("compile", error);
-            let mut engine = Engine::new();
-            engine.set_strict_builtin_errors(true);
-            builtins::install(&mut engine).map_err(failed)?;
-            engine.set_gather_prints(true); // print() in a policy must not write to the host's standard error.
-            for (path, text) in files {
-                engine.add_policy(path, text).map_err(|error| failed(error.to_string()))?;
-            }
             let text = std::str::from_utf8(data_json).map_err(|error| failed(error.to_string()))?;
-            engine.add_data_json(text).map_err(|error| failed(error.to_string()))?;
-            // Prepares the engine (schedule, hoisted loops) and checks that the entry point exists.
-            let rule: Rc<str> = entry_point.as_str().into();
-            engine.compile_with_entrypoint(&rule).map_err(|error| failed(error.to_string()))?;
-            Ok(Self { engine, entry_point })
+            let data = Value::from_json_str(text).map_err(|error| failed(error.to_string()))?;
+            let rule = entry_point.clone();
+            let engines = Replicas::new(move || compiled(&files, &data, &rule)).map_err(failed)?;
+            Ok(Self { engines, entry_point })
         })
     }
 
@@ -165,8 +177,8 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let answer = guarded(py, || {
-            let mut engine = self.prepared(parsed(input_json)?, deadline_us);
-            self.answer(&mut engine)
+            let input = parsed(input_json)?;
+            self.engines.with(|engine| self.answer(&mut Self::prepared(engine, input, deadline_us)))
         })?;
         Ok(answer.map(|bytes| PyBytes::new(py, &bytes)))
     }
@@ -180,10 +192,8 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let input = input::plain(document).ok_or_else(|| Failure::new("input", "the input is not plain").raise(py))?;
-        let answer = guarded(py, || {
-            let mut engine = self.prepared(input, deadline_us);
-            self.answer(&mut engine)
-        })?;
+        let answer =
+            guarded(py, || self.engines.with(|engine| self.answer(&mut Self::prepared(engine, input, deadline_us))))?;
         Ok(answer.map(|bytes| PyBytes::new(py, &bytes)))
     }
 
@@ -196,7 +206,7 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<(Option<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
         let (answer, report) = guarded(py, || {
-            let mut engine = self.prepared(parsed(input_json)?, deadline_us);
+            let mut engine = Self::prepared(self.engines.first(), parsed(input_json)?, deadline_us);
             engine.set_enable_coverage(true);
             let answer = self.answer(&mut engine)?;
             let report = engine.get_coverage_report().map_err(|error| Failure::new("evaluation", error))?;
@@ -206,10 +216,16 @@ impl Policy {
         Ok((answer.map(|bytes| PyBytes::new(py, &bytes)), PyBytes::new(py, &report)))
     }
 
+    /// How many copies of the compiled policy there are: one, and more where threads have decided at the same time.
+    #[getter]
+    fn copies(&self) -> usize {
+        self.engines.count()
+    }
+
     /// The package of each file, as (path, components without `data`).
     fn packages(&self, py: Python<'_>) -> PyResult<Vec<(String, Vec<String>)>> {
         guarded(py, || {
-            let packages = self.engine.get_policy_package_components();
+            let packages = self.engines.first().get_policy_package_components();
             let packages = packages.map_err(|error| Failure::new("compile", error))?;
             Ok(packages.into_iter().map(|package| (package.source_file, package.components)).collect())
         })
@@ -245,6 +261,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("REGORUS", "0.14.1")?;
     module.add("NativeError", module.py().get_type::<NativeError>())?;
     module.add_class::<Policy>()?;
+    module.add_class::<projection::Projection>()?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(has_builtin, module)?)?;
     module.add_function(wrap_pyfunction!(leaves::subtrees, module)?)?;

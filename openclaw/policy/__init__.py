@@ -26,24 +26,31 @@ __all__ = [
 ]
 
 
-def open_engine(policies: Policies | PolicyEngine) -> PolicyEngine:
+def open_engine(policies: Policies | PolicyEngine, *, cache: bool | int = True) -> PolicyEngine:
     """The engine that decides by ``policies`` as they are now; ``openclaw.policy.live`` has one that follows changes.
 
     Args:
         policies: a folder or a bundle, decided in this process by regorus where the native extension is installed and by
             regopy in child processes where it is not; an ``Opa`` server; or an engine, which is returned as it is.
+        cache: whether decisions of a folder or a bundle are kept where they cannot have changed (see ``policy.cache``), or
+            how many of them at most. A server and an engine of one's own are always asked.
 
     Raises:
         PolicyError: the policies cannot be read or used, or the server cannot be reached; each diagnostic names file,
             line and column.
-        ConfigurationError: it is none of these, or there is no engine here that could decide.
+        ConfigurationError: it is none of these, there is no engine here that could decide, or the size of the cache has
+            no meaning.
     """
     if isinstance(policies, Opa):
         from openclaw.policy.opa import OpaEngine
 
         return OpaEngine(policies)
     if isinstance(policies, str | Path | PolicyFolder | BundleFile | BundleServer):
-        return open_bundle(Bundle.assemble(read_policies(policies)))
+        from openclaw.policy.cache import cached, entries_of
+
+        entries_max = entries_of(cache)
+        bundle = Bundle.assemble(read_policies(policies))
+        return cached(open_bundle(bundle), bundle, entries_max=entries_max)
     if not callable(getattr(policies, "evaluate", None)):
         raise ConfigurationError(
             f"`policies` is {type(policies).__name__}",

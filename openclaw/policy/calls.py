@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from openclaw.errors import Diagnostic
 from openclaw.policy.bundle import Bundle
@@ -27,12 +27,10 @@ _SYNTAX = frozenset({"set", "print"})  # `set()` is the empty set; print() says 
 def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: str) -> Iterator[Diagnostic]:
     """Every call in ``bundle`` of a function that is neither a rule of it nor a built-in of ``engine``."""
     scans = {module: scan(module.text) for module in bundle.modules}
-    defined = {
-        ".".join((*found.package.path, *rule.path)) for found in scans.values() if found.package for rule in found.rules
-    }
+    defined = defined_names(scans.values())
     for module, found in scans.items():
         for call in found.calls:
-            if call.dotted in _SYNTAX or _resolved(call, found) & defined or has_builtin(call.dotted):
+            if call.dotted in _SYNTAX or resolved(call, found) & defined or has_builtin(call.dotted):
                 continue
             yield Diagnostic(
                 module.shown,
@@ -43,7 +41,12 @@ def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: st
             )
 
 
-def _resolved(call: Name, found: Scan) -> set[str]:
+def defined_names(scans: Iterable[Scan]) -> set[str]:
+    """The full names of all rules, without ``data``."""
+    return {".".join((*found.package.path, *rule.path)) for found in scans if found.package for rule in found.rules}
+
+
+def resolved(call: Name, found: Scan) -> set[str]:
     """The full names that a call may stand for: of its own package, absolute, or through an import."""
     names: set[str] = set()
     if found.package is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol, cast
 
 import rfc8785
 from pydantic import JsonValue, ValidationError
 
-from openclaw.decision import OBLIGATION_KINDS, Decision, DecisionCode
+from openclaw.decision import OBLIGATION_KINDS, Decision, DecisionCode, Obligation
 from openclaw.policy.results import Results
 
 ENTRY_POINT = "openclaw/decision"
@@ -24,6 +25,13 @@ INPUT_DEPTH_MAX = 100
 
 INPUT_BYTES_MAX = 16 * 1024 * 1024
 """Size of an input in canonical JSON."""
+
+
+REMEMBERED_MAX = 256
+"""Answers of engines that are kept in the form that callers get."""
+
+REMEMBERED_BYTES_MAX = 4096
+"""Size of such an answer as JSON."""
 
 
 class BadInput(ValueError):
@@ -103,8 +111,34 @@ def _deeper_than(value: object, levels: int) -> bool:
 
 def read_json(answer: bytes | None, *, revision: str, engine: str) -> Decision:
     """``read_answer`` of JSON bytes; None where the entry point is undefined."""
+    if answer is None or len(answer) > REMEMBERED_BYTES_MAX:
+        return _read_json(answer, revision, engine)
+    return fresh(_remembered(answer, revision, engine))
+
+
+def fresh(decision: Decision) -> Decision:
+    """A decision that is handed out more than once, with obligations of its own each time.
+
+    All else in it cannot be changed; what a caller does to the fields of an obligation must not reach the next one.
+    """
+    if not decision.obligations:
+        return decision
+    return decision.model_copy(update={"obligations": tuple(map(_fresh_obligation, decision.obligations))})
+
+
+def _fresh_obligation(obligation: Obligation) -> Obligation:
+    return obligation.model_copy(update={key: _copied(value) for key, value in obligation.params.items()})
+
+
+def _copied(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {key: _copied(member) for key, member in value.items()}
+    return [_copied(member) for member in value] if isinstance(value, list) else value
+
+
+def _read_json(answer: bytes | None, revision: str, engine: str) -> Decision:
     try:
-        value = None if answer is None else json.loads(answer, parse_constant=_not_json)
+        value = None if answer is None else _STRICT.decode(answer.decode())
     except (ValueError, RecursionError) as error:
         reason = f"the engine's answer is not JSON: {error}"
         return Decision.deny(reason, code="malformed", revision=revision, engine=engine)
@@ -125,6 +159,12 @@ def _in_order(answer: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _not_json(name: str) -> object:
     raise ValueError(f"`{name}` is not a JSON number")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_not_json)
+
+# A policy has few answers, and says each of them many times: to read one takes longer than to find it again.
+_remembered = lru_cache(REMEMBERED_MAX)(_read_json)
 
 
 def read_answer(answer: JsonValue, *, revision: str, engine: str) -> Decision:

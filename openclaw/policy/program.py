@@ -29,6 +29,11 @@ class Program:
         except native.NativeError as error:
             raise self._placed(error) from None
 
+    @property
+    def copies(self) -> int:
+        """How many copies there are for threads that evaluate at the same time."""
+        return self._policy.copies
+
     def evaluate(self, input_json: bytes, deadline_us: int) -> bytes | None:
         """The rule's value as JSON; None where it is undefined."""
         try:

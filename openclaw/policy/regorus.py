@@ -89,6 +89,11 @@ class RegorusEngine:
         """What the policies say of results."""
         return self._results
 
+    @property
+    def copies(self) -> int:
+        """Compiled copies of the policies: one, and up to one a core where threads have decided at the same time."""
+        return self._policy.copies
+
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""
         if self._closed:

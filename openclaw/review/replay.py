@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
@@ -145,15 +145,19 @@ def _again(entry: Entry, engine: PolicyEngine) -> Literal["same", "undecidable",
         return "unanswered"
     if hides(document):
         return "undecidable"
-    after = engine.evaluate(document)
-    duties = read_duties(after, text(document, "kind") or "tool")
-    if duties.unmet:  # The gate would not do this either.
-        after = Decision.deny(duties.unmet, code="obligation")
+    after = answer_of_gate(engine, document)
     if before.effect is after.effect and after.code not in _FAILURES:
         if before.effect is Effect.DENY or _duties(before) == _duties(after):
             return "same"
         return before.effect.value, f"{after.effect.value}, other obligations"
     return before.effect.value, f"{after.effect.value}, {after.code}" if after.code in _FAILURES else after.effect.value
+
+
+def answer_of_gate(engine: PolicyEngine, document: dict[str, JsonValue]) -> Decision:
+    """What would come of a decision: an obligation that the gate cannot carry out is a deny, whatever the policies say."""
+    decision = engine.evaluate(document)
+    duties = read_duties(decision, text(document, "kind") or "tool")
+    return Decision.deny(duties.unmet, code="obligation") if duties.unmet else decision
 
 
 def _duties(decision: Decision) -> list[str]:

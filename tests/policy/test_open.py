@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from enum import StrEnum
 from pathlib import Path
@@ -145,3 +146,42 @@ def test_a_chain_of_rules_does_not_overflow_the_stack_of_a_thread(native: None, 
     thread.start()
     thread.join()
     assert answers == [True]
+
+
+# -- copies for threads --------------------------------------------------------------------------------------------------
+
+SLOW = policy(
+    """\
+sum_of_squares := sum([square | some n in numbers.range(1, input.upto); square := n * n])
+
+deny contains sprintf("%d", [sum_of_squares]) if input.upto
+"""
+)
+
+
+def test_one_thread_decides_on_one_copy(native: None, tmp_path: Path) -> None:
+    engine = regorus.RegorusEngine(Bundle.read(write_folder(tmp_path, {"main": SLOW})))
+    for upto in range(20):
+        engine.evaluate({"upto": upto})
+    assert engine.copies == 1
+
+
+def test_threads_at_the_same_time_get_copies_and_the_same_answers(native: None, tmp_path: Path) -> None:
+    engine = regorus.RegorusEngine(Bundle.read(write_folder(tmp_path, {"main": SLOW})), deadline_s=20)
+    wanted = 2 if (os.cpu_count() or 1) > 1 else 1
+    wrong: list[int] = []
+
+    def work() -> None:
+        while engine.copies < wanted:
+            engine.evaluate({"upto": 3000})
+        for upto in range(1, 200):
+            if engine.evaluate({"upto": upto}).reasons != (str(upto * (upto + 1) * (2 * upto + 1) // 6),):
+                wrong.append(upto)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert wanted <= engine.copies <= (os.cpu_count() or 1)

@@ -1,0 +1,79 @@
+"""Agents as policies know them, told from the objects that will run: names, roles, tools with their schemas, models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, JsonValue
+
+from openclaw.action import DEFAULT_ORG
+from openclaw.canonical import plain
+from openclaw.errors import ConfigurationError
+from openclaw.graph.agent import Agent
+from openclaw.graph.workflow import Workflow
+from openclaw.policy.agents import AgentSpec, ModelSpec, ToolSpec
+
+
+def describe(value: object) -> list[AgentSpec]:
+    """What an ``Agent``, a ``Workflow`` or a list of them will be to policies. Nothing is sealed or run.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    if isinstance(value, Agent):
+        return [_agent(value)]
+    if isinstance(value, Workflow):
+        return [_agent(agent, value) for agent in value.agents]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [found for one in cast("Sequence[object]", value) for found in describe(one)]
+    raise ConfigurationError(
+        f"`{type(value).__name__}` is not an Agent or a Workflow", hint="name one, or a list of them"
+    )
+
+
+def _agent(agent: Agent, workflow: Workflow | None = None) -> AgentSpec:
+    return AgentSpec(
+        name=agent.name,
+        workflow=workflow.name if workflow else "",
+        org=workflow.org if workflow else DEFAULT_ORG,
+        roles=tuple(agent.roles),
+        on_behalf_of=agent.on_behalf_of,
+        chain=_chain(agent, workflow),
+        tools=tuple(map(_tool, agent.tools)),
+        models=(_model(agent.model),),
+        handoffs=tuple(other.name for other in workflow.agents if other is not agent) if workflow else (),
+    )
+
+
+def _chain(agent: Agent, workflow: Workflow | None) -> tuple[str, ...]:
+    """The shortest way to it: the conversation starts with the first agent of a workflow."""
+    first = workflow.agents[0].name if workflow else agent.name
+    return (first,) if first == agent.name else (first, agent.name)
+
+
+def _tool(tool: BaseTool) -> ToolSpec:
+    schema = tool.tool_call_schema
+    if isinstance(schema, dict):
+        # LangChain hands over what the model wrote as it is.
+        return ToolSpec(name=tool.name, tags=tuple(tool.tags or ()), args=_json(schema), validated=False)
+    assert issubclass(schema, BaseModel)
+    args = _json(schema.model_json_schema())
+    return ToolSpec(
+        name=tool.name, tags=tuple(tool.tags or ()), args=args, validated=schema.model_config.get("extra") != "allow"
+    )
+
+
+def _json(schema: object) -> dict[str, JsonValue]:
+    found = plain(schema)
+    return found if isinstance(found, dict) else {}
+
+
+def _model(model: BaseChatModel | str) -> ModelSpec:
+    if isinstance(model, str):
+        provider, _, name = model.partition(":")
+        return ModelSpec(name=name or provider, provider=provider if name else "")
+    params = model._get_ls_params()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as when it is called: see graph/metering.py
+    return ModelSpec(name=params.get("ls_model_name") or type(model).__name__, provider=params.get("ls_provider") or "")
