@@ -87,7 +87,7 @@ class JsonYaml(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse what grows while it is read: aliases of lists of aliases, and aliases of what they stand in."""
-        alias = bool(self.check_event(yaml.AliasEvent))  # pyright: ignore[reportUnknownMemberType]
+        alias = bool(self.check_event(yaml.AliasEvent))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         node = super().compose_node(parent, index)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         if not isinstance(node, yaml.Node) or (alias and id(node) in self._sizes):
             return node
