@@ -28,6 +28,7 @@ from openclaw.policy import regopy, regorus
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.contents import Contents, is_test
+from openclaw.policy.documents import JsonYaml, parse_yaml
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
 from openclaw.policy.parser import parse
@@ -294,16 +295,6 @@ def _run_rule(bundle: Bundle, ruleset: Ruleset, rule: _Rule, *, coverage: bool) 
 # -- cases ---------------------------------------------------------------------------------------------------------------
 
 
-class _Yaml(yaml.SafeLoader):
-    """YAML as JSON: a date is text, as it is in an input."""
-
-
-_Yaml.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def _case_jobs(
     bundle: Bundle, files: list[Module], wanted: re.Pattern[str], opened: contextlib.ExitStack, *, coverage: bool
 ) -> list[_Job]:
@@ -345,9 +336,9 @@ def _cases(file: Module, findings: list[Diagnostic]) -> Iterator[tuple[int, Case
         findings.append(Diagnostic(file.shown, line, 1, message, hint))
 
     try:
-        document: object = yaml.load(file.text, Loader=_Yaml)  # noqa: S506 - a SafeLoader with fewer types
+        document = parse_yaml(file.text)
         # pyyaml's stubs leave the loader of `compose` untyped.
-        node: object = yaml.compose(file.text, Loader=_Yaml)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        node: object = yaml.compose(file.text, Loader=JsonYaml)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         finding(error.problem or "not YAML", mark.line + 1 if mark else 1)
