@@ -23,6 +23,9 @@ from openclaw.errors import OpenClawError
 FLUSH_SECONDS = 20.0
 """How long an explicit checkpoint waits for the places. A place that hangs for longer is told of, and goes on by itself."""
 
+CLOSE_SECONDS = 5.0
+"""How long closing a log waits for them: an explicit checkpoint has waited before."""
+
 EXIT_SECONDS = 3.0
 RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 60.0

@@ -20,7 +20,7 @@ from openclaw.action import utc
 from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
-from openclaw.audit.keeper import FLUSH_SECONDS, Keeper, PlaceState
+from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
 from openclaw.audit.keys import Signer, SigningKey, sign_checkpoint
 from openclaw.audit.lookup import Match, look_up, values_of
 from openclaw.audit.merkle import Edge, Node, consistency_proof, inclusion_proof, range_root
@@ -130,7 +130,7 @@ class AuditLog:
         found = self.entries(kind="checkpoint", newest_first=True, limit=1)
         return noted(json.dumps(found[0].body)) if found else None
 
-    def close(self, seconds: float = FLUSH_SECONDS) -> list[str]:
+    def close(self, seconds: float = CLOSE_SECONDS) -> list[str]:
         """Wait until the places outside have what they were handed; a line for each that does not take it."""
         self._notary.close(seconds)
         return self._keeper.close(seconds)

@@ -36,6 +36,9 @@ STEP = 20_000
 
 TREE_LEVELS = 63
 
+UNENDED = ("running", "suspended")
+"""States of an action that has not come to its end (see ``openclaw.executions``)."""
+
 _APPROVAL: sa.Table = Table.metadata.tables[str(ApprovalRow.__tablename__)]
 
 
@@ -177,7 +180,7 @@ def _plan(connection: Connection, before: dt.datetime, now: dt.datetime, size: i
 def _guarded(connection: Connection, now: dt.datetime) -> list[tuple[int, str]]:
     """The first entry of each kind that must stay, and why; the earliest first."""
     found: list[tuple[int, str]] = []
-    running = sa.select(sa.func.min(ACTION.c.seq)).where(ACTION.c.state == "running")
+    running = sa.select(sa.func.min(ACTION.c.seq)).where(ACTION.c.state.in_(UNENDED))
     if (seq := connection.execute(running).scalar_one()) is not None:
         found.append((seq, "an action is open: it has no outcome yet"))
     asked = sa.select(sa.func.min(_APPROVAL.c.seq)).where(
@@ -213,7 +216,9 @@ def _remove(transaction: Transaction, edge: Edge) -> None:
         connection.execute(sa.delete(NODE).where(NODE.c.level == 0))
         connection.execute(sa.insert(NODE).values(level=0, index=size - 1, hash=edge.hashes[-1]))
     # What cannot be asked for again needs no answer kept.
-    connection.execute(sa.delete(ACTION).where(ACTION.c.seq <= size, ACTION.c.key == "", ACTION.c.state != "running"))
+    connection.execute(
+        sa.delete(ACTION).where(ACTION.c.seq <= size, ACTION.c.key == "", ACTION.c.state.not_in(UNENDED))
+    )
 
 
 __all__ = ["MINIMUM_AGE", "PrunePlan", "Retention"]

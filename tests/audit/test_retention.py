@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from openclaw.audit import MINIMUM_AGE, AuditLog, Draft, Signer
 from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Store
+from openclaw.store.tables import ActionRow
 from openclaw.testing import FakeClock
 
 NOW = dt.timedelta(0)
@@ -267,10 +268,11 @@ def test_a_hold_is_released_once(old: Old) -> None:
         old.log.release(hold.id, by="eva", reason="again")
 
 
-def test_an_open_action_and_a_waiting_question_keep_their_entries(old: Old) -> None:
-    old.run("INSERT INTO openclaw_action VALUES (30, '', 'running', '', '', :none, '')", none=b"")
-    old.run("INSERT INTO openclaw_action VALUES (3, '', 'done', '', '', :none, '')", none=b"")
-    old.run("INSERT INTO openclaw_action VALUES (4, 'k', 'done', '', '', :none, '')", none=b"")
+@pytest.mark.parametrize("state", ["running", "suspended"])
+def test_an_open_action_and_a_waiting_question_keep_their_entries(old: Old, state: str) -> None:
+    for seq, key, stands in ((30, "", state), (3, "", "done"), (4, "k", "done")):
+        values = ActionRow(seq=seq, key=key, state=stands).model_dump()
+        old.run(f"INSERT INTO openclaw_action ({', '.join(values)}) VALUES (:{', :'.join(values)})", **values)
     plan = old.log.plan_prune(old.months[4])
     assert (plan.last, plan.kept_by) == (29, ("entry 30: an action is open: it has no outcome yet",))
     columns = "id, key, state, seq, run, thread, agent, tool, args_digest, request, requested_at, expires_at"
