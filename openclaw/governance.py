@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +14,10 @@ from openclaw.audit import AuditLog, Draft, Place, SigningKey, Where, key_files,
 from openclaw.budget import Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
+from openclaw.errors import ConfigurationError
 from openclaw.gate import Gate
-from openclaw.policy import Opa, PolicyEngine, open_engine
+from openclaw.policy import BundleFile, BundleServer, Policies, PolicyEngine, PolicyFolder, open_engine
+from openclaw.policy.live import LivePolicy, Reload, open_live
 from openclaw.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from openclaw.graph.compile import GovernedGraph
 
 OnRefusal = Literal["message", "raise"]
+
+POLICY_ENTRIES = 100
+"""How far back among the entries about policies the one is looked for that says what decided."""
 
 
 class Desk:
@@ -104,7 +110,7 @@ class Governance:
         cls,
         store: str,
         *,
-        policies: str | Path | Opa | PolicyEngine,
+        policies: Policies | PolicyEngine,
         on_refusal: OnRefusal = "message",
         key: str | Path | SigningKey | None = None,
         checkpoints: Where | Sequence[Where] | None = None,
@@ -116,7 +122,8 @@ class Governance:
 
         Args:
             store: ``sqlite:///openclaw.db`` or ``postgresql+psycopg://user@host/database``; made if empty.
-            policies: a folder of Rego files, an ``Opa(url)``, or an engine of one's own.
+            policies: a folder of Rego files, an ``Opa(url)``, or an engine of one's own. A ``PolicyFolder``, ``BundleFile`` or
+                ``BundleServer`` is followed: what changes there is checked and tested, and decides from then on.
             on_refusal: whether a refused call becomes a message to the model, or raises ``Refused``.
             key: what signs checkpoints: a file, made on first use; the key itself as text (``PRIVATE+KEY+…``); or an
                 ``ExternalKey`` of a key service. Default: ``OPENCLAW_KEY`` (a file or the key itself), else beside the
@@ -132,7 +139,8 @@ class Governance:
             StoreError: the database cannot be opened or is not ours.
             AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
         """
-        engine = open_engine(policies, cache=cache)
+        followed = isinstance(policies, PolicyFolder | BundleFile | BundleServer)
+        engine = open_live(policies) if followed else open_engine(policies, cache=cache)
         opened: Store | None = None
         try:
             opened = Store.open(store, clock=clock)
@@ -142,6 +150,9 @@ class Governance:
                 store=opened, policy=engine, signer=signer, checkpoints=places, prices=prices, on_refusal=on_refusal
             )
             governance._record_policy()
+            if isinstance(engine, LivePolicy):
+                engine.watch(governance._record_reload)
+                engine.start()
         except BaseException:
             engine.close()
             if opened is not None:
@@ -202,6 +213,23 @@ class Governance:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         return self.gate.decide(action, run=run)
 
+    def reload(self) -> Reload:
+        """Look where the policies come from, now: what has changed is checked, its tests are run, and then it decides.
+
+        What is refused is recorded (kind ``policy``, with the reasons), and what decided before goes on; ``outcome`` of the
+        answer says which it is.
+
+        Raises:
+            ConfigurationError: the policies are not followed.
+            OpenClawError: the change cannot be recorded; then nothing has changed.
+        """
+        if not isinstance(self.policy, LivePolicy):
+            raise ConfigurationError(
+                f"the policies of `{self.policy.name}` are not followed",
+                hint="open with `policies=PolicyFolder(…)`, `BundleFile(…)` or `BundleServer(…)`",
+            )
+        return self.policy.reload()
+
     def close(self) -> None:
         """Make everything durable, sign a last checkpoint, and give back what is open. Closing twice is fine."""
         if self._store.closed:
@@ -226,10 +254,18 @@ class Governance:
 
     def _record_policy(self) -> None:
         """The log says from which entry on which policies decided."""
-        last = self.audit.entries(kind="policy", limit=1, newest_first=True)
         body = {"revision": self.policy.revision, "engine": self.policy.name}
-        if not last or last[0].body != body:
+        recent = self.audit.entries(kind="policy", limit=POLICY_ENTRIES, newest_first=True)
+        # What was refused stands between them, and says nothing of what decides.
+        last = next((entry.body for entry in recent if entry.body.get("outcome", "replaced") == "replaced"), None)
+        if last is None or {name: last.get(name) for name in body} != body:
             self.audit.append(Draft(kind="policy", body={**body}))
+
+    def _record_reload(self, found: Reload) -> None:
+        """The log says what came of each look at policies that are followed."""
+        told: dict[str, object] = dataclasses.asdict(found)
+        told = {name: value for name, value in told.items() if value not in ("", 0, ())}
+        self.audit.append({"kind": "policy", "body": told})
 
 
 __all__ = ["Desk", "Governance", "key_files"]

@@ -38,6 +38,15 @@ REFUND = """\
  "tool": {"name": "refund", "args": {"amount": 120, "account": "DE-77"}, "tags": [], "call_id": "call_1"}}
 """
 
+AGENTS = """\
+name: refunds
+workflow: returns
+tools:
+  - name: refund
+    tags: [money]
+    args: {type: object, properties: {amount: {type: integer}, account: {type: string}}}
+"""
+
 
 @pytest.fixture
 def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -54,6 +63,7 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("desk.rego", DESK_REGO), ("desk_test.rego", DESK_TEST_REGO), ("desk_cases.yaml", DESK_CASES)):
         (tests / name).write_text(text)
     (tmp_path / "refund.json").write_text(REFUND)
+    (tmp_path / "desk.yaml").write_text(AGENTS)
     clock = StillClock()
     with told("sqlite:///openclaw.db", tmp_path, policies=tmp_path / "policies", clock=clock) as story:
         tell_on(story)
