@@ -127,7 +127,7 @@ def test_without_a_key_nothing_is_signed_and_nothing_masked(store: Store) -> Non
     with pytest.raises(AuditError, match="has no key of the log"):
         log.checkpoint()
     with pytest.raises(AuditError, match="nothing can be masked"):
-        log.masked({}, ["args.x"])
+        log.privacy.keyed(1)
 
 
 def test_another_key_does_not_sign_a_log_that_has_one(store: Store) -> None:
@@ -217,7 +217,7 @@ def test_a_rotation_is_recorded_and_everything_stays_good(store: Store, tmp_path
     path = tmp_path / "log.key"
     log = AuditLog(store, Signer.load(path, store.origin), outside=outside)
     first = log.verifier
-    masked = log.masked({"tool": {"args": {"x": 1}}}, ["args.x"])
+    masked = log.privacy.keyed({"x": 1})
     proofs = []
     for _ in range(3):
         fill(log, 4)
@@ -241,7 +241,7 @@ def test_a_rotation_is_recorded_and_everything_stays_good(store: Store, tmp_path
         proofs[0].check(last)  # it was made before there was a way to that key
     assert "to which no rotation leads" in log.verify(Signer("other", bytes(32)).verifier).problems[0].message
     again = AuditLog(store, Signer.load(path, store.origin))
-    assert again.masked({"tool": {"args": {"x": 1}}}, ["args.x"]) == masked
+    assert again.privacy.keyed({"x": 1}) == masked
     assert [entry.body.get("by") for entry in log.entries(kind="checkpoint") if "rotation" in entry.body] == ["eva"] * 3
 
 

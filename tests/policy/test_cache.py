@@ -130,7 +130,9 @@ def test_an_input_of_which_much_is_read_is_decided_each_time(cache: CachingEngin
 
 
 @pytest.mark.parametrize(
-    "unread", [float("nan"), 2**60, "\ud800", b"x", {"a": {1, 2}}, [[["x"] * 2] * 2, object()]], ids=repr
+    "unread",
+    [float("nan"), 2**60, "\ud800", b"x", {"a": {1, 2}}, [[["x"] * 2] * 2, object()]],
+    ids=lambda value: type(value).__name__,
 )
 def test_an_input_that_no_engine_takes_is_never_found(
     cache: CachingEngine, engine: Counting, unread: JsonValue
