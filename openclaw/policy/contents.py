@@ -17,7 +17,7 @@ from openclaw.policy.manifest import Manifest, read_manifest
 
 MANIFEST = ".manifest"
 DATA_FILES = frozenset({"data.json", "data.yaml", "data.yml"})
-CASES = "_cases.yaml"
+CASES = ("_cases.yaml", "_cases.yml")
 TEST_RULES = "_test.rego"
 
 
@@ -70,13 +70,13 @@ def is_data(path: str) -> bool:
 
 def is_test(path: str) -> bool:
     """Whether this is a file of tests."""
-    return path.endswith((TEST_RULES, CASES))
+    return path.endswith((TEST_RULES, *CASES))
 
 
 def is_read(path: str) -> bool:
     """Whether anything is made of the file at this path; dotted names are other programs' business."""
     parts = PurePosixPath(path).parts
-    return not any(part.startswith(".") for part in parts) and (path.endswith((".rego", CASES)) or is_data(path))
+    return not any(part.startswith(".") for part in parts) and (path.endswith((".rego", *CASES)) or is_data(path))
 
 
 def read_folder(folder: str | Path) -> Contents:

@@ -27,7 +27,7 @@ from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy import regopy, regorus
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 from openclaw.policy.calls import unknown_calls
-from openclaw.policy.contents import Contents, is_test
+from openclaw.policy.contents import CASES, Contents, is_test
 from openclaw.policy.documents import JsonYaml, parse_yaml
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
@@ -43,7 +43,6 @@ TEST_DEADLINE_S = 5.0
 
 Status = Literal["pass", "fail", "error", "skip"]
 
-_CASES = ("_cases.yaml", "_cases.yml")
 _JUDGED = frozenset({"policy", "no_policy", "obligation"})
 
 
@@ -299,7 +298,7 @@ def _case_jobs(
     bundle: Bundle, files: list[Module], wanted: re.Pattern[str], opened: contextlib.ExitStack, *, coverage: bool
 ) -> list[_Job]:
     findings: list[Diagnostic] = []
-    cases = [(file, *found) for file in files if file.path.endswith(_CASES) for found in _cases(file, findings)]
+    cases = [(file, *found) for file in files if file.path.endswith(CASES) for found in _cases(file, findings)]
     if findings:
         raise PolicyError("the cases cannot be read", diagnostics=findings)
     engines: dict[bytes, PolicyEngine] = {}

@@ -208,6 +208,8 @@ def test_threads_count_and_keep_together(engine: Counting) -> None:
     [
         'allow if input.now > "2026"',
         "allow if input.run.calls < 3",
+        "allow if input.run.step < 3",
+        "allow if count(input.run) > 0",
         "allow if input.budget.remaining.calls > 1",
         'allow if input.tool.call_id != ""',
         "allow if count(input.tool) > 0",
