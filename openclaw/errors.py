@@ -217,6 +217,12 @@ class ApprovalError(OpenClawError):
     code = "approval"
 
 
+class ExportError(OpenClawError):
+    """The log cannot be exported: to no such place, in no such form, or the sink does not take it."""
+
+    code = "export"
+
+
 class StoreError(OpenClawError):
     """The database cannot be opened, read or written."""
 
