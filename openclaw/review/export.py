@@ -222,11 +222,11 @@ class Exporter:
 
 
 def _groups(page: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Entries in groups of about ``PARCEL_BYTES``."""
+    """Entries in groups of about ``PARCEL_BYTES``, without a gap in any."""
     group, size = list[Entry](), 0
     for entry in page:
         length = len(encode(entry.body))
-        if group and size + length > PARCEL_BYTES:
+        if group and (size + length > PARCEL_BYTES or entry.seq != group[-1].seq + 1):
             yield group
             group, size = [], 0
         group.append(entry)

@@ -30,7 +30,11 @@ _SEVERITIES = {_INFORMATIONAL: "Informational", _LOW: "Low", _MEDIUM: "Medium"}
 _UNKNOWN, _SUCCESS, _FAILURE = 0, 1, 2
 _STATUSES = {_UNKNOWN: "Unknown", _SUCCESS: "Success", _FAILURE: "Failure"}
 _ALLOWED, _DENIED = 1, 2
-_DISPOSITIONS = {"allow": (_ALLOWED, 1, "Allowed"), "deny": (_DENIED, 2, "Blocked"), "ask": (_OTHER, _OTHER, "Asked")}
+_DISPOSITIONS = {
+    "allow": (_ALLOWED, "Allowed", 1, "Allowed"),
+    "deny": (_DENIED, "Denied", 2, "Blocked"),
+    "ask": (_OTHER, "Asked", _OTHER, "Asked"),
+}
 _TOOL, _AGENT = 3, 4
 
 
@@ -121,8 +125,8 @@ def _status(entry: Entry) -> int:
 def _answer(entry: Entry) -> dict[str, JsonValue]:
     if entry.kind != "decision" or entry.effect not in _DISPOSITIONS:
         return {}
-    action, disposition, name = _DISPOSITIONS[entry.effect]
-    return {"action_id": action, "action": name, "disposition_id": disposition, "disposition": name}
+    action, name, disposition, said = _DISPOSITIONS[entry.effect]
+    return {"action_id": action, "action": name, "disposition_id": disposition, "disposition": said}
 
 
 def _span(entry: Entry) -> dict[str, JsonValue]:

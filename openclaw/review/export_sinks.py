@@ -156,10 +156,10 @@ class FileSink:
     text = True
 
     def __init__(self, path: Path, *, append: bool = False, force: bool = False) -> None:
-        self._path = path
-        self._partial = None if append else path.with_name(f".{path.name}.partial")
         if path.is_dir():
             raise ExportError(f"`{path}` is a folder", hint="name a file in it")
+        self._path = path
+        self._partial = None if append else path.with_name(f".{path.name}.partial")
         if not append and not force and path.exists():
             raise ExportError(
                 f"`{path}` is there already", hint="go on behind it with --cursor, or replace it with --force"

@@ -35,7 +35,7 @@ def store(store_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def log(store: Store) -> AuditLog:
-    return AuditLog(store, Signer("log", b"\7" * 32))
+    return AuditLog(store, Signer("log", b"\7" * 32), every_entries=10**9, every_seconds=10**9)
 
 
 @pytest.fixture
@@ -73,6 +73,14 @@ def to_file(log: AuditLog, path: Path, **kwargs: Any) -> Report:
     return report
 
 
+def exported(log: AuditLog, receiver: Collector, *, limit_seconds: float = 30, **kwargs: Any) -> Report:
+    sink = open_sink(receiver.url, limit_seconds=limit_seconds)
+    try:
+        return Exporter(log, JsonLines(), sink, **kwargs).run()
+    finally:
+        sink.close()
+
+
 def until(met: Callable[[], object]) -> None:
     """Wait for something that comes; the suite's timeout ends what does not."""
     event = threading.Event()
@@ -97,7 +105,7 @@ def test_an_empty_log_is_an_empty_file(log: AuditLog, tmp_path: Path) -> None:
 
 def test_large_entries_travel_alone(log: AuditLog, receiver: Collector) -> None:
     fill(log, 5, text="x" * 3_000_000)
-    Exporter(log, JsonLines(), open_sink(receiver.url)).run()
+    exported(log, receiver)
     assert [seqs(body) for body in receiver.bodies()] == [[1], [2], [3], [4], [5]]
 
 
@@ -175,9 +183,9 @@ class TestCursors:
         receiver.fail(503, times=3)
         cursor = self.cursor(log, tmp_path / "c")
         with pytest.raises(ExportError, match="does not take entry 501"):
-            Exporter(log, JsonLines(), open_sink(receiver.url), cursor=cursor, attempts=3).run()
+            exported(log, receiver, cursor=cursor, attempts=3)
         assert cursor.load().after == 500
-        report = Exporter(log, JsonLines(), open_sink(receiver.url), cursor=cursor).run()
+        report = exported(log, receiver, cursor=cursor)
         cursor.close()
         assert report.exported == 700
         assert [number for body in receiver.bodies() for number in seqs(body)] == list(range(1, 1201))
@@ -230,15 +238,15 @@ class TestSinks:
     def test_what_asks_to_come_again_is_tried_again(self, log: AuditLog, receiver: Collector, status: int) -> None:
         fill(log, 3)
         receiver.fail(status, times=4)
-        report = Exporter(log, JsonLines(), open_sink(receiver.url)).run()
+        report = exported(log, receiver)
         assert (report.exported, report.failures) == (3, 4)
 
     @pytest.mark.parametrize("status", [302, 400, 401, 404, 413])
     def test_what_refuses_for_good_ends_the_export(self, log: AuditLog, receiver: Collector, status: int) -> None:
         fill(log, 3)
         receiver.fail(status, headers={"Location": "http://127.0.0.1:1/"}, body=b"go away")
-        with pytest.raises(ExportError, match=f"answered {status}: go away"):
-            Exporter(log, JsonLines(), open_sink(receiver.url)).run()
+        with pytest.raises(ExportError, match=f"answered {status}"):
+            exported(log, receiver)
         assert receiver.asked == 1
 
     def test_nobody_there_is_said(self, log: AuditLog) -> None:
@@ -249,18 +257,19 @@ class TestSinks:
     def test_a_hanging_sink_is_cut_off_and_counted(self, log: AuditLog, receiver: Collector) -> None:
         fill(log, 3)
         receiver.hang(times=2)
-        report = Exporter(log, JsonLines(), open_sink(receiver.url, limit_seconds=0.2)).run()
+        report = exported(log, receiver, limit_seconds=0.2)
         assert (report.exported, report.failures, report.cut_off) == (3, 2, 2)
 
     def test_a_pipe_that_nobody_reads_is_cut_off(self, log: AuditLog, tmp_path: Path) -> None:
         fill(log, 3)
         os.mkfifo(tmp_path / "pipe")
+        before = set(threading.enumerate())
         sink = open_sink(str(tmp_path / "pipe"), append=True, limit_seconds=0.2)
         with pytest.raises(ExportError, match="cut off after"):
             Exporter(log, JsonLines(), sink, attempts=2).run()
-        # let the threads that hang there go
-        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-        until(lambda: not any(thread.name == "openclaw-export" for thread in threading.enumerate()))
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)  # lets the threads go that hang there
+        until(lambda: not set(threading.enumerate()) - before)
+        sink.close()
         os.close(reader)
 
     def test_no_more_than_a_few_attempts_hang_at_once(self) -> None:
@@ -275,13 +284,14 @@ class TestSinks:
 
             def close(self, *, whole: bool = True) -> None: ...
 
+        before = set(threading.enumerate())
         sink = LimitedSink(Stuck(), 0.01)
         for _ in range(30):
             with pytest.raises(SinkFailed):
                 sink.deliver(Parcel(b""))
-        assert sum(thread.name == "openclaw-export" for thread in threading.enumerate()) <= 8
+        assert len(set(threading.enumerate()) - before) == 8
         let_go.set()
-        until(lambda: not any(thread.name == "openclaw-export" for thread in threading.enumerate()))
+        until(lambda: not set(threading.enumerate()) - before)
 
     def test_an_attempt_that_failed_leaves_nothing_in_the_file(self, tmp_path: Path) -> None:
         sink = FileSink(tmp_path / "out", append=True)
@@ -354,17 +364,12 @@ class TestFollowing:
                 written += 50
             until(lambda target=target: out.exists() and out.stat().st_size >= target)
             process.send_signal(signal.SIGKILL if round_ < 3 else signal.SIGTERM)
-            if round_ == 3:
-                break
-            process.wait()
-        assert process.communicate()[1].decode().endswith(f"entries exported to {out}\n")
+            said = process.communicate()[1].decode()
+        assert said.endswith(f"entries exported to {out}\n")
         # what the last one left, one that is not followed takes
         subprocess.run([part for part in command if part != "--follow"], cwd=PROJECT, check=True, capture_output=True)
         found = seqs(out.read_bytes())
         assert sorted(set(found)) == list(range(1, written + 1))
-        assert (
-            all(left <= right for left, right in zip(found, [*found[1:], written], strict=True)) or len(found) > written
-        )
 
     def test_interrupted_a_file_is_whole_or_not_there(self, store_url: str, log: AuditLog, tmp_path: Path) -> None:
         fill(log, 20_000)
