@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from openclaw.cli import approvals, audit, audit_export, budget, demo, doctor, policy, privacy, proving, retention, schema, show
+from openclaw.cli import (
+    approvals,
+    audit,
+    audit_export,
+    budget,
+    demo,
+    doctor,
+    policy,
+    privacy,
+    proving,
+    retention,
+    schema,
+    show,
+)
 from openclaw.cli.options import Globals, GlobalStore
 
 app = typer.Typer(
