@@ -13,6 +13,7 @@
      │  └ VerificationError  .seq                       the log does not prove what it claims
      ├ BudgetError                                      the ledger was asked for something meaningless
      ├ ApprovalError                                    an answer that cannot be given
+     ├ ExportError                                      the log cannot be sent where it was to go
      ├ StoreError                                       the database cannot be opened, read or written
      └ ConfigurationError                               openclaw was put together wrongly
 
@@ -222,6 +223,12 @@ class ApprovalError(OpenClawError):
     """An answer that cannot be given: to no question, twice, or too late."""
 
     code = "approval"
+
+
+class ExportError(OpenClawError):
+    """The log cannot be exported: to no such place, in no such form, or the sink does not take it."""
+
+    code = "export"
 
 
 class StoreError(OpenClawError):

@@ -107,6 +107,11 @@ class AuditLog:
         return self._privacy
 
     @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._store.origin
+
+    @property
     def verifier(self) -> Verifier:
         """The public key of this log's checkpoints.
 

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from openclaw.cli import approvals, audit, budget, demo, doctor, policy, privacy, proving, retention, schema, show
+from openclaw.cli import (
+    approvals,
+    audit,
+    audit_export,
+    budget,
+    demo,
+    doctor,
+    policy,
+    privacy,
+    proving,
+    retention,
+    schema,
+    show,
+)
 from openclaw.cli.options import Globals, GlobalStore
 
 app = typer.Typer(
@@ -46,6 +59,7 @@ app.command("doctor")(doctor.doctor)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
+audit_export.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 from pydantic import JsonValue
 
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals
-from openclaw.audit import AuditLog, Draft, SigningKey, open_key, open_places
+from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, open_places
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
@@ -76,6 +77,12 @@ def opened(
             log.close()
     finally:
         store.close()
+
+
+def beside_the_key(store: Store, name: str) -> Path:
+    """The file of an export's cursor that has only a name."""
+    secret, _ = key_files(store)
+    return secret.with_name(f"{secret.stem}.{name}.cursor")
 
 
 def _signer(store: Store, key: str | None, *, needed: bool) -> SigningKey | None:

@@ -85,6 +85,12 @@ def optional_parts() -> Iterator[Finding]:
         "langchain", "langchain", "langchain", "to use create_agent and init_chat_model: pip install langchain"
     )
     yield _package(
+        "opentelemetry",
+        "opentelemetry.proto",
+        "opentelemetry-proto",
+        "to export to OpenTelemetry: pip install 'openclaw-governance[otel]'",
+    )
+    yield _package(
         "agentdojo", "agentdojo", "agentdojo", "to run `openclaw demo`: pip install 'openclaw-governance[demo]'"
     )
 
@@ -107,6 +113,13 @@ def opa() -> Finding:
 
 
 def _package(part: str, module: str, distribution: str, todo: str) -> Finding:
-    if importlib.util.find_spec(module) is None:
+    if not _is_there(module):
         return Finding(part=part, state="absent", says="not installed", todo=todo)
     return Finding(part=part, state="ok", says=importlib.metadata.version(distribution))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False
