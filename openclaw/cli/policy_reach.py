@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -130,12 +129,8 @@ def _who(agent: AgentSpec) -> str:
 
 
 def _held(found: Reach) -> list[tuple[str, str]]:
-    said = [
-        f"{path.removeprefix('input.')} = {json.dumps(value, ensure_ascii=False)}" for path, value in found.held.items()
-    ]
-    return [("held fixed" if not at else "", text) for at, text in enumerate(said)] or [
-        ("held fixed", "nothing is read of it")
-    ]
+    said = [f"{part}: {words}" for part, words in found.held.items()] or ["rules read nothing but the call"]
+    return [("held fixed" if not at else "", text) for at, text in enumerate(said)]
 
 
 def _json(found: Reach) -> JsonValue:
@@ -143,7 +138,7 @@ def _json(found: Reach) -> JsonValue:
         "agent": found.agent.name,
         "workflow": found.agent.workflow,
         "revision": found.revision,
-        "held": found.held,
+        "held": {**found.held},
         "calls": [
             {
                 "kind": call.kind,

@@ -1,8 +1,11 @@
 """Agents as policies know them, told from the objects that will run: names, roles, tools with their schemas, models."""
 
+# LangChain has no public way to what a model is called: see openclaw/graph/metering.py.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from langchain_core.language_models import BaseChatModel
@@ -13,6 +16,7 @@ from openclaw.action import DEFAULT_ORG
 from openclaw.canonical import plain
 from openclaw.errors import ConfigurationError
 from openclaw.graph.agent import Agent
+from openclaw.graph.metering import sites_of
 from openclaw.graph.workflow import Workflow
 from openclaw.policy.agents import AgentSpec, ModelSpec, ToolSpec
 
@@ -43,7 +47,7 @@ def _agent(agent: Agent, workflow: Workflow | None = None) -> AgentSpec:
         on_behalf_of=agent.on_behalf_of,
         chain=_chain(agent, workflow),
         tools=tuple(map(_tool, agent.tools)),
-        models=(_model(agent.model),),
+        models=tuple(map(_model, agent.models)),
         handoffs=tuple(other.name for other in workflow.agents if other is not agent) if workflow else (),
     )
 
@@ -55,14 +59,23 @@ def _chain(agent: Agent, workflow: Workflow | None) -> tuple[str, ...]:
 
 
 def _tool(tool: BaseTool) -> ToolSpec:
-    schema = tool.tool_call_schema
+    # Without the arguments that LangGraph injects, which no policy sees.
+    schema = cast("object", tool.tool_call_schema)
+    name, tags = tool.name, tuple(tool.tags or ())
     if isinstance(schema, dict):
         # LangChain hands over what the model wrote as it is.
-        return ToolSpec(name=tool.name, tags=tuple(tool.tags or ()), args=_json(schema), validated=False)
-    assert issubclass(schema, BaseModel)
-    args = _json(schema.model_json_schema())
-    return ToolSpec(
-        name=tool.name, tags=tuple(tool.tags or ()), args=args, validated=schema.model_config.get("extra") != "allow"
+        return ToolSpec(name=name, tags=tags, args=_json(cast("object", schema)), validated=False)
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return ToolSpec(name=name, tags=tags, args=_json(schema.model_json_schema()), validated=_is_closed(tool))
+    fields = _json(tool.args)  # A model of pydantic v1.
+    return ToolSpec(name=name, tags=tags, args=fields, optional=tuple(fields))
+
+
+def _is_closed(tool: BaseTool) -> bool:
+    """Whether arguments that the schema does not name are left out, or refused."""
+    schema: object = tool.args_schema
+    return not (
+        isinstance(schema, type) and issubclass(schema, BaseModel) and schema.model_config.get("extra") == "allow"
     )
 
 
@@ -73,7 +86,9 @@ def _json(schema: object) -> dict[str, JsonValue]:
 
 def _model(model: BaseChatModel | str) -> ModelSpec:
     if isinstance(model, str):
-        provider, _, name = model.partition(":")
-        return ModelSpec(name=name or provider, provider=provider if name else "")
-    params = model._get_ls_params()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as when it is called: see graph/metering.py
-    return ModelSpec(name=params.get("ls_model_name") or type(model).__name__, provider=params.get("ls_provider") or "")
+        provider, _, name = model.rpartition(":")
+        return ModelSpec(name=name, provider=provider)
+    # What LangChain would trace it as, which is what the gate calls it.
+    params = cast("Mapping[str, object]", model._get_ls_params())  # noqa: SLF001
+    name, provider = params.get("ls_model_name") or type(model).__name__, params.get("ls_provider") or ""
+    return ModelSpec(name=str(name), provider=str(provider), sites=sites_of(model))

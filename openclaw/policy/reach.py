@@ -27,8 +27,8 @@ from openclaw.decision import Decision, Effect
 from openclaw.policy.agents import AgentSpec, ToolSpec
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.reads import Reads, reads_of
-from openclaw.policy.samples import ORDINARY_TEXT, Absent, Mine, Value, samples_of
-from openclaw.policy.situations import USUAL, Call, Situation, calls_of, held, situations
+from openclaw.policy.samples import Absent, Mine, Value, ordinary_text, samples_of
+from openclaw.policy.situations import FIXED, USUAL, Call, Situation, calls_of, held, situations
 from openclaw.policy.wording import Answered, borders, conditions, shown_args
 
 EXHAUSTIVE_MAX = 2_000
@@ -90,11 +90,11 @@ class Reachable:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Everything that one agent could do. ``held``: what rules read and was held fixed, by path, with its value."""
+    """Everything that one agent could do. ``held``: what was held fixed of what rules read, by part of the input."""
 
     agent: AgentSpec
     revision: str
-    held: dict[str, JsonValue]
+    held: dict[str, str]
     calls: tuple[Reachable, ...]
 
 
@@ -103,9 +103,10 @@ def reach(agent: AgentSpec, bundle: Bundle, decide: Decide, *, now: dt.datetime)
     reads, mine = reads_of(bundle), Mine.of(bundle)
     calls = calls_of(agent, now)
     found = tuple(_Explorer(call, reads, mine, decide).explore() for call in calls)
-    read = [reads.where(call.document({})) for call in calls]
-    document = calls[0].document({}) if calls else {}
-    return Reach(agent, bundle.revision, held(Reads(tuple(chain(*(it.places for it in read))), ()), document), found)
+    circumstances: dict[str, str] = {}
+    for call in calls:
+        circumstances |= held(reads.where(call.document({}), known=FIXED), now)
+    return Reach(agent, bundle.revision, circumstances, found)
 
 
 _SEVERITY = {effect: at for at, effect in enumerate(Effect)}
@@ -122,7 +123,7 @@ class _Explorer:
 
     def __init__(self, call: Call, reads: Reads, mine: Mine, decide: Decide) -> None:
         self._call = call
-        self._reads = reads.where(call.document({}))
+        self._reads = reads.where(call.document({}), known=FIXED)
         self._decide = decide
         self._known: dict[tuple[str, Situation], Decision] = {}
         tool = call.subject if isinstance(call.subject, ToolSpec) else ToolSpec(name=call.name)
@@ -238,7 +239,7 @@ class _Explorer:
         return found
 
     def _answered(self, base: _Args, name: str, value: Value) -> Answered:
-        return Answered(value, self._effect({**base, name: value}), made_up=value == ORDINARY_TEXT)
+        return Answered(value, self._effect({**base, name: value}), made_up=value == ordinary_text(name))
 
     # -- findings ------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -114,14 +114,18 @@ class Reads:
                 found.append(path)
         return tuple(found)
 
-    def where(self, document: Mapping[str, JsonValue]) -> Reads:
-        """What is read of inputs that agree with ``document`` on all that guards ask about: those parts count as read."""
-        places = [place for place in self.places if all(guard.holds(document) for guard in place.guards)]
+    def where(self, document: Mapping[str, JsonValue], *, known: Collection[InputPath] = ((),)) -> Reads:
+        """What is read of inputs that agree with ``document`` on ``known``; what guards ask about counts as read too."""
+        places = [place for place in self.places if not any(_fails(guard, document, known) for guard in place.guards)]
         return Reads(tuple(places), self.impurities)
 
     def touching(self, path: InputPath) -> tuple[InputPath, ...]:
         """The paths read that lie at, below or above ``path``: a change of what stands there can be seen through them."""
         return tuple(read for read in self.paths if all(a == b for a, b in zip(read, path, strict=False)))
+
+
+def _fails(guard: Guard, document: Mapping[str, JsonValue], known: Collection[InputPath]) -> bool:
+    return any(guard.path[: len(path)] == path for path in known) and not guard.holds(document)
 
 
 def dotted(path: InputPath) -> str:

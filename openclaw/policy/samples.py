@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import TypeAlias, TypeVar, cast
 
 from pydantic import JsonValue
@@ -21,7 +21,7 @@ from openclaw.policy.bundle import DECISION_FILE, Bundle
 from openclaw.policy.reads import InputPath, Reads
 from openclaw.policy.scan import Token, tokens_of
 
-SAMPLES_MAX = 60
+SAMPLES_MAX = 200
 """Values that are tried for one argument."""
 
 FINITE_MAX = 64
@@ -29,8 +29,6 @@ FINITE_MAX = 64
 
 DEPTH_MAX = 6
 """Levels of schemas inside of schemas."""
-
-ORDINARY_TEXT = "some text"
 
 _FORMATS = {
     "date": "2026-11-23",
@@ -40,6 +38,7 @@ _FORMATS = {
     "uuid": "0b6ff0f2-8a4c-4f0e-9a52-6d5e5f3f1c11",
 }
 _STEP = 0.01
+_AROUND_MAX = 12
 _HOST = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -103,19 +102,32 @@ class Mine:
         rest = [found for _, _, found in self._blocks]
         named = [value for keys, value in self._data if set(words) & set(keys)]
         data = [*named, *(value for _, value in self._data), *(key for keys, _ in self._data for key in keys[-1:])]
+        # By turns: a rule may name what it compares with itself, or find it in the data.
         return Constants(
-            numbers=_unique(chain(*(it.numbers for it in beside), _numbers(data), *(it.numbers for it in rest))),
-            texts=_unique(chain(*(it.texts for it in beside), _texts(data), *(it.texts for it in rest))),
+            numbers=_unique(
+                [
+                    *_by_turns(chain(*(it.numbers for it in beside)), _numbers(data)),
+                    *chain(*(it.numbers for it in rest)),
+                ]
+            ),
+            texts=_unique(
+                [*_by_turns(chain(*(it.texts for it in beside)), _texts(data)), *chain(*(it.texts for it in rest))]
+            ),
         )
+
+
+def ordinary_text(name: str) -> str:
+    """What stands for all texts that no rule names, as a value of the argument ``name``; another for each argument."""
+    return f"some {name}"
 
 
 def samples_of(tool: ToolSpec, name: str, constants: Constants) -> Samples:
     """Values to try for the parameter ``name`` of ``tool``; also for one that it does not have, where anything may come."""
     schema = tool.parameters.get(name)
-    chosen = _Chooser(constants, tool.definitions).of(schema or {}, DEPTH_MAX)
+    chosen = _Chooser(constants, tool.definitions, ordinary_text(name)).of(schema or {}, DEPTH_MAX)
     values: list[Value] = [*chosen.values] if chosen.finite else [*chosen.values[:SAMPLES_MAX]]
     if not tool.validated:
-        strange: list[Value] = [ABSENT, None, "", ORDINARY_TEXT, 0, True, [], {}]
+        strange: list[Value] = [ABSENT, None, "", ordinary_text(name), 0, True, [], {}]
         return Samples(_unique([*([ABSENT] if schema is None else []), *values, *strange]), finite=False)
     # Defaults are filled in before a policy sees the arguments.
     if name not in tool.required and "default" not in (schema or {}):
@@ -172,11 +184,16 @@ def _texts(values: Iterable[JsonValue]) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
+_V = TypeVar("_V")
+
+
+def _by_turns(*several: Iterable[_V]) -> Iterator[_V]:
+    for turn in zip_longest(*several):
+        yield from (value for value in turn if value is not None)
+
+
 def _whole(number: float) -> float:
     return int(number) if number == int(number) else number
-
-
-_V = TypeVar("_V")
 
 
 def _unique(values: Iterable[_V]) -> tuple[_V, ...]:
@@ -190,8 +207,9 @@ def _unique(values: Iterable[_V]) -> tuple[_V, ...]:
 class _Chooser:
     """Chooses values that fit a schema."""
 
-    def __init__(self, constants: Constants, definitions: Schema) -> None:
+    def __init__(self, constants: Constants, definitions: Schema, ordinary: str) -> None:
         self._constants = constants
+        self._ordinary = ordinary
         self._definitions = definitions
 
     def of(self, schema: Schema, depth: int) -> Samples:
@@ -256,8 +274,9 @@ class _Chooser:
 
     def _texts(self, schema: Schema) -> Samples:
         said, constants = schema.get("format"), self._constants.texts
-        found = [*([_FORMATS[said]] if isinstance(said, str) and said in _FORMATS else []), ORDINARY_TEXT, *constants]
-        found += [it for text in constants[:8] for it in _around(text)]
+        found = [*([_FORMATS[said]] if isinstance(said, str) and said in _FORMATS else []), self._ordinary]
+        found += [it for text in constants for it in (text, *_inside(text))]
+        found += [it for text in constants[:_AROUND_MAX] for it in _around(text)]
         found += [""]
         fitting = [text for text in found if _fits(text, schema)]
         return Samples(_unique(fitting or found[:1]), finite=False)
@@ -291,12 +310,16 @@ class _Chooser:
         return Samples(_unique(found), finite=False)
 
 
-def _around(text: str) -> list[str]:
-    """Texts near one: what starts or ends with it, holds it as a word, folder or host, or is written otherwise."""
-    found = [f"{text}x", f"{text}/x", f"{text} x", f"x{text}", text.upper(), text.lower()]
+def _inside(text: str) -> list[str]:
+    """What lies inside of a folder, or at a host."""
     if _HOST.fullmatch(text):
-        found.insert(0, f"https://{text.lstrip('.')}/x")
-    return found
+        return [f"https://{text.lstrip('.')}/x"]
+    return [f"{text.rstrip('/')}/x"] if text.startswith("/") else []
+
+
+def _around(text: str) -> list[str]:
+    """Texts near one: what starts or ends with it, or holds it as a word, and other ways of writing it."""
+    return [f"{text}x", f"{text} x", f"x{text}", text.upper(), text.lower()]
 
 
 def _kinds(schema: Schema) -> list[str]:

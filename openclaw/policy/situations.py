@@ -9,20 +9,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import JsonValue
 
-from openclaw.action import Action, Context, Handoff, ModelCall, Principal, Run, ToolCall, policy_input
+from openclaw.action import Action, Context, Handoff, ModelCall, Principal, Run, ToolCall, policy_input, utc
 from openclaw.flow import Flow, Source
 from openclaw.policy.agents import AgentSpec, ModelSpec, ToolSpec
-from openclaw.policy.reads import InputPath, Reads, dotted
+from openclaw.policy.reads import InputPath, Reads
 from openclaw.policy.samples import Constants
 
 PERSON = "a person"
 """Who has agreed, where somebody has."""
 
 HANDOFF_PREFIX = "transfer_to_"
+
+FIXED: tuple[InputPath, ...] = (("kind",), ("principal",), ("model",), ("tool", "name"), ("tool", "tags"))
+"""What an input says of a call whatever its arguments and circumstances are."""
 
 _PLENTY = 1_000_000_000
 _UNITS = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
@@ -97,7 +100,7 @@ class Call:
             run=Run(id="run-reach", thread="reach", step=1, calls=situation.calls, started_at=now),
             flow=_flow({} if isinstance(action, ModelCall) else action.args, situation),
             budget={"remaining": {**dict(situation.left)}},
-            approval={"by": PERSON, "at": now.isoformat()} if situation.approved else None,
+            approval={"by": PERSON, "at": utc(now)} if situation.approved else None,
             now=now,
         )
         return policy_input(action, context)
@@ -153,22 +156,16 @@ def situations(reads: Reads, args: Sequence[str], constants: Constants, now: dt.
             yield Situation(f"the time is {moment:%a %Y-%m-%d %H:%M}", ("now",), later=moment)
 
 
-def held(reads: Reads, document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What rules read of the circumstances in ``document``, by path."""
-    parts = ("principal", "run", "flow", "budget", "approval", "now")
-    found: dict[str, JsonValue] = {}
-    for path in reads.paths:
-        if path and path[0] in parts:
-            found[dotted(path)] = _at(document, path)
-    if () in reads.paths:
-        found = {dotted((part,)): document[part] for part in parts if part in document}
-    return found
-
-
-def _at(value: object, path: InputPath) -> JsonValue:
-    for key in path:
-        value = cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
-    return cast("JsonValue", value)
+def held(reads: Reads, now: dt.datetime) -> dict[str, str]:
+    """The usual circumstances as far as rules read of them, part by part of the input, in words."""
+    words = {
+        "run": "the first call of a run",
+        "flow": "every value stands in the user's prompt, and nothing untrusted has been read",
+        "budget": f"{_PLENTY:,} are left of every unit",
+        "approval": "nobody has agreed",
+        "now": utc(now),
+    }
+    return {part: said for part, said in words.items() if reads.touching((part,))}
 
 
 def _moments(now: dt.datetime, constants: Constants) -> list[dt.datetime]:

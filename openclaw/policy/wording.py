@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 from openclaw.decision import Effect
 from openclaw.policy.samples import Absent, Value
@@ -24,6 +25,10 @@ class Answered:
     value: Value
     effect: Effect
     made_up: bool = False
+
+
+_Border: TypeAlias = tuple[Value, Value]
+"""The last number on one side of a border, and the first on the other."""
 
 
 def conditions(name: str, answers: Sequence[Answered], texts: Collection[str] = ()) -> dict[Effect, str]:
@@ -72,19 +77,33 @@ def _ranges(name: str, numbers: Sequence[Answered], effect: Effect) -> list[str]
         while at + 1 < len(numbers) and numbers[at + 1].effect is numbers[start].effect:
             at += 1
         if numbers[start].effect is effect:
-            low = numbers[start - 1].value if start else None
-            high = numbers[at].value if at + 1 < len(numbers) else None
+            low = (numbers[start - 1].value, numbers[start].value) if start else None
+            high = (numbers[at].value, numbers[at + 1].value) if at + 1 < len(numbers) else None
             found.append(_range(name, low, high, only=numbers[start].value if start == at else None))
         at += 1
     return found
 
 
-def _range(name: str, low: Value, high: Value, *, only: Value) -> str:
-    if low is None:
-        return f"{name} ≤ {shown(high)}"
-    if high is None:
-        return f"{name} > {shown(low)}"
-    return f"{name} is {shown(only)}" if only is not None else f"{shown(low)} < {name} ≤ {shown(high)}"
+def _range(name: str, low: _Border | None, high: _Border | None, *, only: Value) -> str:
+    if low and high and only is not None:
+        return f"{name} is {shown(only)}"
+    below = (f"{shown(low[0])} <", f"> {shown(low[0])}") if low and _rounder(*low) else None
+    above = f"≤ {shown(high[0])}" if high and _rounder(*high) else f"< {shown(high[1])}" if high else ""
+    if low and below is None:
+        below = (f"{shown(low[1])} ≤", f"≥ {shown(low[1])}")
+    if below is None:
+        return f"{name} {above}"
+    return f"{below[0]} {name} {above}" if above else f"{name} {below[1]}"
+
+
+def _rounder(one: Value, other: Value) -> bool:
+    """Whether a border is better named by its lower side: 100 of 100 and 101, but not 49 of 49 and 50."""
+    return _roughness(one) <= _roughness(other)
+
+
+def _roughness(value: Value) -> tuple[int, int]:
+    digits = shown(value).replace(".", "")
+    return len(digits.rstrip("0")), -len(digits)
 
 
 def _listed(name: str, others: Sequence[Answered], effect: Effect, constants: Collection[str]) -> list[str]:
@@ -92,11 +111,16 @@ def _listed(name: str, others: Sequence[Answered], effect: Effect, constants: Co
     texts = [it for it in others if isinstance(it.value, str)]
     rest = [it for it in others if not isinstance(it.value, str) and it.effect is effect]
     found = [_texts(name, texts, effect, constants)] if any(it.effect is effect for it in texts) else []
-    absent = [it for it in rest if isinstance(it.value, Absent)]
-    named = [it for it in rest if not isinstance(it.value, Absent)]
+    for kind, words in ((list, "a list"), (dict, "an object")):
+        if any(isinstance(it.value, kind) for it in rest) and all(
+            it.effect is effect for it in others if isinstance(it.value, kind)
+        ):
+            found.append(f"{name} is {words}")
+            rest = [it for it in rest if not isinstance(it.value, kind)]
+    named = [it.value for it in rest if not isinstance(it.value, Absent)]
     if named:
-        found.append(f"{name} is {_some([it.value for it in named])}")
-    return [*found, f"{name} is absent"] if absent else found
+        found.append(f"{name} is {_some(named)}")
+    return [*found, f"{name} is absent"] if len(named) < len(rest) else found
 
 
 def _texts(name: str, texts: Sequence[Answered], effect: Effect, constants: Collection[str]) -> str:
