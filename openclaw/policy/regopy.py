@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
@@ -39,7 +39,7 @@ from openclaw.policy.enumeration import with_members_named
 from openclaw.policy.negation import with_operands_first
 from openclaw.policy.results import Results, reading_of
 from openclaw.policy.rewriting import Rewritten
-from openclaw.policy.scan import Scan, scan, visible_names
+from openclaw.policy.scan import Name, Scan, scan, visible_names
 
 DEADLINE_S = 0.05
 """How long one evaluation may take, in seconds. A call that meets a child on its way up waits for it besides."""
@@ -442,64 +442,50 @@ def _given(bundle: Bundle) -> tuple[dict[str, Rewritten], list[Diagnostic]]:
 
 def _findings(bundle: Bundle, scans: Mapping[str, Scan]) -> Iterator[Diagnostic]:
     """What regopy would take for something else: found by comparison with OPA, case by case."""
-    rules: dict[tuple[str, ...], set[str]] = {}
-    for found in scans.values():
-        if found.package is not None:
-            rules.setdefault(found.package.path, set()).update(rule.path[0] for rule in found.rules)
+    visible = visible_names({module.path: module.text for module in bundle.modules})
     for module in bundle.modules:
         found = scans[module.path]
-        for name in found.v0:
-            yield Diagnostic(
-                module.shown,
-                name.line,
-                name.column,
-                "`if` is missing before the rule's body",
-                "Rego v1 writes `name if { … }`",
+        for name, message, hint in _mistaken(found, visible[module.path]):
+            yield Diagnostic(module.shown, name.line, name.column, message, hint)
+
+
+def _mistaken(found: Scan, visible: Set[str]) -> Iterator[tuple[Name, str, str]]:
+    """The same of one file: where, what is wrong, and the way out."""
+    for name in found.v0:
+        yield name, "`if` is missing before the rule's body", "Rego v1 writes `name if { … }`"
+    for name in found.lonely:
+        if name.dotted not in visible:
+            yield (
+                name,
+                f"nothing gives `{name.dotted}` a value (to regopy, `not {name.dotted}` would be true)",
+                "define it, or correct its spelling",
             )
-        known = rules.get(found.package.path, set()) if found.package else set[str]()
-        for name in found.lonely:
-            if name.dotted not in known and name.dotted not in found.imports:
-                yield Diagnostic(
-                    module.shown,
-                    name.line,
-                    name.column,
-                    f"nothing gives `{name.dotted}` a value (to regopy, `not {name.dotted}` would be true)",
-                    "define it, or correct its spelling",
-                )
-        for name, pattern in found.patterns:
-            if not pattern or _OTHER_PATTERN.search(pattern):
-                shown = f"`{pattern}`" if pattern else "this one, which is not written here,"
-                yield Diagnostic(
-                    module.shown,
-                    name.line,
-                    name.column,
-                    f"regopy has patterns of another dialect, and {shown} may mean something else in it",
-                    "write a plain pattern into the call, or install the native engine, or use an OPA server",
-                )
-        for name in found.replaced:
-            yield Diagnostic(
-                module.shown,
-                name.line,
-                name.column,
-                f"where `{name.dotted}` is undefined, regopy goes on with the value that `with` should have replaced",
-                "write the value itself after `as`, or install the native engine, or use an OPA server",
+    for name, pattern in found.patterns:
+        if not pattern or _OTHER_PATTERN.search(pattern):
+            shown = f"`{pattern}`" if pattern else "this one, which is not written here,"
+            yield (
+                name,
+                f"regopy has patterns of another dialect, and {shown} may mean something else in it",
+                "write a plain pattern into the call, or install the native engine, or use an OPA server",
             )
-        for name in found.negated:
-            yield Diagnostic(
-                module.shown,
-                name.line,
-                name.column,
-                "to regopy, `not` inside `every` is always true",
-                "name the condition in a rule of its own, such as `every path in paths { fine(path) }`",
-            )
-        for name in found.lost:
-            yield Diagnostic(
-                module.shown,
-                name.line,
-                name.column,
-                f"regopy loses the parameter `{name.dotted}` before the bar of a comprehension, and the result is empty",
-                "give the value a name after the bar: `{value | …; value := …}`",
-            )
+    for name in found.replaced:
+        yield (
+            name,
+            f"where `{name.dotted}` is undefined, regopy goes on with the value that `with` should have replaced",
+            "write the value itself after `as`, or install the native engine, or use an OPA server",
+        )
+    for name in found.negated:
+        yield (
+            name,
+            "to regopy, `not` inside `every` is always true",
+            "name the condition in a rule of its own, such as `every path in paths { fine(path) }`",
+        )
+    for name in found.lost:
+        yield (
+            name,
+            f"regopy loses the parameter `{name.dotted}` before the bar of a comprehension, and the result is empty",
+            "give the value a name after the bar: `{value | …; value := …}`",
+        )
 
 
 def _located(error: Mapping[str, str], bundle: Bundle, given: Mapping[str, Rewritten]) -> list[Diagnostic]:

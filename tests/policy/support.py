@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import pytest
 
 from openclaw.policy import Opa, PolicyEngine
 from openclaw.policy.bundle import Bundle
@@ -57,6 +60,26 @@ def open_opa(folder: Path, server: Callable[[], str], *, deadline_s: float) -> I
     engine = OpaEngine(Opa(server(), policies=folder, timeout_s=deadline_s))
     with contextlib.closing(engine):
         yield engine
+
+
+@contextlib.contextmanager
+def thieves_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An environment with a proxy and a .netrc file for this machine; nobody may come to the proxy."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login thief password thief\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        proxy.settimeout(0)
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        yield
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 ENGINES = {"regorus": open_regorus, "regopy": open_regopy, "opa": open_opa}

@@ -19,7 +19,7 @@ from openclaw.policy.bundle_server import ServerSource
 from openclaw.policy.live import LivePolicy, Reload, open_live
 from openclaw.policy.source import read_policies
 from tests.policy.bundles import PLAIN, archive, gzip, make_pairs, tar
-from tests.policy.support import policy, write_folder
+from tests.policy.support import policy, thieves_around, write_folder
 from tests.policy.test_opa import certificate
 from tests.support import opa
 from tests.support.web import FileServer, file_server
@@ -219,22 +219,9 @@ def test_a_server_may_call_the_file_itself_an_encoding(server: FileServer) -> No
 def test_the_environment_neither_sees_the_request_nor_replaces_the_token(
     server: FileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login thief password thief\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    with socket.socket() as proxy:
-        proxy.bind(("127.0.0.1", 0))
-        proxy.listen()
-        proxy.settimeout(0)
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
+    with thieves_around(monkeypatch, tmp_path):
         read_policies(BundleServer(server.url, token="secret"))
         read_policies(BundleServer(server.url))
-        with pytest.raises(BlockingIOError):
-            proxy.accept()
     assert [headers.get("Authorization") for _, headers in server.seen] == ["Bearer secret", None]
 
 

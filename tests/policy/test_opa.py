@@ -25,7 +25,7 @@ from openclaw.errors import ConfigurationError, PolicyError
 from openclaw.policy import Opa, open_engine
 from openclaw.policy.bundle import combining_rules
 from openclaw.policy.opa import OpaEngine
-from tests.policy.support import ALLOW_ALL, policy, write_folder
+from tests.policy.support import ALLOW_ALL, policy, thieves_around, write_folder
 from tests.support import opa
 
 Answer = tuple[int, bytes]
@@ -209,22 +209,11 @@ def test_the_request_is_canonical_json_with_the_token_and_strict_built_ins(impos
 def test_the_environment_neither_sees_the_input_nor_replaces_the_token(
     impostor: Impostor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login thief password thief\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    with socket.socket() as proxy:
-        proxy.bind(("127.0.0.1", 0))
-        proxy.listen()
-        proxy.settimeout(0)
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        with contextlib.closing(OpaEngine(Opa(impostor.url, token="secret"))) as engine:
-            assert both(engine, {}).allowed
-        with pytest.raises(BlockingIOError):
-            proxy.accept()
+    with (
+        thieves_around(monkeypatch, tmp_path),
+        contextlib.closing(OpaEngine(Opa(impostor.url, token="secret"))) as engine,
+    ):
+        assert both(engine, {}).allowed
     assert {headers["Authorization"] for _, headers, _ in impostor.seen} == {"Bearer secret"}
 
 
