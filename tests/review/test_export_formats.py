@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 from ocsf_json_schema import OcsfJsonSchemaEmbedded
 
-from openclaw.audit import AuditLog, Draft
+from openclaw.audit import AuditLog, Draft, EntryKind
 from openclaw.errors import ConfigurationError
 from openclaw.review.export import Exporter, open_sink
 from openclaw.review.export_formats import CloudEvents
@@ -103,7 +103,7 @@ def test_every_kind_of_entry_fits_the_published_schema(
 ) -> None:
     ocsf = Ocsf()
     ocsf.begin(log, {})
-    for kind in ("decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "erasure"):
+    for kind in get_args(EntryKind):
         entry = log.append(Draft(kind=kind))  # type: ignore[arg-type]
         assert [error.message for error in published.iter_errors(ocsf.event(entry))] == []
 
@@ -265,6 +265,15 @@ def _turns(parcels: list[Any]) -> list[tuple[str, str, str]]:
         for span in spans
         if span["name"].startswith("invoke_agent")
     )
+
+
+def test_a_decision_on_a_result_is_a_record_and_no_span(log: AuditLog) -> None:
+    form = OtelGenAi()
+    form.begin(log, {})
+    body = {"input": {"kind": "result"}}
+    entry = log.append({"kind": "decision", "run": "r", "agent": "a", "tool": "t", "effect": "allow", "body": body})
+    (parcel,) = form.pack([entry], text=True)
+    assert (parcel.route, form.state()) == ("/v1/logs", {"turns": {}})
 
 
 def test_in_a_file_it_is_otlp_json(log: AuditLog, tmp_path: Path) -> None:
