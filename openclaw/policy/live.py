@@ -34,6 +34,9 @@ from openclaw.policy.spec import BundleFile, BundleServer, Opa, Policies, Policy
 CLOSE_S = 1.0
 """How long ``close`` waits for a look that is going on, in seconds; it changes nothing any more once it has begun."""
 
+FORMER_MAX = 8
+"""Former revisions of which it is known what they say of results: a call may have been decided by one a moment ago."""
+
 REASONS_MAX = 20
 """Reasons that are kept of a refusal."""
 
@@ -187,6 +190,7 @@ class LivePolicy:
         self._closed = False
         self._trouble = ""
         self._adrift = False
+        self._former: dict[str, Results] = {}
         self._new_locks()
         try:
             fetched = source.fetch()
@@ -229,6 +233,11 @@ class LivePolicy:
     def results(self) -> Results:
         """What the policies that decide now say of results."""
         return self._held.engine.results
+
+    def results_of(self, revision: str) -> Results:
+        """What the policies of one revision say of results, so that a decision and its meaning never are of two."""
+        held = self._held
+        return held.engine.results if held.engine.revision == revision else self._former.get(revision, self.results)
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""
@@ -409,6 +418,7 @@ class LivePolicy:
             if self._closed:
                 engine.close()
                 return self._now("unchanged")
+            self._former = dict([*self._former.items(), (found.previous, old.engine.results)][-FORMER_MAX:])
             self._held = _Held(engine, bundle)
         old.retire()
         return found
