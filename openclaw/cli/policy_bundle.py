@@ -127,7 +127,8 @@ def _say_built(path: Path, built: Built, key: Key | None, *, as_json: bool) -> N
         return
     show.fields(
         [
-            ("wrote", f"{path}, {show.count(len(built.content))} bytes"),
+            ("wrote", str(path)),
+            ("files", ", ".join(built.files)),
             ("revision", built.bundle.revision),
             *([("named", built.manifest.revision)] if built.manifest.revision != built.bundle.revision else []),
             ("roots", ", ".join(built.manifest.shown_roots)),

@@ -97,8 +97,7 @@ def detail(entry: Entry) -> str:
 def _policy(body: JsonValue) -> str:
     """What became of policies that changed, or what a candidate has differed in."""
     if text(body, "event") == "shadow":
-        counted = f"{number(body, 'changed')} of {number(body, 'compared')} changed"
-        return f"candidate {text(body, 'candidate')}: {counted}"
+        return f"{number(body, 'changed')} of {number(body, 'compared')} changed by candidate {text(body, 'candidate')}"
     who = "candidate " if part(body, "shadow") is True else ""
     why = "; ".join(texts(body, "reasons")[:2])
     return who + (f"{text(body, 'candidate') or text(body, 'where')}: {why}" if why else text(body, "revision"))
