@@ -17,7 +17,8 @@ it runs and ``finish`` afterwards. In between stands one commit that holds decis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -57,7 +58,7 @@ from openclaw.judging import (
     unrecorded,
     unrecorded_result,
 )
-from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Replayed, Request, Shown, Waiting
+from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Replayed, Request, Seen, Shown, Waiting
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.results import Results
 from openclaw.records import (
@@ -101,6 +102,7 @@ class Gate:
         self._executions = Executions(store, log.privacy)
         self._worker = Worker(store)
         self.prices = prices or Prices()
+        self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
     # -- passing -------------------------------------------------------------------------------------------------
 
@@ -155,7 +157,8 @@ class Gate:
         """
         asked, shown = self._show(permit, outcome, value)
         if shown is None:
-            shown = answered(permit, asked, self._evaluate(asked.document), self._results)
+            decision = self._evaluate(asked.document)
+            shown = answered(permit, asked, decision, self._results_of(decision))
         job = self._withhold(permit, outcome, shown)
         if job is None:
             return shown
@@ -169,7 +172,8 @@ class Gate:
         """``show`` without blocking the event loop."""
         asked, shown = self._show(permit, outcome, value)
         if shown is None:
-            shown = answered(permit, asked, await self._aevaluate(asked.document), self._results)
+            decision = await self._aevaluate(asked.document)
+            shown = answered(permit, asked, decision, self._results_of(decision))
         job = self._withhold(permit, outcome, shown)
         if job is None:
             return shown
@@ -312,11 +316,14 @@ class Gate:
             if duties.unmet:
                 engine, revision = decision.engine, decision.revision
                 decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
-            return self._store.submit(partial(self._pass, asked=asked, decision=decision, duties=duties))
+            job = self._store.submit(partial(self._pass, asked=asked, decision=decision, duties=duties))
         except OpenClawError as error:  # the store is closed, or takes nothing more
             failed = Job(partial(self._record_unread, asked=asked), deferred=False, since=0)
             failed.future.set_exception(error)
             return failed
+        if self.observer is not None:
+            job.future.add_done_callback(partial(_tell, self.observer, asked, decision))
+        return job
 
     def _record_unread(self, transaction: Transaction, asked: Asked) -> Admission:
         assert asked.unread is not None
@@ -451,6 +458,16 @@ class Gate:
         seq: int | None = None
         if shown.decision is not None:
             seq = self._log.record(transaction, result_draft(self._log, transaction, permit, shown))
+            if self.observer is not None:
+                action = permit.action
+                seen = Seen(
+                    seq=seq,
+                    tool=action.name,
+                    agent=action.principal.agent,
+                    document=shown.document,
+                    decision=shown.decision,
+                )
+                transaction.after.append(partial(self.observer, seen))
         if shown.refused is not None:
             shown.refused.seq = seq
         if shown.refused is not None and withheld:
@@ -467,6 +484,11 @@ class Gate:
     @property
     def _results(self) -> Results:
         return getattr(self._policy, "results", Results.UNREAD)  # an engine of one's own may not know of it
+
+    def _results_of(self, decision: Decision) -> Results:
+        """What the policies that have made a decision say of results: others may have taken their place since."""
+        of = getattr(self._policy, "results_of", None)
+        return cast("Results", of(decision.revision)) if callable(of) else self._results
 
     def _show(self, permit: Permit, outcome: Outcome, value: object) -> tuple[Inquiry, Shown | None]:
         """What the policy is to be asked; what may be seen, if it need not be."""
@@ -489,6 +511,16 @@ class Gate:
                 self.finish(admission, Outcome(status="cancelled"))
 
         job.future.add_done_callback(give_back)
+
+
+def _tell(observer: Callable[[Seen], None], asked: Asked, decision: Decision, done: Future[Admission]) -> None:
+    """Tell of an admission that was recorded; one that could not be has no entry to speak of."""
+    admission = None if done.exception() is not None else done.result()
+    seq = admission.error.seq if isinstance(admission, Refusal) else getattr(admission, "seq", None)
+    if seq is not None and not isinstance(admission, Replayed):
+        action = asked.request.action
+        agent = action.principal.agent
+        observer(Seen(seq=seq, tool=action.name, agent=agent, document=asked.document, decision=decision))
 
 
 def _texts(value: JsonValue) -> tuple[str, ...]:

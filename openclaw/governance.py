@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pydantic import JsonValue
+
 from openclaw.action import Action, Run
 from openclaw.approvals import Approval, Approvals, State
-from openclaw.audit import AuditLog, Draft, Place, SigningKey, Where, key_files, open_key, open_places
+from openclaw.audit import AuditLog, Draft, Entry, Place, SigningKey, Where, key_files, open_key, open_places
 from openclaw.budget import Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.gate import Gate
-from openclaw.policy import BundleFile, BundleServer, Policies, PolicyEngine, PolicyFolder, open_engine
+from openclaw.policy import Policies, PolicyEngine
 from openclaw.policy.live import LivePolicy, Reload, open_live
 from openclaw.store import Store
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 
     from openclaw.graph import Agent, Workflow
     from openclaw.graph.compile import GovernedGraph
+    from openclaw.review.shadow import Shadow
 
 OnRefusal = Literal["message", "raise"]
 
-POLICY_ENTRIES = 100
-"""How far back among the entries about policies the one is looked for that says what decided."""
+RECENT = 20
+"""Entries of kind ``policy`` that are looked through for the last one that says what decides."""
 
 
 class Desk:
@@ -71,6 +73,7 @@ class Governance:
         policy: the engine (``evaluate``, ``aevaluate``).
         approvals: the questions to people (``list``, ``approve``, ``reject``).
         gate: the one door, for those who govern something that is no LangGraph graph.
+        shadow: the candidate that decides beside the policy, where one was given.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Governance:
             prices=Prices(prices),
         )
         self.approvals = Desk(self.gate, approvals)
+        self.shadow: Shadow | None = None
 
     @classmethod
     def open(
@@ -111,6 +115,7 @@ class Governance:
         store: str,
         *,
         policies: Policies | PolicyEngine,
+        shadow: Policies | PolicyEngine | None = None,
         on_refusal: OnRefusal = "message",
         key: str | Path | SigningKey | None = None,
         checkpoints: Where | Sequence[Where] | None = None,
@@ -122,8 +127,10 @@ class Governance:
 
         Args:
             store: ``sqlite:///openclaw.db`` or ``postgresql+psycopg://user@host/database``; made if empty.
-            policies: a folder of Rego files, an ``Opa(url)``, or an engine of one's own. A ``PolicyFolder``, ``BundleFile`` or
-                ``BundleServer`` is followed: what changes there is checked and tested, and decides from then on.
+            policies: a folder of Rego files, a bundle (a .tar.gz, ``BundleFile`` or ``BundleServer``), an ``Opa(url)``, or an
+                engine of one's own.
+            shadow: a candidate that decides beside them and changes no answer; differences are recorded, and shown by
+                ``openclaw policy shadow``. A candidate that cannot be reached is recorded, and tried again.
             on_refusal: whether a refused call becomes a message to the model, or raises ``Refused``.
             key: what signs checkpoints: a file, made on first use; the key itself as text (``PRIVATE+KEY+…``); or an
                 ``ExternalKey`` of a key service. Default: ``OPENCLAW_KEY`` (a file or the key itself), else beside the
@@ -132,15 +139,14 @@ class Governance:
                 a witness, or several of them. Default: ``OPENCLAW_CHECKPOINTS``, else a file beside the key.
             prices: what models cost, by name, where the list price is not yours or none is known.
             clock: time and identifiers, for tests. Default: the database's clock.
-            cache: whether decisions of a folder are kept where they cannot have changed, or how many of them at most.
+            cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:
             PolicyError: the policies cannot be loaded; the message has each place.
             StoreError: the database cannot be opened or is not ours.
             AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
         """
-        followed = isinstance(policies, PolicyFolder | BundleFile | BundleServer)
-        engine = open_live(policies) if followed else open_engine(policies, cache=cache)
+        engine = open_live(policies, cache=cache)
         opened: Store | None = None
         try:
             opened = Store.open(store, clock=clock)
@@ -150,9 +156,9 @@ class Governance:
                 store=opened, policy=engine, signer=signer, checkpoints=places, prices=prices, on_refusal=on_refusal
             )
             governance._record_policy()
-            if isinstance(engine, LivePolicy):
-                engine.watch(governance._record_reload)
-                engine.start()
+            if shadow is not None:
+                governance._open_shadow(shadow)
+            governance._follow(engine)
         except BaseException:
             engine.close()
             if opened is not None:
@@ -214,19 +220,21 @@ class Governance:
         return self.gate.decide(action, run=run)
 
     def reload(self) -> Reload:
-        """Look where the policies come from, now: what has changed is checked, its tests are run, and then it decides.
+        """Look for changed policies now; what is found is checked and tested, and decides from now on if it is good.
 
-        What is refused is recorded (kind ``policy``, with the reasons), and what decided before goes on; ``outcome`` of the
-        answer says which it is.
+        Calls that are going on end under the policies that they began with. What it comes to is recorded. The candidate of
+        ``shadow`` is looked for too.
 
         Raises:
-            ConfigurationError: the policies are not followed.
-            OpenClawError: the change cannot be recorded; then nothing has changed.
+            ConfigurationError: these policies do not come from a place that can be looked at again.
+            StoreError: it could not be recorded, and nothing has changed.
         """
+        if self.shadow is not None and isinstance(self.shadow.candidate, LivePolicy):
+            self.shadow.candidate.reload()
         if not isinstance(self.policy, LivePolicy):
             raise ConfigurationError(
-                f"the policies of `{self.policy.name}` are not followed",
-                hint="open with `policies=PolicyFolder(…)`, `BundleFile(…)` or `BundleServer(…)`",
+                f"the policies of `{self.policy.name}` are not loaded from here",
+                hint="an OPA server follows its own bundles; give `Opa(…, policies=…)`, a folder or a bundle to reload them",
             )
         return self.policy.reload()
 
@@ -235,6 +243,8 @@ class Governance:
         if self._store.closed:
             return
         try:
+            if self.shadow is not None:
+                self.shadow.close()
             self.gate.close()
             self.audit.checkpoint_if_grown()
         finally:
@@ -254,18 +264,50 @@ class Governance:
 
     def _record_policy(self) -> None:
         """The log says from which entry on which policies decided."""
-        body = {"revision": self.policy.revision, "engine": self.policy.name}
-        recent = self.audit.entries(kind="policy", limit=POLICY_ENTRIES, newest_first=True)
-        # What was refused stands between them, and says nothing of what decides.
-        last = next((entry.body for entry in recent if entry.body.get("outcome", "replaced") == "replaced"), None)
-        if last is None or {name: last.get(name) for name in body} != body:
-            self.audit.append(Draft(kind="policy", body={**body}))
+        body: dict[str, JsonValue] = {"revision": self.policy.revision, "engine": self.policy.name}
+        for limit in (1, RECENT):  # It is nearly always the last one, and looking for more reads more of the log.
+            recent = self.audit.entries(kind="policy", limit=limit, newest_first=True)
+            last = next((entry.body for entry in recent if _says_what_decides(entry)), None)
+            if last is not None:
+                break
+        else:
+            last = {}
+        if {key: last.get(key) for key in body} != body:
+            self.audit.append(Draft(kind="policy", body=body))
 
-    def _record_reload(self, found: Reload) -> None:
-        """The log says what came of each look at policies that are followed."""
-        told: dict[str, object] = dataclasses.asdict(found)
-        told = {name: value for name, value in told.items() if value not in ("", 0, ())}
-        self.audit.append({"kind": "policy", "body": told})
+    def _follow(self, engine: PolicyEngine, *, shadow: bool = False) -> None:
+        """Record what becomes of policies that change, and let them look by themselves if they are to."""
+        if isinstance(engine, LivePolicy):
+            engine.watch(lambda found: self._record_reload(found, shadow=shadow))
+            engine.start()
+
+    def _record_reload(self, found: Reload, *, shadow: bool) -> None:
+        body: dict[str, JsonValue] = {"event": found.outcome, "where": found.where, "revision": found.revision}
+        body |= {"engine": found.engine}
+        if shadow:
+            body["shadow"] = True
+        if found.outcome == "replaced":
+            body |= {"previous": found.previous, "tests": found.tests}
+        else:
+            body |= {"reasons": [*found.reasons]}
+        body |= {key: value for key in ("candidate", "named", "signed") if (value := getattr(found, key))}
+        self.audit.append(Draft(kind="policy", body=body))
+
+    def _open_shadow(self, policies: Policies | PolicyEngine) -> None:
+        from openclaw.review.shadow import Shadow
+
+        def open_candidate() -> PolicyEngine:
+            engine = open_live(policies)
+            self._follow(engine, shadow=True)
+            return engine
+
+        self.shadow = Shadow(open_candidate, self.audit)
+        self.gate.observer = self.shadow.observe
+        self.shadow.start()
+
+
+def _says_what_decides(entry: Entry) -> bool:
+    return entry.body.get("event", "replaced") == "replaced" and not entry.body.get("shadow")
 
 
 __all__ = ["Desk", "Governance", "key_files"]

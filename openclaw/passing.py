@@ -133,4 +133,15 @@ class Shown:
     document: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
-__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Shown", "Waiting"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A decision of the policy that has been recorded, for whoever watches; ``document`` is what the policy was asked."""
+
+    seq: int
+    tool: str
+    agent: str
+    document: Mapping[str, JsonValue]
+    decision: Decision
+
+
+__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Seen", "Shown", "Waiting"]

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from openclaw.cli import library, policy_check, policy_explain, policy_reach, policy_replay, policy_test, show
+from openclaw.cli import (
+    library,
+    policy_bundle,
+    policy_check,
+    policy_explain,
+    policy_reach,
+    policy_replay,
+    policy_shadow,
+    policy_test,
+    show,
+)
 from openclaw.cli.options import InputArgument, JsonOption, read_input
 from openclaw.policy import open_engine
 
@@ -20,6 +30,8 @@ app.command("explain")(policy_explain.run)
 app.command("test")(policy_test.run)
 app.command("replay")(policy_replay.run)
 app.command("reach")(policy_reach.run)
+app.command("shadow")(policy_shadow.run)
+app.command("bundle")(policy_bundle.run)
 app.command("list")(library.list_packages)
 app.command("init")(library.init)
 

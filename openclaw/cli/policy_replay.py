@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.cli import DOES_NOT_HOLD, changes, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.policy import open_engine
-from openclaw.review.replay import Change, Replay, moment_since, replay
+from openclaw.review.replay import Replay, moment_since, replay
 
 
 def run(
@@ -39,21 +39,7 @@ def run(
 
 
 def _print(found: Replay) -> None:
-    columns = [show.Column("tool"), show.Column("agent")]
-    columns += [show.Column(name, justify="right") for name in ("same", "changed", "undecidable", "unanswered")]
-    columns.append(show.Column("changes", wide=True))
-    rows = [
-        (
-            group.tool,
-            group.agent,
-            *map(show.count, (group.same, group.changed, group.undecidable, group.unanswered)),
-            "; ".join(map(_said, group.changes)),
-        )
-        for group in found.groups
-    ]
-    if rows:
-        show.table(columns, rows)
-        show.lines("")
+    changes.print_groups(found.groups, ("same", "changed", "undecidable", "unanswered"))
     decisions = sum(group.decisions for group in found.groups)
     show.fields(
         [("decisions", show.count(decisions)), ("changed", show.count(found.changed)), ("candidate", found.revision)]
@@ -64,18 +50,10 @@ def _print(found: Replay) -> None:
         show.note("unanswered: no policy was asked then, or its engine failed")
 
 
-def _said(change: Change) -> str:
-    seqs = ", ".join(map(str, change.examples)) + (", …" if change.count > len(change.examples) else "")
-    return f"{change.before} → {change.after} × {show.count(change.count)} (entry {seqs})"
-
-
 def _json(found: Replay) -> JsonValue:
     return {
         "revision": found.revision,
         "decisions": sum(group.decisions for group in found.groups),
         "changed": found.changed,
-        "groups": [
-            {**group.model_dump(mode="json"), "decisions": group.decisions, "changed": group.changed}
-            for group in found.groups
-        ],
+        "groups": changes.groups_json(found.groups),
     }

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from openclaw.errors import PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_read
 from openclaw.policy.manifest import Manifest, read_manifest
-from openclaw.policy.signature import verify
+from openclaw.policy.signature import SIGNATURES, verify
 from openclaw.policy.spec import BYTES_MAX, Key
 from openclaw.policy.tar import BadArchive, read_tar
 
@@ -22,13 +22,14 @@ _COMPILED = ("policy.wasm", "plan.json", "plan.pb", "patch.json")
 """What `opa build` makes for other targets, and what changes a bundle that is there already."""
 
 
-def unpack(content: bytes, *, shown: str, keys: Sequence[Key] = (), bytes_max: int = BYTES_MAX) -> Contents:
+def unpack(content: bytes, *, shown: str, keys: Sequence[Key] | None = (), bytes_max: int = BYTES_MAX) -> Contents:
     """The contents of a bundle.
 
     Args:
         content: of the .tar.gz.
         shown: how people know it.
-        keys: one of these must have signed it; none: it must not be signed.
+        keys: one of these must have signed it; empty: it must not be signed; None: whoever signed it, nobody asks, which
+            is for looking into a bundle and not for deciding by it.
         bytes_max: most bytes, packed and unpacked.
 
     Raises:
@@ -41,7 +42,7 @@ def unpack(content: bytes, *, shown: str, keys: Sequence[Key] = (), bytes_max: i
         raise PolicyError(
             f"{what} cannot be read: {error}", hint="build it with `opa build` or `openclaw policy bundle`"
         ) from error
-    signed = verify(files, keys, what=what)
+    signed = verify(files, keys, what=what) if keys is not None else "somebody" if SIGNATURES in files else ""
     compiled = next((name for name in files if name.rpartition("/")[2] in _COMPILED), None)
     if compiled is not None:
         raise PolicyError(
@@ -83,7 +84,7 @@ def _decompressed(content: bytes, bytes_max: int) -> bytes:
                 # One byte more than may be, so that a bomb is known when it begins to grow.
                 whole += stream.decompress(content, bytes_max - len(whole) + 1)
             except zlib.error as error:
-                raise BadArchive(f"it is no intact gzip file: {error}") from error
+                raise BadArchive("it is no intact gzip file") from error
             if len(whole) > bytes_max:
                 raise BadArchive(_too_large(bytes_max))
             content = stream.unconsumed_tail

@@ -24,6 +24,7 @@ from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError, OpenClawError, PolicyError, PolicyUnavailable
 from openclaw.policy import open_engine
 from openclaw.policy.bundle import Bundle
+from openclaw.policy.cache import cached, entries_of
 from openclaw.policy.contents import Contents
 from openclaw.policy.embedded import open_bundle
 from openclaw.policy.engine import PolicyEngine
@@ -33,6 +34,9 @@ from openclaw.policy.spec import BundleFile, BundleServer, Opa, Policies, Policy
 
 CLOSE_S = 1.0
 """How long ``close`` waits for a look that is going on, in seconds; it changes nothing any more once it has begun."""
+
+FORMER_MAX = 8
+"""Former revisions of which it is known what they say of results: a call may have been decided by one a moment ago."""
 
 REASONS_MAX = 20
 """Reasons that are kept of a refusal."""
@@ -90,13 +94,16 @@ class Deciders(Protocol):
 
 
 class _Embedded:
-    """In this process."""
+    """In this process. ``entries_max``: how many decisions are kept where they cannot have changed."""
+
+    def __init__(self, *, entries_max: int) -> None:
+        self._entries_max = entries_max
 
     def check(self, bundle: Bundle) -> PolicyEngine:
-        return open_bundle(bundle)
+        return cached(open_bundle(bundle), bundle, entries_max=self._entries_max)
 
     def install(self, bundle: Bundle, checked: PolicyEngine | None) -> PolicyEngine:
-        return checked or open_bundle(bundle)
+        return checked or self.check(bundle)
 
     def put_back(self, engine: PolicyEngine, bundle: Bundle) -> None:
         """It has never stopped."""
@@ -187,6 +194,7 @@ class LivePolicy:
         self._closed = False
         self._trouble = ""
         self._adrift = False
+        self._former: dict[str, Results] = {}
         self._new_locks()
         try:
             fetched = source.fetch()
@@ -216,6 +224,11 @@ class LivePolicy:
     # -- deciding ------------------------------------------------------------------------------------------------
 
     @property
+    def engine(self) -> PolicyEngine:
+        """What decides now. It is closed when another has taken its place: ask it for what it is, and not to decide."""
+        return self._held.engine
+
+    @property
     def name(self) -> str:
         """Engine and version of what decides now."""
         return self._held.engine.name
@@ -229,6 +242,11 @@ class LivePolicy:
     def results(self) -> Results:
         """What the policies that decide now say of results."""
         return self._held.engine.results
+
+    def results_of(self, revision: str) -> Results:
+        """What the policies of one revision say of results, so that a decision and its meaning never are of two."""
+        held = self._held
+        return held.engine.results if held.engine.revision == revision else self._former.get(revision, self.results)
 
     def evaluate(self, input: Mapping[str, JsonValue]) -> Decision:  # noqa: A002 - the contract's own name
         """Decide on one input; never raises."""
@@ -409,6 +427,7 @@ class LivePolicy:
             if self._closed:
                 engine.close()
                 return self._now("unchanged")
+            self._former = dict([*self._former.items(), (found.previous, old.engine.results)][-FORMER_MAX:])
             self._held = _Held(engine, bundle)
         old.retire()
         return found
@@ -430,8 +449,8 @@ class LivePolicy:
         return Reload(outcome=outcome, where=self._source.where, revision=engine.revision, engine=engine.name)
 
 
-def open_live(policies: Policies | PolicyEngine) -> PolicyEngine:
-    """The engine that decides by ``policies`` and follows their changes, where it can.
+def open_live(policies: Policies | PolicyEngine, *, cache: bool | int = True) -> PolicyEngine:
+    """The engine that decides by ``policies`` and follows their changes, where it can. ``cache``: as in ``open_engine``.
 
     An ``Opa`` server without ``policies`` follows its own changes, and an engine of one's own is returned as it is.
 
@@ -441,7 +460,7 @@ def open_live(policies: Policies | PolicyEngine) -> PolicyEngine:
     if isinstance(policies, Opa) and policies.policies is not None:
         return LivePolicy(source_of(policies.policies), _Server(policies))
     if isinstance(policies, str | Path | PolicyFolder | BundleFile | BundleServer):
-        return LivePolicy(source_of(policies), _Embedded())
+        return LivePolicy(source_of(policies), _Embedded(entries_max=entries_of(cache)))
     return open_engine(policies)
 
 

@@ -39,7 +39,7 @@ class Opa:
             the server has its own.
 
     Raises:
-        ConfigurationError: the URL or the timeout has no meaning.
+        ConfigurationError: the URL, the token or the timeout has no meaning.
     """
 
     url: str
@@ -57,6 +57,7 @@ class Opa:
             )
         if self.url.startswith("unix:") and (self.ca or self.cert):
             raise ConfigurationError("a unix socket has no TLS", hint="leave out `ca` and `cert`")
+        _check_token(self.token)
         _check_timeout(self.timeout_s, "0.25 is usual")
 
     def __repr__(self) -> str:
@@ -164,7 +165,7 @@ class BundleServer:
         bytes_max: most bytes, packed and unpacked.
 
     Raises:
-        ConfigurationError: the URL, the interval, the timeout or the limit has no meaning.
+        ConfigurationError: the URL, the token, the interval, the timeout or the limit has no meaning.
     """
 
     url: str
@@ -185,6 +186,7 @@ class BundleServer:
         if "@" in urlsplit(self.url).netloc:
             raise ConfigurationError("a password in a URL ends up in logs", hint="give a `token`, or a `cert`")
         _check_key(self.key)
+        _check_token(self.token)
         _check_interval(self.poll_s)
         _check_timeout(self.timeout_s, "10 is usual")
         _check_bytes(self.bytes_max)
@@ -227,6 +229,13 @@ def _check_interval(interval: float | Interval | None) -> None:
     if not 0 < low <= high < float("inf"):
         raise ConfigurationError(
             f"an interval of {interval} s is none", hint="give seconds, or the least and the most: (60, 120)"
+        )
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and not (token and token.isascii() and token.isprintable()):
+        raise ConfigurationError(
+            "the token is empty, or has letters that no header can hold", hint="check where it is read"
         )
 
 

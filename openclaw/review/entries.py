@@ -53,7 +53,9 @@ def event(entry: Entry) -> str:
             return text(entry.body, "event")
         case "hold":
             return "hold" if text(entry.body, "event") == "add" else "release"
-        case "checkpoint" | "policy" | "halt" | "erasure":
+        case "policy":
+            return text(entry.body, "event") or entry.kind
+        case "checkpoint" | "halt" | "erasure":
             return entry.kind
 
 
@@ -86,8 +88,19 @@ def detail(entry: Entry) -> str:
             return f"{text(body, 'hold')} by {text(body, 'by')}: {text(body, 'reason')}"
         case "erasure":
             return f"{text(body, 'subject')[:24]}… by {text(body, 'by')}"
+        case "policy" if text(body, "event"):
+            return _policy(body)
         case "policy" | "halt":
             return text(body, "revision") or text(body, "reason") or text(body, "scope")
+
+
+def _policy(body: JsonValue) -> str:
+    """What became of policies that changed, or what a candidate has differed in."""
+    if text(body, "event") == "shadow":
+        return f"{number(body, 'changed')} of {number(body, 'compared')} changed by candidate {text(body, 'candidate')}"
+    who = "candidate " if part(body, "shadow") is True else ""
+    why = "; ".join(texts(body, "reasons")[:2])
+    return who + (f"{text(body, 'candidate') or text(body, 'where')}: {why}" if why else text(body, "revision"))
 
 
 def _what_else(body: JsonValue) -> str:

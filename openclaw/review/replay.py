@@ -11,65 +11,23 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import ValidationError
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
-from openclaw.decision import Decision, Effect
-from openclaw.duties import read_duties
+from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.policy import PolicyEngine
+from openclaw.review.comparing import FAILURES, Frozen, Group, Tally, Verdict, verdict
 from openclaw.review.entries import part, text
 
 PAGE = 500
-EXAMPLES_MAX = 3
-"""Entries that are named for each change."""
-
-_FAILURES = frozenset({"bad_input", "engine_error", "engine_crashed", "deadline", "unreachable"})
 _SPAN = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Change(_Frozen):
-    """One way in which answers would change, such as ``allow`` to ``deny``. ``examples`` are entries of the log."""
-
-    before: str
-    after: str
-    count: int
-    examples: tuple[int, ...]
-
-
-class Group(_Frozen):
-    """The decisions about one tool or model that one agent asked for.
-
-    ``undecidable`` are those with a masked value, ``unanswered`` those that no policy had answered.
-    """
-
-    tool: str
-    agent: str
-    same: int = 0
-    undecidable: int = 0
-    unanswered: int = 0
-    changes: tuple[Change, ...] = ()
-
-    @property
-    def changed(self) -> int:
-        """How many answers would change."""
-        return sum(change.count for change in self.changes)
-
-    @property
-    def decisions(self) -> int:
-        """All of them."""
-        return self.same + self.undecidable + self.unanswered + self.changed
-
-
-class Replay(_Frozen):
+class Replay(Frozen):
     """All groups, by tool and agent, and the revision of the candidate."""
 
     revision: str
@@ -110,21 +68,10 @@ def replay(log: AuditLog, engine: PolicyEngine, *, since: dt.datetime | None = N
 
 def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:
     """The same for these decision entries."""
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    changes: dict[tuple[str, str], dict[tuple[str, str], list[int]]] = {}
+    tally = Tally()
     for entry in entries:
-        key = (entry.tool, entry.agent)
-        count = counts.setdefault(key, {"same": 0, "undecidable": 0, "unanswered": 0})
-        found = _again(entry, engine)
-        if isinstance(found, str):
-            count[found] += 1
-        else:
-            changes.setdefault(key, {}).setdefault(found, []).append(entry.seq)
-    groups = [
-        Group(tool=tool, agent=agent, **count, changes=_changes(changes.get((tool, agent), {})))
-        for (tool, agent), count in sorted(counts.items())
-    ]
-    return Replay(revision=engine.revision, groups=tuple(groups))
+        tally.add(entry.tool, entry.agent, _again(entry, engine), entry.seq)
+    return Replay(revision=engine.revision, groups=tally.groups())
 
 
 def _decisions(log: AuditLog) -> Iterator[Entry]:
@@ -134,38 +81,14 @@ def _decisions(log: AuditLog) -> Iterator[Entry]:
         after = page[-1].seq
 
 
-def _again(entry: Entry, engine: PolicyEngine) -> Literal["same", "undecidable", "unanswered"] | tuple[str, str]:
-    """What comes of deciding again: one word, or the answers before and after."""
+def _again(entry: Entry, engine: PolicyEngine) -> Verdict:
     document, recorded = part(entry.body, "input"), part(entry.body, "decision")
     try:
         before = Decision.model_validate(recorded)
     except ValidationError:
         return "unanswered"  # Written by hand, or by a version that is not known here.
-    if before.code in _FAILURES or not isinstance(document, dict):
+    if before.code in FAILURES or not isinstance(document, dict):
         return "unanswered"
     if hides(document):
         return "undecidable"
-    after = answer_of_gate(engine, document)
-    if before.effect is after.effect and after.code not in _FAILURES:
-        if before.effect is Effect.DENY or _duties(before) == _duties(after):
-            return "same"
-        return before.effect.value, f"{after.effect.value}, other obligations"
-    return before.effect.value, f"{after.effect.value}, {after.code}" if after.code in _FAILURES else after.effect.value
-
-
-def answer_of_gate(engine: PolicyEngine, document: dict[str, JsonValue]) -> Decision:
-    """What would come of a decision: an obligation that the gate cannot carry out is a deny, whatever the policies say."""
-    decision = engine.evaluate(document)
-    duties = read_duties(decision, text(document, "kind") or "tool")
-    return Decision.deny(duties.unmet, code="obligation") if duties.unmet else decision
-
-
-def _duties(decision: Decision) -> list[str]:
-    return sorted(duty.model_dump_json() for duty in decision.obligations)
-
-
-def _changes(found: dict[tuple[str, str], list[int]]) -> tuple[Change, ...]:
-    return tuple(
-        Change(before=before, after=after, count=len(seqs), examples=tuple(seqs[:EXAMPLES_MAX]))
-        for (before, after), seqs in sorted(found.items())
-    )
+    return verdict(before, engine.evaluate(document), kind=text(document, "kind") or "tool")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from openclaw.cli import books
 from openclaw.cli.app import app
@@ -19,6 +20,7 @@ from openclaw.policy.regorus import available
 from openclaw.review import health
 from tests.cli.conftest import Command
 from tests.conftest import require
+from tests.policy.bundles import pair
 from tests.support.story import DESK_CASES, DESK_REGO, DESK_TEST_REGO, StillClock, tell_on, told
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
@@ -64,6 +66,11 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tests / name).write_text(text)
     (tmp_path / "refund.json").write_text(REFUND)
     (tmp_path / "desk.yaml").write_text(AGENTS)
+    pair(tmp_path, "release", rsa.generate_private_key(65537, 2048))
+    (tmp_path / "trial").mkdir()
+    shadow = {"policies": tmp_path / "policies", "shadow": tmp_path / "stricter"}
+    with told("sqlite:///trial.db", tmp_path / "trial", **shadow) as story:
+        tell_on(story)
     clock = StillClock()
     with told("sqlite:///openclaw.db", tmp_path, policies=tmp_path / "policies", clock=clock) as story:
         tell_on(story)

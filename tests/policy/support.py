@@ -25,7 +25,10 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             content = content.encode()
-        path.write_bytes(content)
+        # Whole or not at all: somebody may be looking for changes.
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_bytes(content)
+        beside.replace(path)
     return folder
 
 

@@ -262,7 +262,7 @@ def test_secrets_of_a_url_are_not_shown() -> None:
     spec = BundleServer("https://host/b.tar.gz?signature=secret", token="secret")
     assert repr(spec) == "BundleServer(url='https://host/b.tar.gz')"
     assert ServerSource(spec).where == "https://host/b.tar.gz"
-    for wrong in ({"timeout_s": 0}, {"timeout_s": float("nan")}, {"bytes_max": 0}, {"poll_s": 0}):
+    for wrong in ({"timeout_s": 0}, {"timeout_s": float("nan")}, {"bytes_max": 0}, {"poll_s": 0}, {"token": "a\n"}):
         with pytest.raises(ConfigurationError):
             BundleServer("https://host/b", **wrong)  # type: ignore[arg-type]
 

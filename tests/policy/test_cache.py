@@ -15,6 +15,7 @@ from openclaw.governance import Governance
 from openclaw.policy import open_engine, regorus
 from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.cache import CachingEngine, cached, hindrances
+from openclaw.policy.live import LivePolicy
 from openclaw.policy.reads import Read, Reads, reads_of
 from tests.policy.support import policy, write_folder
 
@@ -235,11 +236,21 @@ def test_the_hindrance_says_what_and_where() -> None:
 
 
 def test_a_folder_is_cached_unless_told_otherwise(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, {"main": policy('allow if input.tool.name == "a"')})
+    folder = write_folder(tmp_path / "policies", {"main": policy('allow if input.tool.name == "a"')})
     with Governance.open(f"sqlite:///{tmp_path}/a.db", policies=folder) as opened:
-        assert isinstance(opened.policy, CachingEngine)
+        assert isinstance(opened.policy, LivePolicy)
+        assert isinstance(opened.policy.engine, CachingEngine)
+        assert [opened.policy.evaluate(call("a")).allowed for _ in range(2)] == [True, True]
+        assert opened.policy.engine.stats.hits == 1
+        write_folder(folder, {"main": policy('allow if input.tool.name == "b"')})
+        assert opened.reload().outcome == "replaced"
+        assert isinstance(opened.policy.engine, CachingEngine)
+        assert not opened.policy.evaluate(call("a")).allowed, "nothing is kept from one revision to another"
     with Governance.open(f"sqlite:///{tmp_path}/a.db", policies=folder, cache=False) as opened:
-        assert not isinstance(opened.policy, CachingEngine)
+        assert isinstance(opened.policy, LivePolicy)
+        assert not isinstance(opened.policy.engine, CachingEngine)
+    with pytest.raises(ConfigurationError, match="a cache of -1 decisions is none"):
+        Governance.open(f"sqlite:///{tmp_path}/a.db", policies=folder, cache=-1)
     assert not isinstance(open_engine(folder, cache=0), CachingEngine)
     kept = open_engine(folder, cache=2)
     assert isinstance(kept, CachingEngine)

@@ -16,8 +16,10 @@ from pydantic import JsonValue
 from openclaw.decision import Decision, Effect
 from openclaw.errors import ConfigurationError, PolicyError, PolicyUnavailable, StoreError
 from openclaw.policy import BundleFile, Opa, PolicyEngine, PolicyFolder, regorus, source
+from openclaw.policy import live as module
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.live import LivePolicy, Reload, open_live
+from openclaw.policy.results import Results
 from openclaw.policy.source import FolderSource
 from tests.conftest import require
 from tests.policy.bundles import archive
@@ -224,6 +226,7 @@ class Scripted:
     """An engine whose calls wait to be let go."""
 
     name = "scripted 1"
+    results = Results.UNREAD
 
     def __init__(self, revision: str) -> None:
         self.revision = revision
@@ -291,6 +294,23 @@ def test_a_call_in_the_middle_ends_on_the_engine_that_it_began_with(
     assert not engines[1].closed
     live.close()
     assert engines[1].closed
+
+
+def test_a_call_that_meets_a_replacement_just_before_it_begins_is_decided_by_the_new_engine(
+    folder: Path, scripted: tuple[LivePolicy, list[Scripted]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, engines = scripted
+    enter = module._Held.enter
+
+    def too_late(held: module._Held) -> bool:
+        monkeypatch.setattr(module._Held, "enter", enter)
+        write_folder(folder, {"main": TWO})
+        assert live.reload().outcome == "replaced"
+        assert engines[0].closed
+        return enter(held)
+
+    monkeypatch.setattr(module._Held, "enter", too_late)
+    assert live.evaluate({}).revision == engines[1].revision
 
 
 async def test_an_awaited_call_ends_on_its_engine_also_when_it_is_cancelled(
@@ -361,8 +381,9 @@ def test_it_looks_by_itself_where_it_is_told_how_often(folder: Path) -> None:
     told, seen = threading.Event(), list[Reload]()
 
     def listen(found: Reload) -> None:
-        seen.append(found)
-        told.set()
+        if found.outcome != "unavailable":  # It may look while the file is being written.
+            seen.append(found)
+            told.set()
 
     live = opened(PolicyFolder(folder, poll_s=0.001))
     live.watch(listen)
@@ -404,6 +425,8 @@ def test_a_failing_record_does_not_end_the_looking(folder: Path) -> None:
     done = threading.Event()
 
     def fail_twice(found: Reload) -> None:
+        if found.outcome == "unavailable":
+            return
         outcomes.append(found.outcome)
         if len(outcomes) < 3:
             raise StoreError("the disk is full")
@@ -438,7 +461,7 @@ def test_an_interval_that_is_none_is_refused(folder: Path, poll_s: float) -> Non
 
 def _in_fork(live: LivePolicy, folder: Path, answers: multiprocessing.Queue[list[str]]) -> None:
     told = threading.Event()
-    live.watch(lambda _: told.set())
+    live.watch(lambda found: told.set() if found.outcome == "replaced" else None)
     said = [live.evaluate({}).reasons[0]]
     write_folder(folder, {"main": TWO})
     told.wait(30)

@@ -191,12 +191,19 @@ class Story:
 
 
 @contextmanager
-def told(url: str, folder: Path, *, policies: Path | None = None, clock: StillClock | None = None) -> Iterator[Story]:
+def told(
+    url: str,
+    folder: Path,
+    *,
+    policies: Path | None = None,
+    shadow: Path | None = None,
+    clock: StillClock | None = None,
+) -> Iterator[Story]:
     """A story told as far as a refund that was approved and paid; tell on, or look at it."""
     clock = clock or StillClock()
     key = folder / "openclaw.db.key"
     write_key(key, ORIGIN)
-    with Governance.open(url, policies=policies or DeskPolicy(), key=key, clock=clock) as governance:
+    with Governance.open(url, policies=policies or DeskPolicy(), shadow=shadow, key=key, clock=clock) as governance:
         governance.ledger.set_limit("org/default/workflow/returns", Budget(tokens=20_000, usd="0.50", calls=10))
         governance.ledger.declare({"org/default/workflow/returns/agent/refunds": Budget(calls=3)})
         story = Story(governance, clock)
