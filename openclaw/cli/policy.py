@@ -13,6 +13,7 @@ from openclaw.cli import (
     library,
     policy_bundle,
     policy_check,
+    policy_coverage,
     policy_explain,
     policy_reach,
     policy_replay,
@@ -28,6 +29,7 @@ app = typer.Typer(help="Load policies and ask them.", no_args_is_help=True, rich
 app.command("check")(policy_check.run)
 app.command("explain")(policy_explain.run)
 app.command("test")(policy_test.run)
+app.command("coverage")(policy_coverage.run)
 app.command("replay")(policy_replay.run)
 app.command("reach")(policy_reach.run)
 app.command("shadow")(policy_shadow.run)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.cli import DOES_NOT_HOLD, covering, show
 from openclaw.cli.options import JsonOption
-from openclaw.policy.testing import FileCoverage, Report, Result, percent, run_tests
+from openclaw.policy.testing import Report, Result, run_tests
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
             if result.status != "pass":
                 _print(result)
         if report.coverage:
-            _print_coverage(report)
+            covering.print_files(report.coverage)
         counts: list[str] = [f"{show.count(report.count('pass'))} passed"]
         counts += [f"{show.count(report.count('fail'))} failed"] if report.count("fail") else []
         counts += [f"{show.count(report.count('error'))} with errors"] if report.count("error") else []
@@ -43,7 +43,7 @@ def run(
         show.fields([("tests", ", ".join(counts)), ("result", show.word("ok" if report.passed else "failed"))])
         if not enough:
             show.failure(
-                f"the tests cover {_percent(report.percent)} of the policies: at least {threshold:g} % are asked"
+                f"the tests cover {covering.percentage(report.percent)} of the policies: at least {threshold:g} % are asked"
             )
     if not (report.passed and enough):
         raise typer.Exit(DOES_NOT_HOLD)
@@ -61,32 +61,6 @@ def _print(result: Result) -> None:
         + [(f"  {show.safe(name)}", value) for name, value in result.values]
     )
     show.lines("")
-
-
-def _print_coverage(report: Report) -> None:
-    columns = [
-        show.Column("file"),
-        show.Column("covered", justify="right"),
-        show.Column("lines not covered", wide=True),
-    ]
-    show.table(columns, [(file.file, _percent(percent((file,))), _ranges(file.uncovered)) for file in report.coverage])
-    show.lines("")
-    show.fields([("covered", _percent(report.percent))])
-
-
-def _percent(share: float) -> str:
-    # Never rounded up: 99.96 % is not 100 %, and what is shown never looks better than the threshold that it failed.
-    return f"{int(share * 10) / 10:g} %"
-
-
-def _ranges(lines: tuple[int, ...]) -> str:
-    spans: list[tuple[int, int]] = []
-    for line in lines:
-        if spans and spans[-1][1] == line - 1:
-            spans[-1] = (spans[-1][0], line)
-        else:
-            spans.append((line, line))
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def _json(report: Report, threshold: float | None) -> dict[str, JsonValue]:
@@ -107,15 +81,6 @@ def _json(report: Report, threshold: float | None) -> dict[str, JsonValue]:
             "percent": round(report.percent, 3),
             "threshold": threshold,
             "enough": threshold is None or report.percent >= threshold,
-            "files": [_file_json(file) for file in report.coverage],
+            "files": covering.files_json(report.coverage),
         }
     return document
-
-
-def _file_json(file: FileCoverage) -> JsonValue:
-    return {
-        "file": file.file,
-        "percent": round(percent((file,)), 3),
-        "covered": [*file.covered],
-        "uncovered": [*file.uncovered],
-    }

@@ -192,7 +192,7 @@ class CachingEngine:
 
 def _key_function(reads: Reads) -> Callable[[Mapping[str, JsonValue]], bytes | None]:
     """Makes the key of an input: None where there is none, because the input is refused or too large."""
-    canonical = _canonical_function(reads.paths)
+    canonical = canonical_function(reads.paths)
 
     def key(document: Mapping[str, JsonValue]) -> bytes | None:
         made = canonical(document)
@@ -201,7 +201,8 @@ def _key_function(reads: Reads) -> Callable[[Mapping[str, JsonValue]], bytes | N
     return key
 
 
-def _canonical_function(paths: tuple[InputPath, ...]) -> Callable[[Mapping[str, JsonValue]], bytes | None]:
+def canonical_function(paths: tuple[InputPath, ...]) -> Callable[[Mapping[str, JsonValue]], bytes | None]:
+    """Makes the canonical bytes of these parts of an input; None where no engine takes that input."""
     from openclaw.policy import regorus
 
     if regorus.available():

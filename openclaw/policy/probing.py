@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
 from openclaw.errors import ConfigurationError
 from openclaw.policy import regorus
 from openclaw.policy.bundle import Bundle
+
+if TYPE_CHECKING:
+    from openclaw.policy.program import Program
 
 DEADLINE_US = 5_000_000
 """How long one asking may take, in microseconds: a stop for loops, not a measure of speed."""
@@ -74,23 +77,42 @@ class Prober:
             return [*self.ask(probes[:middle], helpers), *self.ask(probes[middle:], helpers)]
 
     def _ask(self, probes: Sequence[Probe], helpers: Sequence[Helper]) -> list[list[JsonValue] | None]:
-        from openclaw.policy.program import Program
+        return answers(compiled(self._modules, self._data, probes, helpers), self._input, len(probes))
 
-        more: dict[str, list[str]] = {}
-        fields: list[str] = []
-        for number, probe in enumerate(probes):
-            name = f"{NAME}_{number}"
-            more.setdefault(probe.module, []).append(probe.rules.replace(NAME, name))
-            fields.append(f'"{number}": {named(probe.package)}.{name}')
-        for helper in helpers:
-            more.setdefault(helper.module, []).append(helper.rules)
-        files = [(path, "\n".join([text, *more.get(path, ()), ""])) for path, text in self._modules]
-        separator = ",\n"
-        answers = f"package openclaw_probes\n\nimport rego.v1\n\nanswers := {{{separator.join(fields)}}}\n"
-        program = Program([*files, ("openclaw_probes.rego", answers)], self._data, "data.openclaw_probes.answers")
-        answer = program.evaluate(self._input, DEADLINE_US)
-        found = cast("dict[str, list[JsonValue]]", json.loads(answer)) if answer is not None else {}
-        return [found.get(str(number)) for number in range(len(probes))]
+
+def compiled(
+    modules: Sequence[tuple[str, str]], data: bytes, probes: Sequence[Probe], helpers: Sequence[Helper] = ()
+) -> Program:
+    """Policies (``modules``: path and text) with these probes in them, ready to be asked.
+
+    Raises:
+        openclaw._native.NativeError: a probe is not Rego where it stands.
+    """
+    from openclaw.policy.program import Program
+
+    more: dict[str, list[str]] = {}
+    fields: list[str] = []
+    for number, probe in enumerate(probes):
+        name = f"{NAME}_{number}"
+        more.setdefault(probe.module, []).append(probe.rules.replace(NAME, name))
+        fields.append(f'"{number}": {named(probe.package)}.{name}')
+    for helper in helpers:
+        more.setdefault(helper.module, []).append(helper.rules)
+    files = [(path, "\n".join([text, *more.get(path, ()), ""])) for path, text in modules]
+    separator = ",\n"
+    asking = f"package openclaw_probes\n\nimport rego.v1\n\nanswers := {{{separator.join(fields)}}}\n"
+    return Program([*files, ("openclaw_probes.rego", asking)], data, "data.openclaw_probes.answers")
+
+
+def answers(program: Program, input_json: bytes, probes: int) -> list[list[JsonValue] | None]:
+    """The members of each of the ``probes`` that a program was compiled with, for one input.
+
+    Raises:
+        openclaw._native.NativeError: they cannot be evaluated.
+    """
+    answer = program.evaluate(input_json, DEADLINE_US)
+    found = cast("dict[str, list[JsonValue]]", json.loads(answer)) if answer is not None else {}
+    return [found.get(str(number)) for number in range(probes)]
 
 
 def valued(*texts: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, cast
+from typing import Literal, TypeAlias, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -25,18 +25,17 @@ from openclaw.canonical import canonical
 from openclaw.decision import Decision, Effect
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy import regopy, regorus
-from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
+from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.contents import CASES, Contents, is_test
+from openclaw.policy.coverage import FileCoverage, covered, percent
 from openclaw.policy.documents import JsonYaml, parse_yaml
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
-from openclaw.policy.parser import parse
 from openclaw.policy.program import Program
 from openclaw.policy.ruleset import Definition, Ruleset, Source
 from openclaw.policy.scan import scan
 from openclaw.policy.source import read_policies
-from openclaw.policy.syntax import statements
 
 TEST_DEADLINE_S = 5.0
 """How long one test may take, in seconds: a stop for loops, not a measure of speed."""
@@ -56,15 +55,6 @@ class Result:
     status: Status
     message: str = ""
     values: Values = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FileCoverage:
-    """The lines of one policy file that hold something to evaluate: those that tests evaluated, and those they did not."""
-
-    file: str
-    covered: tuple[int, ...]
-    uncovered: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +95,6 @@ class Report:
         return percent(self.coverage)
 
 
-def percent(files: tuple[FileCoverage, ...]) -> float:
-    """The share of lines that were evaluated, from 0 to 100; 100 where there is nothing to evaluate."""
-    covered = sum(len(file.covered) for file in files)
-    lines = covered + sum(len(file.uncovered) for file in files)
-    return 100.0 * covered / lines if lines else 100.0
-
-
 class Expected(BaseModel):
     """The decision that a case expects. ``reasons`` and ``rules`` are compared where they are given, in any order."""
 
@@ -131,16 +114,6 @@ class Case(BaseModel):
     input: dict[str, JsonValue]
     data: dict[str, JsonValue] = {}
     expect: Expected
-
-
-Lines: TypeAlias = dict[str, tuple[set[int], set[int]]]
-"""By module: the lines that were evaluated, and those that could have been and were not."""
-
-
-class _Lines(TypedDict):
-    path: str
-    covered: list[int]
-    not_covered: list[int]
 
 
 _Job: TypeAlias = Callable[[], tuple[Result, bytes]]
@@ -189,7 +162,7 @@ def run_tests_in(
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as threads:
             done = list(threads.map(_do, jobs))
     results = tuple(sorted((result for result, _ in done), key=lambda it: (it.file, it.line, it.name)))
-    return Report(results, _covered(bundle, (report for _, report in done)) if coverage else ())
+    return Report(results, covered(bundle, (report for _, report in done)) if coverage else ())
 
 
 def _do(job: _Job) -> tuple[Result, bytes]:
@@ -421,22 +394,3 @@ def _test_files(contents: Contents) -> list[Module]:
     if findings:
         raise PolicyError("the tests cannot be read", diagnostics=findings)
     return found
-
-
-def _covered(bundle: Bundle, reports: Iterator[bytes]) -> tuple[FileCoverage, ...]:
-    lines: Lines = {}
-    for report in filter(None, reports):
-        for file in cast("dict[str, list[_Lines]]", json.loads(report))["files"]:
-            covered, known = lines.setdefault(file["path"], (set(), set()))
-            covered.update(file["covered"])
-            known.update(file["covered"], file["not_covered"])
-    files: list[FileCoverage] = []
-    for module in bundle.modules:
-        if module.path == DECISION_FILE:
-            continue
-        if module.path not in lines:  # No test came near it, and the engine reports only what it has visited.
-            rules = parse(module.text).rules
-            lines[module.path] = (set(), {it.at.line for rule in rules for it, _ in statements(rule)})
-        covered, known = lines[module.path]
-        files.append(FileCoverage(module.shown, tuple(sorted(covered)), tuple(sorted(known - covered))))
-    return tuple(files)

@@ -63,7 +63,7 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
 
 def replay(log: AuditLog, engine: PolicyEngine, *, since: dt.datetime | None = None) -> Replay:
     """Decide the recorded decisions again with ``engine``; ``since`` leaves out what was recorded before it."""
-    return compare((entry for entry in _decisions(log) if since is None or entry.at >= since), engine)
+    return compare(decisions(log, since=since), engine)
 
 
 def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:
@@ -74,10 +74,11 @@ def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:
     return Replay(revision=engine.revision, groups=tally.groups())
 
 
-def _decisions(log: AuditLog) -> Iterator[Entry]:
+def decisions(log: AuditLog, *, since: dt.datetime | None = None) -> Iterator[Entry]:
+    """The decision entries of a log, oldest first, a page at a time."""
     after = 0
     while page := log.entries(kind="decision", after=after, limit=PAGE):
-        yield from page
+        yield from (entry for entry in page if since is None or entry.at >= since)
         after = page[-1].seq
 
 
