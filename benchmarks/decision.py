@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import shutil
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,29 @@ def rate(engine: PolicyEngine, threads: int, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
+def processes_rate(folder: Path, processes: int, count: int) -> float:
+    """Decisions in a second of this many processes together: what the machine can give to two at once."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(processes + 1)
+    workers = [
+        context.Process(target=_decide_in_process, args=(folder, count // processes, barrier)) for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    barrier.wait()
+    start = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return count / (time.perf_counter() - start)
+
+
+def _decide_in_process(folder: Path, count: int, barrier: Barrier) -> None:
+    engine = regorus.RegorusEngine(Bundle.read(folder))
+    barrier.wait()
+    for _ in range(count):
+        engine.evaluate(INPUT)
+
+
 def opa_bench(binary: str, folder: Path, *more: str) -> tuple[float, float]:
     """Mean and 99th percentile of ``opa bench``, in microseconds."""
     (folder / "decision.rego").write_text(combining_rules().text)
@@ -270,6 +295,9 @@ def embedded_figures(folder: Path, count: int, decisions: int) -> None:
     engine = regorus.RegorusEngine(bundle)
     one, two = rates(engine, max(count // 4, 100))
     print(f"two threads       {two / one:.2f} times one: {two:,.0f} against {one:,.0f} decisions a second")
+    turns = [[processes_rate(folder, processes, 20_000) for processes in (1, 2)] for _ in range(5)]
+    alone, both = max(turn[0] for turn in turns), max(turn[1] for turn in turns)
+    print(f"two processes     {both / alone:.2f} times one: more than that two threads cannot have on this machine")
     imported, opened = cold_start(folder)
     print(f"cold start        {imported + opened:.0f} ms: {imported:.0f} to import, {opened:.0f} to load and decide")
     for name, one_of in ("", engine), (", cached", CachingEngine(engine, reads_of(bundle))):
