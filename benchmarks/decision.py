@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
 import subprocess
@@ -265,13 +266,20 @@ print((imported - start) * 1e3, (time.perf_counter() - imported) * 1e3)
 
 
 def cold_start(folder: Path, turns: int = 9) -> tuple[float, float]:
-    """Milliseconds in a new process to import openclaw.policy, and from there to the first decision: the best of some."""
+    """Milliseconds in a new process to import openclaw.policy, and from there to the first decision: the best of some.
+
+    With compiled bytecode, as an installed package has it.
+    """
     command = [sys.executable, "-c", COLD, str(folder), json.dumps(INPUT)]
     found: list[tuple[float, float]] = []
-    for _ in range(turns):
-        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        found.append((float(words[0]), float(words[1])))
-    return min(found, key=sum)
+    with tempfile.TemporaryDirectory() as compiled:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for _ in range(turns + 1):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            words = done.stdout.split()
+            found.append((float(words[0]), float(words[1])))
+    return min(found[1:], key=sum)
 
 
 def resident_kb() -> int:

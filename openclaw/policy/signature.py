@@ -28,8 +28,9 @@ from pydantic import JsonValue
 
 from openclaw.canonical import canonical
 from openclaw.errors import PolicyError
-from openclaw.policy.documents import number_text, parse_json, parse_yaml
+from openclaw.policy.documents import number_text, parse_json
 from openclaw.policy.spec import Key
+from openclaw.policy.yaml_documents import parse_yaml
 
 SIGNATURES = ".signatures.json"
 

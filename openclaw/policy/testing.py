@@ -29,13 +29,13 @@ from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.contents import CASES, Contents, is_test
 from openclaw.policy.coverage import FileCoverage, covered, percent
-from openclaw.policy.documents import JsonYaml, parse_yaml
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
 from openclaw.policy.program import Program
 from openclaw.policy.ruleset import Definition, Ruleset, Source
 from openclaw.policy.scan import scan
 from openclaw.policy.source import read_policies
+from openclaw.policy.yaml_documents import JsonYaml, parse_yaml
 
 TEST_DEADLINE_S = 5.0
 """How long one test may take, in seconds: a stop for loops, not a measure of speed."""

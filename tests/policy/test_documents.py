@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from openclaw.canonical import canonical
-from openclaw.policy.documents import NODES_MAX, number_text, parse_json, parse_yaml
+from openclaw.policy.documents import number_text, parse_json
+from openclaw.policy.yaml_documents import NODES_MAX, parse_yaml
 
 TEXTS = """\
 yes no on off y n true True TRUE false False ~ null Null NULL nUll 0 -0 +1 1 12 -7 0x10

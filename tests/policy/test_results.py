@@ -104,3 +104,9 @@ def test_every_engine_says_it(engine: str, request: pytest.FixtureRequest, tmp_p
 def test_the_look_never_fails() -> None:
     for text in ("", "package", "allow if {", 'x := "', "}}}", "allow if input.", "package a\nallow if input.result"):
         reading([Module(path="a.rego", shown="", text=text)], {})
+
+
+@pytest.mark.parametrize("word", ["result", "re\\u0073ult", "\\u0072\\u0065\\u0073\\u0075\\u006c\\u0074"])
+def test_the_word_is_known_however_its_letters_are_written(word: str) -> None:
+    text = f'package openclaw.policies.p\n\ndeny contains "no" if input.kind == "{word}"\n'
+    assert reading([Module(path="p.rego", shown="p.rego", text=text)], {}) is Results.GUARDED
