@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from openclaw.budget import UNITS, Balance, Budget, Unit
 from openclaw.budget.amount import Window
+from openclaw.budget.books import check_books
 from openclaw.cli import show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
@@ -101,6 +102,29 @@ def set_limit(
         show.as_json(_as_json(balance))
     else:
         _print([balance], whole=True)
+
+
+@app.command("audit")
+def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Check the ledger against itself and against the log. Exit code 1, naming what differs, if it does not hold."""
+    with opened(context, store) as books:
+        report = check_books(books.store)
+    if as_json:
+        document: dict[str, JsonValue] = report.model_dump(mode="json")
+        show.as_json({"holds": report.holds, **document})
+    else:
+        pairs: list[tuple[str, str | show.Text]] = [
+            ("accounts", show.count(report.accounts)),
+            ("reservations", show.count(report.reservations)),
+            ("entries", show.count(report.entries)),
+            ("admissions", f"{show.count(report.admissions)} judged, {show.count(report.unjudged)} not: see the docs"),
+            ("ledger", show.word("holds" if report.holds else "broken")),
+        ]
+        show.fields(pairs)
+        for difference in report.differences:
+            show.finding(f"budget {difference.check}", "error", difference.says, "")
+    if not report.holds:
+        raise typer.Exit(1)
 
 
 def _as_json(balance: Balance) -> JsonValue:
