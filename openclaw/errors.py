@@ -5,6 +5,7 @@
      │  ├ BudgetExceeded     .account .unit .requested .remaining
      │  ├ RateLimited        .calls .seconds .retry_after  too many of these calls in too short a time
      │  ├ Misrouted          .model                     a model that runs where the policy does not want it
+     │  ├ Halted             .by .halt                  a person has stopped it
      │  ├ ApprovalRequired   .approval                  a person has been asked
      │  └ Ungoverned         .name                      something reached for a raw tool or model
      ├ PolicyError           .diagnostics               policies that cannot be loaded
@@ -27,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-RefusalSource = Literal["policy", "audit", "budget", "approval", "gate"]
-"""Which part said no: the three of "no record, no action", a person's answer, or the door itself."""
+RefusalSource = Literal["policy", "audit", "budget", "approval", "halt", "gate"]
+"""Which part said no: the three of "no record, no action", a person's answer or halt, or the door itself."""
 
 
 class OpenClawError(Exception):
@@ -125,6 +126,17 @@ class Misrouted(Refused):
     def __init__(self, message: str, *, model: str, seq: int | None = None, hint: str = "") -> None:
         super().__init__(message, source="policy", seq=seq, hint=hint)
         self.model = model
+
+
+class Halted(Refused):
+    """A person has stopped the agent, its workflow, its run or everything. ``halt`` is the entry that says so, ``by`` who did."""
+
+    code = "halted"
+
+    def __init__(self, message: str, *, by: str, halt: int, seq: int | None = None) -> None:
+        super().__init__(message, source="halt", seq=seq, hint="`openclaw halts` lists it, `openclaw resume` lifts it")
+        self.by = by
+        self.halt = halt
 
 
 class ApprovalRequired(Refused):

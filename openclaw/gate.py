@@ -45,8 +45,10 @@ from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
-from openclaw.errors import BudgetExceeded, OpenClawError, RateLimited, Refused
+from openclaw.errors import BudgetExceeded, Halted, OpenClawError, RateLimited, Refused
 from openclaw.executions import Executions, Running
+from openclaw.halts import Halts, standing
+from openclaw.halts import against as halted_by
 from openclaw.judging import (
     ENDED,
     Asked,
@@ -101,6 +103,7 @@ class Gate:
         self._runs = Runs(store)
         self._executions = Executions(store, log.privacy)
         self._worker = Worker(store)
+        self.halts = Halts(store, log)
         self.prices = prices or Prices()
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
@@ -204,6 +207,10 @@ class Gate:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         request = Request(action=action, run=run, flow=flow)
         return self._policy.evaluate(self._document(request, None, self.remaining(action.principal)))
+
+    def halted(self, permit: Permit) -> Halted | None:
+        """Why what is running under ``permit`` must stop now, if a person has halted it since; see ``Halts.watched``."""
+        return self.halts.watched(permit.action.principal, permit.run)
 
     def remaining(self, principal: Principal) -> dict[Unit, int]:
         """What is left to a principal of each limited unit: the least over its accounts."""
@@ -347,7 +354,8 @@ class Gate:
             self._conclude(transaction, self._executions.one_running(transaction, known.seq), None)
             return Refusal(unknown_outcome(known))
         asked = replace(asked, goes_on=known is not None and known.state == "suspended")
-        answer = against(asked, decision, duties, self._args_digest(request.action))
+        halted = halted_by(standing(transaction), request.action.principal, request.run)
+        answer = halted or against(asked, decision, duties, self._args_digest(request.action))
         if answer is None and decision.effect is Effect.ASK and not asked.agreed:
             return self._ask(transaction, asked, decision, body)
         answer = answer or self._take(transaction, asked, duties)
@@ -423,6 +431,8 @@ class Gate:
         note: bool = True,
     ) -> Refusal:
         body["refused_by"] = refused.source
+        if isinstance(refused, Halted):
+            body["halt"] = refused.halt
         if isinstance(refused, RateLimited):
             body["retry_after_s"] = refused.retry_after
         body["reasons"] = veil.texts(refused.reasons)

@@ -17,6 +17,7 @@ from openclaw.clock import Clock
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.gate import Gate
+from openclaw.halts import Halt, Target
 from openclaw.policy import Policies, PolicyEngine
 from openclaw.policy.live import LivePolicy, Reload, open_live
 from openclaw.store import Store
@@ -218,6 +219,30 @@ class Governance:
     def decide(self, action: Action, *, run: Run | None = None) -> Decision:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         return self.gate.decide(action, run=run)
+
+    def halt(self, *, workflow: str = "", agent: str = "", run: str = "", by: str, reason: str = "") -> Halt:
+        """Stop an agent, a workflow, a run, or everything where none is named, in every process that shares the store.
+
+        From the next pass of the gate on, their calls are refused (``Halted``); streams and calls on an event loop end within
+        a second. Several names together mean what fits all of them. It holds until ``resume``, and is recorded.
+
+        Raises:
+            ConfigurationError: nobody is named in ``by``.
+            StoreError: the database cannot be written.
+        """
+        return self.gate.halts.halt(Target(workflow=workflow, agent=agent, run=run), by=by, reason=reason)
+
+    def resume(self, *, workflow: str = "", agent: str = "", run: str = "", by: str, reason: str = "") -> Halt:
+        """Lift the halt that was laid with exactly these names.
+
+        Raises:
+            ConfigurationError: nobody is named in ``by``, or there is no such halt.
+        """
+        return self.gate.halts.resume(Target(workflow=workflow, agent=agent, run=run), by=by, reason=reason)
+
+    def halts(self) -> list[Halt]:
+        """The halts that stand, oldest first."""
+        return self.gate.halts.list()
 
     def reload(self) -> Reload:
         """Look for changed policies now; what is found is checked and tested, and decides from now on if it is good.

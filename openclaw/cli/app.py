@@ -14,6 +14,7 @@ from openclaw.cli import (
     budget,
     demo,
     doctor,
+    halts,
     policy,
     privacy,
     proving,
@@ -63,5 +64,8 @@ audit_export.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")
+app.command("halt")(halts.halt)
+app.command("resume")(halts.resume)
+app.command("halts")(halts.list_halts)
 app.add_typer(policy.app, name="policy")
 app.command("schema")(schema.schema)

@@ -17,6 +17,7 @@ from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError
+from openclaw.halts import Halts
 from openclaw.store import Store, Transaction
 
 CLOCK: Clock | None = None
@@ -31,6 +32,7 @@ class Books:
     log: AuditLog
     ledger: Ledger
     approvals: Approvals
+    halts: Halts
 
     def answer(self, question: str, *, by: str, approve: bool, reason: str) -> Approval:
         """Answer a question and record who did, as the gate does it."""
@@ -72,7 +74,7 @@ def opened(
             log.record(transaction, Draft.model_validate({"kind": "reservation", "effect": effect, "body": body}))
 
         try:
-            yield Books(store, log, Ledger(store, recorder=record), Approvals(store))
+            yield Books(store, log, Ledger(store, recorder=record), Approvals(store), Halts(store, log))
         finally:
             log.close()
     finally:

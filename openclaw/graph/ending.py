@@ -12,7 +12,7 @@ from langgraph.types import Command
 from pydantic import JsonValue
 
 from openclaw.canonical import printable
-from openclaw.errors import ConfigurationError, Refused
+from openclaw.errors import ConfigurationError, Halted, Refused
 from openclaw.gate import Outcome, Permit, Shown
 from openclaw.graph.calls import Call
 from openclaw.graph.kept import pack, recorded
@@ -52,6 +52,9 @@ class Ending:
             # LangGraph parks the node and runs it again, so this execution came to no end yet.
             self.outcome = replace(self.outcome, status="suspended", error=f"interrupted: {type(pause).__name__}")
             self._call.scope.shared.waits(self._call.execution.identity)
+            raise
+        except Halted as halted:
+            self.outcome = replace(self.outcome, error=f"Halted: {halted.message}")
             raise
         except Exception as error:
             self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {printable(error)}")

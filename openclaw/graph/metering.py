@@ -30,12 +30,13 @@ from langgraph.errors import GraphBubbleUp
 from openclaw.action import ModelCall
 from openclaw.budget import Usage
 from openclaw.canonical import printable
-from openclaw.errors import ConfigurationError, Misrouted, Refused
+from openclaw.errors import ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
+from openclaw.graph.watch import Watch, watching
 
 if TYPE_CHECKING:
     from openclaw.graph.agent import Identity
@@ -178,8 +179,11 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
             return ChatResult(generations=[ChatGeneration(message=call.instead(admission))])
         token = _INSIDE.set(self)
         try:
-            result = await agenerate(self, messages, *args, **call.capped(kwargs))
+            with watching(call.scope.gate, admission) as watch, watch.driven():
+                result = await agenerate(self, messages, *args, **call.capped(kwargs))
             call.complete(result)
+        except Halted as halted:
+            return ChatResult(generations=[ChatGeneration(message=call.stopped(halted))])
         except Exception as error:
             call.fail(error)
             raise
@@ -218,6 +222,10 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
                     call.complete()
                     return
                 call.add(chunk)
+                halted = call.scope.gate.halted(admission)
+                if halted is not None:
+                    yield _as_chunk(call.stopped(halted))
+                    return
                 yield chunk
         except Exception as error:
             call.fail(error)
@@ -247,11 +255,14 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
             yield _as_chunk(call.instead(admission))
             return
         inner = astream(self, messages, *args, **call.capped(kwargs))
+        watch = Watch(call.scope.gate, admission)
+        watch.start()
         try:
             while True:
                 token = _INSIDE.set(self)
                 try:
-                    chunk = await anext(inner, None)
+                    with watch.driven():
+                        chunk = await anext(inner, None)
                 finally:
                     _INSIDE.reset(token)
                 if chunk is None:
@@ -259,10 +270,13 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
                     return
                 call.add(chunk)
                 yield chunk
+        except Halted as halted:
+            yield _as_chunk(call.stopped(halted))
         except Exception as error:
             call.fail(error)
             raise
         finally:
+            watch.stop()
             call.scope.gate.finish(admission, call.outcome(admission))
             close = getattr(inner, "aclose", None)
             if close is not None:
@@ -355,9 +369,14 @@ class _Call:
             self._seen = first if isinstance(first, AIMessage) else None
         self._exact = reported
 
+    def stopped(self, halted: Halted) -> AIMessage:
+        """The end of a call that a person has halted: what was said until then, and this."""
+        self.fail(halted)
+        return self.instead(Refusal(halted))
+
     def fail(self, error: Exception) -> None:
-        """The provider, or the way to it, failed. A pause of the graph is not a failure."""
-        self._status = "cancelled" if isinstance(error, GraphBubbleUp) else "failed"
+        """The provider, or the way to it, failed. A pause of the graph is not a failure, and neither is a halt."""
+        self._status = "cancelled" if isinstance(error, GraphBubbleUp | Halted) else "failed"
         self._error = f"{type(error).__name__}: {printable(error)}"
 
     def outcome(self, permit: Permit) -> Outcome:

@@ -35,6 +35,7 @@ from openclaw.gate import Gate, Permit
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
 from openclaw.graph.ending import Ending
 from openclaw.graph.scope import AGENT
+from openclaw.graph.watch import watching
 
 if TYPE_CHECKING:
     from openclaw.graph.agent import Identity
@@ -235,7 +236,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         token = _PASS.set(_Pass(self))
         ending = Ending(call, admission)
         try:
-            with ending.running():
+            with ending.running(), watching(gate, admission) as watch, watch.driven():
                 response = await arun(self, *args, **kwargs)
                 ending.returned(response)
             if ending.asks:

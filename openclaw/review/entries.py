@@ -55,7 +55,9 @@ def event(entry: Entry) -> str:
             return "hold" if text(entry.body, "event") == "add" else "release"
         case "policy":
             return text(entry.body, "event") or entry.kind
-        case "checkpoint" | "halt" | "erasure":
+        case "halt":
+            return text(entry.body, "event") or entry.kind
+        case "checkpoint" | "erasure":
             return entry.kind
 
 
@@ -90,8 +92,14 @@ def detail(entry: Entry) -> str:
             return f"{text(body, 'subject')[:24]}… by {text(body, 'by')}"
         case "policy" if text(body, "event"):
             return _policy(body)
-        case "policy" | "halt":
-            return text(body, "revision") or text(body, "reason") or text(body, "scope")
+        case "policy":
+            return text(body, "revision")
+        case "halt" if text(body, "event"):
+            names = [f"{name} {text(body, name)}" for name in ("workflow", "agent", "run") if text(body, name)]
+            why = text(body, "reason")
+            return f"{', '.join(names) or 'everything'} by {text(body, 'by')}" + (f": {why}" if why else "")
+        case "halt":
+            return text(body, "reason") or text(body, "scope")
 
 
 def _policy(body: JsonValue) -> str:

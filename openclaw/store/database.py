@@ -144,7 +144,7 @@ class Store:
         """
         engine = connect(url, create=create, readonly=readonly)
         try:
-            origin = prepare(engine, clock=clock or SystemClock(), create=create and not readonly)
+            origin = prepare(engine, clock=clock or SystemClock(), create=create and not readonly, readonly=readonly)
         except BaseException:
             engine.dispose()
             raise

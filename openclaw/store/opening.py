@@ -40,7 +40,7 @@ def connect(url: str, *, create: bool, readonly: bool) -> Engine:
             raise StoreError(f"no store for `{other}` databases", hint=FORMS)
 
 
-def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
+def prepare(engine: Engine, *, clock: Clock, create: bool, readonly: bool = False) -> str:
     """Make the tables of an empty database, or check that those found are ours; the log's origin name.
 
     Raises:
@@ -48,11 +48,11 @@ def prepare(engine: Engine, *, clock: Clock, create: bool) -> str:
     """
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if create and _is_sqlite(engine) else "BEGIN")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if not readonly and _is_sqlite(engine) else "BEGIN")
             try:
-                if create and not _is_sqlite(engine):
+                if not readonly and not _is_sqlite(engine):
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
-                origin = _check(connection, engine.url, clock=clock, create=create)
+                origin = _check(connection, engine.url, clock=clock, create=create, readonly=readonly)
             except BaseException:
                 connection.exec_driver_sql("ROLLBACK")
                 raise
@@ -104,12 +104,15 @@ _KNOWN_FAILURES = (
 )
 
 
-def _check(connection: Connection, url: URL, *, clock: Clock, create: bool) -> str:
+def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, readonly: bool) -> str:
     found = set(sa.inspect(connection).get_table_names())
     ours = set(Table.metadata.tables)
     shown = url.render_as_string(hide_password=True)
     if Meta.__tablename__ in found:
-        return _check_version(connection, shown)
+        origin = _check_version(connection, shown)
+        if not readonly and not ours <= found:
+            Table.metadata.create_all(connection)  # A table that this version has added: the rest is as it was.
+        return origin
     # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
     foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
     if foreign:

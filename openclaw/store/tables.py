@@ -188,6 +188,20 @@ class ApprovalRow(Table, table=True):
     reason: str = ""
 
 
+class HaltRow(Table, table=True):
+    """What a person has stopped: the actions that all of these names fit, where an empty one fits any."""
+
+    __tablename__: ClassVar[str] = "openclaw_halt"
+
+    workflow: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
+    run: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    by: str
+    reason: str = ""
+    at: str
+
+
 class AccountRow(Table, table=True):
     """What one account may spend in one window, what it has spent, and what is held. A null limit is no limit."""
 
