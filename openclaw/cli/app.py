@@ -11,6 +11,7 @@ from openclaw.cli import (
     approvals,
     audit,
     audit_export,
+    audit_list,
     budget,
     demo,
     doctor,
@@ -56,6 +57,7 @@ def openclaw(
 
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+audit_list.add_to(audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)

@@ -195,6 +195,14 @@ def lines(text: str) -> None:
     _write(text if text.endswith("\n") else text + "\n")
 
 
+def flush() -> None:
+    """Let whoever reads along see what has been printed so far."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_quietly()
+
+
 def note(text: str) -> None:
     """Say something that is not data."""
     messages().print(plain_text(text))

@@ -21,7 +21,7 @@ def test_list_shows_the_log_in_its_order(desk: Path, openclaw: Command) -> None:
         ' 14  10:01:36        allow     refunds  refund  refund(account="DE-77", amount=120, order="A-18")\n'
         " 15  10:01:36        done      refunds  refund  of 14\n"
     )
-    assert said.err == "the last 6 entries; --limit shows more, --after SEQ goes on from an entry\n"
+    assert said.err == "the last 6 entries; --before 10 shows those before them\n"
 
 
 def test_list_filters_compose(desk: Path, openclaw: Command) -> None:
