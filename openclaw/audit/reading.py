@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -73,6 +74,7 @@ class Reader:
         before: int | None = None,
         newest_first: bool = False,
         inside: bool = False,
+        page_max: int | None = None,
     ) -> Iterator[list[Entry]]:
         """Pages of the entries that are wanted, in order of ``seq``, or against it.
 
@@ -83,8 +85,10 @@ class Reader:
             after, before: only entries between these numbers, without them.
             newest_first: from the end.
             inside: the caller looks into each entry and leaves most of them out: read by stretches.
+            page_max: entries of one page, where the caller wants no more than a few.
         """
         low, high = self._bounds(wanted, after, before)
+        size = PAGE if page_max is None else max(1, min(page_max, PAGE))
         stretch = STRETCH_MIN if inside or wanted.looks_inside else None
         while low <= high:
             first, last = low, high
@@ -93,18 +97,18 @@ class Reader:
                     (max(low, high - stretch + 1), high) if newest_first else (low, min(high, low + stretch - 1))
                 )
                 stretch = min(2 * stretch, STRETCH_MAX)
-            page = self._page(wanted, first, last, newest_first=newest_first)
+            page = self._page(wanted, first, last, size, newest_first=newest_first)
             yield page
-            if len(page) == PAGE:
+            if len(page) == size:
                 low, high = (low, page[-1].seq - 1) if newest_first else (page[-1].seq + 1, high)
             elif newest_first:
                 high = first - 1
             else:
                 low = last + 1
 
-    def _page(self, wanted: Selection, first: int, last: int, *, newest_first: bool) -> list[Entry]:
+    def _page(self, wanted: Selection, first: int, last: int, size: int, *, newest_first: bool) -> list[Entry]:
         query = sa.select(ENTRY).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
-        query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(PAGE)
+        query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(size)
         with self._store.read() as connection:
             query = query.where(*conditions(wanted, connection))
             return [to_entry(row) for row in connection.execute(query).mappings()]
@@ -131,9 +135,9 @@ def conditions(wanted: Selection, connection: Connection) -> list[sa.ColumnEleme
     ]
     # Said in the very words of the partial indexes: neither planner would draw the conclusion.
     if wanted.equal.get("effect") in REFUSALS:
-        found.append(sa.literal_column("effect IN ('ask', 'deny')", sa.Boolean))
+        found.append(_as_written("effect IN ('ask', 'deny')"))
     if "kind" in wanted.equal and wanted.equal["kind"] not in RARE_EXCEPT:
-        found.append(sa.literal_column("kind NOT IN ('decision', 'outcome')", sa.Boolean))
+        found.append(_as_written("kind NOT IN ('decision', 'outcome')"))
     if wanted.since is not None:
         found.append(ENTRY.c.at >= utc(wanted.since))
     if wanted.until is not None:
@@ -147,6 +151,10 @@ def conditions(wanted: Selection, connection: Connection) -> list[sa.ColumnEleme
             sa.or_(find(ENTRY.c.body, written) > 0, *(find(ENTRY.c[name], storable(plain)) > 0 for name in columns))
         )
     return found
+
+
+def _as_written(condition: str) -> sa.ColumnElement[bool]:
+    return cast("sa.ColumnElement[bool]", sa.text(condition))
 
 
 def _first_at(connection: Connection, moment: dt.datetime, end: int) -> int:

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
+from openclaw.audit.standing import standing
 from openclaw.cli import show
 from openclaw.cli.audit_list import print_entries
 from openclaw.cli.books import opened
@@ -30,10 +31,14 @@ def show_entry(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one entry whole. With --reveal and the log's key, values that are sealed for persons are in the clear."""
+    """Show one entry whole, and how it stands in the tree.
+
+    With --reveal and the log's key, values that are sealed for persons are in the clear.
+    """
     with opened(context, store, key=key, signs=reveal) as books:
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
+        stands = standing(books.store, books.log, seq)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
         return
@@ -52,7 +57,8 @@ def show_entry(
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
-    show.fields([*pairs, ("leaf", entry.leaf)])
+    verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
+    show.fields([*pairs, ("leaf", entry.leaf), ("proof", verdict)])
     show.lines("")
     body = json.dumps(entry.body, indent=2, ensure_ascii=False)
     show.lines("\n".join(show.safe(line) for line in body.split("\n")))

@@ -39,6 +39,7 @@ STYLES = {
     "ask": "yellow",
     "waiting": "yellow",
     "pending": "yellow",
+    "unsigned": "yellow",
     "cancelled": "yellow",
     "suspended": "yellow",
     "unknown": "red",

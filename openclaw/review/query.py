@@ -102,15 +102,17 @@ class Search:
             limit: at most so many.
             seen: hears how far the search has come.
         """
-        found = self._found(reader, after=after, before=before, newest_first=newest_first, seen=seen)
-        return itertools.islice(found, limit)
-
-    def _found(
-        self, reader: Reader, *, after: int, before: int | None, newest_first: bool, seen: Seen | None
-    ) -> Iterator[Entry]:
         pages = reader.entries(
-            self.selection, after=after, before=before, newest_first=newest_first, inside=self._where is not None
+            self.selection,
+            after=after,
+            before=before,
+            newest_first=newest_first,
+            inside=self._where is not None,
+            page_max=None if self.looks_inside else limit,
         )
+        return itertools.islice(self._found(pages, seen), limit)
+
+    def _found(self, pages: Iterator[list[Entry]], seen: Seen | None) -> Iterator[Entry]:
         for page in pages:
             if seen is not None and page:
                 seen(page[-1].seq)
