@@ -10,7 +10,9 @@ import typer
 from openclaw.cli import (
     approvals,
     audit,
+    audit_explain,
     audit_export,
+    audit_list,
     budget,
     demo,
     doctor,
@@ -57,6 +59,8 @@ def openclaw(
 
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+audit_list.add_to(audit.app)
+audit_explain.add_to(audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)

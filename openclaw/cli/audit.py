@@ -3,68 +3,21 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from openclaw.audit import Entry
+from openclaw.audit.standing import standing
 from openclaw.cli import show
+from openclaw.cli.audit_list import print_entries
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
-from openclaw.decision import Effect
-from openclaw.review.entries import call, detail, event, reasons, text, texts
+from openclaw.review.entries import call, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
 
 app = typer.Typer(help="Read the log, check it, prove its entries.", no_args_is_help=True, rich_markup_mode=None)
-
-PAGE = 50
-
-
-class Kind(StrEnum):
-    """The kinds of entries."""
-
-    DECISION = "decision"
-    OUTCOME = "outcome"
-    RESERVATION = "reservation"
-    APPROVAL = "approval"
-    CHECKPOINT = "checkpoint"
-    POLICY = "policy"
-    HALT = "halt"
-    HOLD = "hold"
-    ERASURE = "erasure"
-
-
-@app.command("list")
-def list_entries(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many entries: the last ones, or the next ones.")] = PAGE,
-    kind: Annotated[Kind | None, typer.Option(help="Only entries of this kind.")] = None,
-    run: Annotated[str | None, typer.Option(help="Only entries of this run.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only entries of this agent.")] = None,
-    tool: Annotated[str | None, typer.Option(help="Only entries about this tool or model.")] = None,
-    effect: Annotated[Effect | None, typer.Option(help="Only decisions with this effect.")] = None,
-    after: Annotated[int | None, typer.Option(min=0, metavar="SEQ", help="Go on after this entry.")] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List entries in the order of the log: the last ones, or with --after the next ones."""
-    with opened(context, store) as books:
-        found = books.log.entries(
-            kind=kind.value if kind else None,
-            run=run,
-            agent=agent,
-            tool=tool,
-            effect=effect.value if effect else None,
-            after=after or 0,
-            limit=limit,
-            newest_first=after is None,
-        )
-    _print_entries(found if after is not None else found[::-1], as_json=as_json)
-    if len(found) == limit and after is None and not as_json:
-        show.note(f"the last {show.count(limit)} entries; --limit shows more, --after SEQ goes on from an entry")
 
 
 @app.command("show")
@@ -78,10 +31,14 @@ def show_entry(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one entry whole. With --reveal and the log's key, values that are sealed for persons are in the clear."""
+    """Show one entry whole, and how it stands in the tree.
+
+    With --reveal and the log's key, values that are sealed for persons are in the clear.
+    """
     with opened(context, store, key=key, signs=reveal) as books:
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
+        stands = standing(books.store, books.log, seq)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
         return
@@ -100,7 +57,8 @@ def show_entry(
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
-    show.fields([*pairs, ("leaf", entry.leaf)])
+    verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
+    show.fields([*pairs, ("leaf", entry.leaf), ("proof", verdict)])
     show.lines("")
     body = json.dumps(entry.body, indent=2, ensure_ascii=False)
     show.lines("\n".join(show.safe(line) for line in body.split("\n")))
@@ -111,7 +69,7 @@ def open_actions(context: typer.Context, store: StoreOption = None, as_json: Jso
     """List the actions that were let through and have no outcome: running now, or cut off by a crash."""
     with opened(context, store) as books:
         found = books.log.open_actions()
-    _print_entries(found, as_json=as_json)
+    print_entries(found, as_json=as_json)
     if not found and not as_json:
         show.note("no open actions: everything that was let through has an outcome")
 
@@ -130,31 +88,6 @@ def show_timeline(
         show.as_json(story.model_dump(mode="json"))
     else:
         print_timeline(story)
-
-
-def _print_entries(found: list[Entry], *, as_json: bool) -> None:
-    if as_json:
-        show.as_json_list(entry.model_dump(mode="json") for entry in found)
-        return
-    if not found:
-        show.note("no entries")
-        return
-    # A page that lies within one day says so once, in the heading.
-    days = {f"{entry.at:%Y-%m-%d}" for entry in found}
-    columns = [
-        show.Column("seq", justify="right"),
-        show.Column(f"{days.copy().pop()} UTC" if len(days) == 1 else "time (UTC)"),
-        show.Column("event"),
-        show.Column("agent"),
-        show.Column("tool"),
-        show.Column("detail", wide=True),
-    ]
-    when = "%H:%M:%S" if len(days) == 1 else "%Y-%m-%d %H:%M:%S"
-    rows = [
-        (str(entry.seq), f"{entry.at:{when}}", show.word(event(entry)), entry.agent, entry.tool, detail(entry))
-        for entry in found
-    ]
-    show.table(columns, rows)
 
 
 def print_timeline(story: Timeline) -> None:

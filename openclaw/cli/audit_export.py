@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from openclaw.audit import AuditLog, EntryKind
 from openclaw.cli import DOES_NOT_HOLD, INTERRUPTED, books, show
-from openclaw.cli.audit import Kind
 from openclaw.cli.books import opened
+from openclaw.cli.filters import Kind
 from openclaw.cli.options import StoreOption
 from openclaw.errors import ExportError
 from openclaw.review.export import Cursor, Exporter, Format, Report, Sink, Wanted, open_sink

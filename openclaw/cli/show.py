@@ -39,6 +39,7 @@ STYLES = {
     "ask": "yellow",
     "waiting": "yellow",
     "pending": "yellow",
+    "unsigned": "yellow",
     "cancelled": "yellow",
     "suspended": "yellow",
     "unknown": "red",
@@ -193,6 +194,14 @@ def as_json_list(values: Iterable[object]) -> None:
 def lines(text: str) -> None:
     """Print text that is data itself, such as a signed note."""
     _write(text if text.endswith("\n") else text + "\n")
+
+
+def flush() -> None:
+    """Let whoever reads along see what has been printed so far."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_quietly()
 
 
 def note(text: str) -> None:

@@ -40,6 +40,22 @@ class EntryRow(Table, table=True):
         Index("openclaw_entry_run", "run", "seq"),
         Index("openclaw_entry_tool", "tool", "seq"),
         Index("openclaw_entry_agent", "agent", "seq"),
+        Index("openclaw_entry_workflow", "workflow", "seq"),
+        # What reviewers look for is rare: these two hold a few of a hundred entries, and cost the others nothing.
+        Index(
+            "openclaw_entry_refused",
+            "effect",
+            "seq",
+            sqlite_where=text("effect IN ('ask', 'deny')"),
+            postgresql_where=text("effect IN ('ask', 'deny')"),
+        ),
+        Index(
+            "openclaw_entry_rare",
+            "kind",
+            "seq",
+            sqlite_where=text("kind NOT IN ('decision', 'outcome')"),
+            postgresql_where=text("kind NOT IN ('decision', 'outcome')"),
+        ),
         Index(
             "openclaw_entry_checkpoint",
             "seq",

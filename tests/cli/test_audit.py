@@ -21,7 +21,7 @@ def test_list_shows_the_log_in_its_order(desk: Path, openclaw: Command) -> None:
         ' 14  10:01:36        allow     refunds  refund  refund(account="DE-77", amount=120, order="A-18")\n'
         " 15  10:01:36        done      refunds  refund  of 14\n"
     )
-    assert said.err == "the last 6 entries; --limit shows more, --after SEQ goes on from an entry\n"
+    assert said.err == "the last 6 entries; --before 10 shows those before them\n"
 
 
 def test_list_filters_compose(desk: Path, openclaw: Command) -> None:
@@ -198,3 +198,24 @@ def change(desk: Path, statement: str) -> None:
     with sqlite3.connect(desk / "openclaw.db") as connection:
         connection.execute(statement)
     connection.close()
+
+
+def test_show_says_how_the_entry_stands(desk: Path, openclaw: Command) -> None:
+    assert (
+        "proof       holds: 5 hashes lead to the root of checkpoint 23, of 22 entries\n"
+        in openclaw("audit", "show", "11").out
+    )
+    (desk / "openclaw.db.key").unlink()
+    assert "proof       unsigned: " in openclaw("audit", "show", "11").out
+    assert "proof  pending: " in openclaw("audit", "show", "23").out
+    change(desk, "UPDATE openclaw_entry SET agent = 'triage' WHERE seq = 11")
+    assert "proof       broken: the entry was changed" in openclaw("audit", "show", "11").out
+
+
+def test_explain_without_policies_tells_what_was_recorded(desk: Path, openclaw: Command) -> None:
+    said = openclaw("audit", "explain", "13")
+    assert said.code == 0
+    assert said.out.startswith("entry       12, about which entry 13 is\n")
+    assert said.out.endswith("again       not decided again: name the policies with --policies\n")
+    assert openclaw("audit", "explain", "11", "--json").json["recorded"]["decided_by"] == "policy"
+    assert openclaw("audit", "explain", "1").code == 2

@@ -1,4 +1,4 @@
-"""docs/commands.md shows real output: every command in it is run again. ``OPENCLAW_UPDATE_DOCS=1`` writes it anew."""
+"""The pages on commands show real output: every command is run again. ``OPENCLAW_UPDATE_DOCS=1`` writes them anew."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.policy.bundles import pair
 from tests.support.story import DESK_CASES, DESK_REGO, DESK_TEST_REGO, StillClock, tell_on, told
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
+PAGES = (DOCS, DOCS.with_name("review.md"))
 BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
 
 # What changes with a build, a dependency or a policy that ships: its form is compared, not its value.
@@ -87,8 +88,12 @@ def same(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def test_every_command_in_the_document_says_what_it_says_there(whole_desk: Path, openclaw: Command) -> None:
-    document = DOCS.read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_document_says_what_it_says_there(
+    page: Path, whole_desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENCLAW_VIEWS", "views.json")
+    document = page.read_text()
     wrong: list[str] = []
 
     def rerun(block: re.Match[str]) -> str:
@@ -102,7 +107,7 @@ def test_every_command_in_the_document_says_what_it_says_there(whole_desk: Path,
 
     renewed = BLOCK.sub(rerun, document)
     if os.environ.get("OPENCLAW_UPDATE_DOCS"):
-        DOCS.write_text(renewed)
+        page.write_text(renewed)
     else:
         assert wrong == [], "\n".join(wrong)
 

@@ -1,0 +1,174 @@
+"""Reading a long log by parts: filters that the database can answer, always along ``seq``, never the whole of it at once.
+
+A page is found behind (or before) a sequence number, so that the thousandth page costs what the first does. Where entries must
+be looked into, a query covers a bounded stretch of the log: it can be interrupted, and the first hits come at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from openclaw.action import utc
+from openclaw.audit.entry import Entry
+from openclaw.audit.rows import ENTRY, HEAD, to_entry
+from openclaw.canonical import storable
+from openclaw.store import Store
+
+PAGE = 500
+STRETCH_MIN, STRETCH_MAX = 2_000, 50_000
+"""Entries that one query covers where they must be looked into; it grows from the one to the other."""
+
+CLOCK_SLACK = dt.timedelta(hours=1)
+"""How far the times of a log may run backwards (clocks are corrected) without an entry being missed by its time."""
+
+REFUSALS = ("ask", "deny")
+RARE_EXCEPT = ("decision", "outcome")
+"""Kinds that are nearly the whole log; the others have an index of their own, as have asks and denials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the database can tell of an entry.
+
+    Attributes:
+        equal: columns and the value of each: ``kind``, ``run``, ``workflow``, ``agent``, ``tool``, ``call_id``, ``effect``.
+        body_holds: texts that must stand in the stored body, which is canonical JSON.
+        anywhere: a text and its form in JSON; one must stand in a column, or the other in the body.
+        since, until: from this time on, and before that.
+    """
+
+    equal: Mapping[str, str] = field(default_factory=dict[str, str])
+    body_holds: tuple[str, ...] = ()
+    anywhere: tuple[str, str] | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether no index answers it alone."""
+        return bool(self.body_holds) or self.anywhere is not None
+
+
+class Reader:
+    """Reads the log in a store; never writes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def size(self) -> int:
+        """How many entries the log has, those that were pruned included."""
+        with self._store.read() as connection:
+            return connection.execute(sa.select(HEAD.c.size)).scalar_one()
+
+    def entries(
+        self,
+        wanted: Selection,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        newest_first: bool = False,
+        inside: bool = False,
+        page_max: int | None = None,
+    ) -> Iterator[list[Entry]]:
+        """Pages of the entries that are wanted, in order of ``seq``, or against it.
+
+        A page may be empty: it says that another stretch of the log has been looked through.
+
+        Args:
+            wanted: which.
+            after, before: only entries between these numbers, without them.
+            newest_first: from the end.
+            inside: the caller looks into each entry and leaves most of them out: read by stretches.
+            page_max: entries of one page, where the caller wants no more than a few.
+        """
+        low, high = self._bounds(wanted, after, before)
+        size = PAGE if page_max is None else max(1, min(page_max, PAGE))
+        stretch = STRETCH_MIN if inside or wanted.looks_inside else None
+        while low <= high:
+            first, last = low, high
+            if stretch is not None:
+                first, last = (
+                    (max(low, high - stretch + 1), high) if newest_first else (low, min(high, low + stretch - 1))
+                )
+                stretch = min(2 * stretch, STRETCH_MAX)
+            page = self._page(wanted, first, last, size, newest_first=newest_first)
+            yield page
+            if len(page) == size:
+                low, high = (low, page[-1].seq - 1) if newest_first else (page[-1].seq + 1, high)
+            elif newest_first:
+                high = first - 1
+            else:
+                low = last + 1
+
+    def _page(self, wanted: Selection, first: int, last: int, size: int, *, newest_first: bool) -> list[Entry]:
+        query = sa.select(ENTRY).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
+        query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(size)
+        with self._store.read() as connection:
+            query = query.where(*conditions(wanted, connection))
+            return [to_entry(row) for row in connection.execute(query).mappings()]
+
+    def _bounds(self, wanted: Selection, after: int, before: int | None) -> tuple[int, int]:
+        with self._store.read() as connection:
+            size = connection.execute(sa.select(HEAD.c.size)).scalar_one()
+            # A log whose tail was cut, or grown by hand, is read as it is.
+            newest = connection.execute(sa.select(sa.func.max(ENTRY.c.seq))).scalar_one() or 0
+            low, high = after + 1, max(size, newest)
+            if before is not None:
+                high = min(high, before - 1)
+            if wanted.since is not None:
+                low = max(low, _first_at(connection, wanted.since - CLOCK_SLACK, high))
+            if wanted.until is not None:
+                high = min(high, _first_at(connection, wanted.until + CLOCK_SLACK, high + 1))
+        return low, high
+
+
+def conditions(wanted: Selection, connection: Connection) -> list[sa.ColumnElement[bool]]:
+    """A selection as SQL, with every value bound."""
+    found: list[sa.ColumnElement[bool]] = [
+        ENTRY.c[name] == storable(value) for name, value in sorted(wanted.equal.items())
+    ]
+    # Said in the very words of the partial indexes: neither planner would draw the conclusion.
+    if wanted.equal.get("effect") in REFUSALS:
+        found.append(_as_written("effect IN ('ask', 'deny')"))
+    if "kind" in wanted.equal and wanted.equal["kind"] not in RARE_EXCEPT:
+        found.append(_as_written("kind NOT IN ('decision', 'outcome')"))
+    if wanted.since is not None:
+        found.append(ENTRY.c.at >= utc(wanted.since))
+    if wanted.until is not None:
+        found.append(ENTRY.c.at < utc(wanted.until))
+    find = sa.func.instr if connection.dialect.name == "sqlite" else sa.func.strpos
+    found += [find(ENTRY.c.body, text) > 0 for text in wanted.body_holds]
+    if wanted.anywhere is not None:
+        plain, written = wanted.anywhere
+        columns = ("agent", "tool", "run", "workflow", "call_id")
+        found.append(
+            sa.or_(find(ENTRY.c.body, written) > 0, *(find(ENTRY.c[name], storable(plain)) > 0 for name in columns))
+        )
+    return found
+
+
+def _as_written(condition: str) -> sa.ColumnElement[bool]:
+    return cast("sa.ColumnElement[bool]", sa.text(condition))
+
+
+def _first_at(connection: Connection, moment: dt.datetime, end: int) -> int:
+    """Near the first entry at or after a moment, by halving; ``end`` where there is none. Times mostly grow with ``seq``."""
+    wanted, low = utc(moment), 1
+    while low < end:
+        middle = (low + end) // 2
+        query = sa.select(ENTRY.c.seq, ENTRY.c.at).where(ENTRY.c.seq >= middle, ENTRY.c.seq < end)
+        row = connection.execute(query.order_by(ENTRY.c.seq).limit(1)).one_or_none()  # a part may have been pruned
+        if row is None or row.at >= wanted:
+            end = middle
+        else:
+            low = row.seq + 1
+    return low
+
+
+__all__ = ["PAGE", "Reader", "Selection", "conditions"]

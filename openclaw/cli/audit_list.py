@@ -1,0 +1,359 @@
+"""``openclaw audit list``, ``tail`` and ``view``: the entries that are meant, as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import signal
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from openclaw.audit import Entry
+from openclaw.audit.reading import Reader
+from openclaw.cli import INTERRUPTED, show
+from openclaw.cli.books import Books, opened
+from openclaw.cli.filters import Filters, filtered, read_view, read_views, views_file, write_views
+from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.errors import ConfigurationError
+from openclaw.review.entries import detail, event
+from openclaw.review.fields import check_name, value
+from openclaw.review.query import Search, Seen
+
+PAGE = 50
+CSV_COLUMNS = ("seq", "at", "kind", "event", "run", "workflow", "agent", "tool", "call_id", "reason", "call")
+WIDE = frozenset({"detail", "reason", "call", "error", "comment", "rules", "body", "input", "decision", "args", "used"})
+
+view_app = typer.Typer(
+    help="Saved views: filters and columns with a name.", no_args_is_help=True, rich_markup_mode=None
+)
+
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", metavar="NAMES", help="Which columns, with commas: seq,at,agent,args.amount; see docs/review.md."
+    ),
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")]
+
+LIST_EXAMPLES = """Examples:
+
+  openclaw audit list --since 2h --effect deny
+
+  openclaw audit list --tool refund --arg 'amount>100' --columns seq,at,agent,args.amount,reason
+
+  openclaw audit list --where 'effect in ("ask", "deny") and not args.order == "A-17"' --csv
+"""
+TAIL_EXAMPLES = """Examples:
+
+  openclaw audit tail
+
+  openclaw audit tail -f --effect deny --json
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to ``openclaw audit``."""
+    app.command("list", epilog=LIST_EXAMPLES)(filtered(list_entries))
+    app.command("tail", epilog=TAIL_EXAMPLES)(filtered(tail))
+    app.add_typer(view_app, name="view")
+
+
+def list_entries(
+    context: typer.Context,
+    filters: Filters,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many entries: the last ones, or the next ones.")] = PAGE,
+    everything: Annotated[bool, typer.Option("--all", help="All that fit, from the first on, however many.")] = False,
+    after: Annotated[int | None, typer.Option(min=0, metavar="SEQ", help="The next ones after this entry.")] = None,
+    before: Annotated[int | None, typer.Option(min=1, metavar="SEQ", help="The last ones before this entry.")] = None,
+    columns: ColumnsOption = None,
+    view: Annotated[str | None, typer.Option(metavar="NAME", help="Begin with this saved view.")] = None,
+    save: Annotated[str | None, typer.Option(metavar="NAME", help="Save filters and columns as a view.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """List entries in the order of the log: the last ones that fit, or with --after the next ones."""
+    if as_json and as_csv:
+        raise ConfigurationError("--json and --csv exclude each other", hint="give one of them")
+    if view is not None:
+        kept = read_view(view)
+        filters, columns = filters.over(kept), columns or _text(kept.get("columns"))
+    names = _names(columns)
+    if save is not None:
+        _save(save, filters, columns)
+    onward = after is not None or everything
+    with opened(context, store) as books:
+        search = filters.search(books.store.clock.now())
+        with searching(search, books, shown=not (everything and not (as_json or as_csv))) as seen:
+            found = search.entries(
+                Reader(books.store),
+                after=after or 0,
+                before=before,
+                newest_first=not onward,
+                limit=None if everything else limit,
+                seen=seen,
+            )
+            shown = _in_order(found, onward=onward)
+            if not as_json and not as_csv and everything:
+                _print_stream(shown, names)
+                return
+            count, first, last = _print(shown, names, as_json=as_json, as_csv=as_csv)
+    if as_json or as_csv or everything or count < limit:
+        return
+    if onward:
+        show.note(f"{show.count(limit)} entries; --after {last} shows those after them")
+    elif first > 1:
+        show.note(f"the last {show.count(limit)} entries; --before {first} shows those before them")
+
+
+def tail(
+    context: typer.Context,
+    filters: Filters,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Begin with the last so many entries.")] = 10,
+    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="-f: how often to look for more.")] = 0.5,
+    columns: ColumnsOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the last entries, and with -f every new one as it comes. --json prints one object a line."""
+    names = _names(columns) or ["seq", "at", "event", "agent", "tool", "detail"]
+    with opened(context, store) as books:
+        reader, search = Reader(books.store), filters.search(books.store.clock.now())
+        end = reader.size()
+        last = list(search.entries(reader, before=end + 1, newest_first=True, limit=limit))[::-1]
+        printer = _Lines(names, as_json=as_json)
+        for entry in last:
+            printer(entry)
+        if not follow:
+            return
+        with quiet_interrupt():
+            while True:
+                size = reader.size()
+                for entry in search.entries(reader, after=end, before=size + 1):
+                    printer(entry)
+                end = size
+                time.sleep(every)
+
+
+@view_app.command("list")
+def list_views(as_json: JsonOption = False) -> None:
+    """List the saved views. Their file is ~/.config/openclaw/views.json, or the one in OPENCLAW_VIEWS."""
+    views = read_views()
+    if as_json:
+        show.as_json(views)
+        return
+    if not views:
+        show.note("no saved views: `openclaw audit list … --save NAME` makes one")
+        return
+    show.fields(
+        (name, ", ".join(f"{key} {_cell(kept)}" for key, kept in view.items())) for name, view in sorted(views.items())
+    )
+
+
+@view_app.command("remove")
+def remove_view(name: Annotated[str, typer.Argument(metavar="NAME", help="The view.")]) -> None:
+    """Remove a saved view."""
+    read_view(name)
+    write_views({one: view for one, view in read_views().items() if one != name})
+    show.note(f"removed `{name}` from {views_file()}")
+
+
+# -- printing ------------------------------------------------------------------------------------------------------------
+
+
+def print_entries(found: Sequence[Entry], *, as_json: bool) -> None:
+    """Print entries as they are listed by default."""
+    _print(iter(found), None, as_json=as_json, as_csv=False)
+
+
+@contextlib.contextmanager
+def searching(search: Search, books: Books, *, shown: bool) -> Generator[Seen | None]:
+    """A progress bar on stderr while a search must look into entries, on a terminal alone; quiet at Ctrl-C."""
+    out = show.messages()
+    with quiet_interrupt():
+        if not shown or not out.is_terminal or not search.looks_inside:
+            yield None
+            return
+        size = Reader(books.store).size()
+        columns = (TextColumn("searching"), BarColumn(), TextColumn("{task.completed:,}"), TimeRemainingColumn())
+        with Progress(*columns, console=out, transient=True) as progress:
+            task = progress.add_task("searching", total=size)
+            begun: list[int] = []
+
+            def seen(seq: int) -> None:
+                begun.append(seq) if not begun else None
+                progress.update(task, completed=abs(seq - begun[0]))
+
+            yield seen
+
+
+@contextlib.contextmanager
+def quiet_interrupt() -> Generator[None]:
+    """Ctrl-C ends a command that only reads, without a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _in_order(found: Iterator[Entry], *, onward: bool) -> Iterator[Entry]:
+    """In the order of the log: a page that was found from the end is turned round."""
+    return found if onward else iter(list(found)[::-1])
+
+
+def _print(found: Iterator[Entry], names: list[str] | None, *, as_json: bool, as_csv: bool) -> tuple[int, int, int]:
+    """Print entries; how many there were, and the numbers of the first and the last."""
+    count, first, last = 0, 0, 0
+
+    def counted() -> Iterator[Entry]:
+        nonlocal count, first, last
+        for entry in found:
+            count, first, last = count + 1, first or entry.seq, entry.seq
+            yield entry
+
+    if as_json:
+        show.as_json_list(_as_json(entry, names) for entry in counted())
+    elif as_csv:
+        print_csv(
+            names or list(CSV_COLUMNS), ([value(entry, name) for name in names or CSV_COLUMNS] for entry in counted())
+        )
+    else:
+        entries = list(counted())
+        _print_table(entries, names)
+    return count, first, last
+
+
+def _as_json(entry: Entry, names: list[str] | None) -> JsonValue:
+    return {name: value(entry, name) for name in names} if names else entry.model_dump(mode="json")
+
+
+def print_csv(names: Sequence[str], rows: Iterable[Sequence[JsonValue]]) -> None:
+    """Print CSV (RFC 4180), line by line.
+
+    What an agent has written must not become a formula when a spreadsheet opens it: a text that would is led by ``'``.
+    """
+    line = io.StringIO()
+    writer = csv.writer(line)
+    for row in itertools.chain([names], rows):
+        writer.writerow([_csv_cell(one) for one in row])
+        show.lines(line.getvalue())
+        line.seek(0)
+        line.truncate()
+
+
+def _csv_cell(found: JsonValue) -> str:
+    text = show.safe(_cell(found))
+    return f"'{text}" if isinstance(found, str) and text[:1] in ("=", "+", "-", "@") else text
+
+
+def _print_table(entries: Sequence[Entry], names: list[str] | None) -> None:
+    if not entries:
+        show.note("no entries")
+        return
+    # A page that lies within one day says so once, in the heading.
+    days = {f"{entry.at:%Y-%m-%d}" for entry in entries}
+    day = days.copy().pop() if len(days) == 1 else None
+    shown = names or ["seq", "at", "event", "agent", "tool", "detail"]
+    when = "%H:%M:%S" if day else "%Y-%m-%d %H:%M:%S"
+    show.table(
+        [_column(name, day) for name in shown],
+        [[_shown(entry, name, when) for name in shown] for entry in entries],
+    )
+
+
+def _print_stream(found: Iterator[Entry], names: list[str] | None) -> None:
+    """A table whose end is not known: page by page, with widths of their own."""
+    any_shown = False
+    while page := list(itertools.islice(found, 500)):
+        any_shown = True
+        _print_table(page, names)
+    if not any_shown:
+        show.note("no entries")
+
+
+class _Lines:
+    """Prints entries one by one, as they come, in columns of a width that grows where it must."""
+
+    def __init__(self, names: list[str], *, as_json: bool) -> None:
+        self._names = names
+        self._widths = {"seq": 4, "event": 8, "agent": 10, "tool": 14}
+        self._as_json = as_json
+
+    def __call__(self, entry: Entry) -> None:
+        if self._as_json:
+            show.lines(json.dumps(entry.model_dump(mode="json"), ensure_ascii=True))
+        else:
+            out, line = show.screen(), Text()
+            for at, name in enumerate(self._names):
+                cell = _shown(entry, name, "%Y-%m-%d %H:%M:%S")
+                text = show.plain_text(cell) if isinstance(cell, str) else cell
+                width = self._widths[name] = max(self._widths.get(name, 0), min(text.cell_len, 40))
+                last = at == len(self._names) - 1
+                line.append(" " * (width - text.cell_len) if name == "seq" else "")
+                line.append_text(text)
+                line.append("" if last else " " * (2 + (max(0, width - text.cell_len) if name != "seq" else 0)))
+            line.truncate(out.width, overflow="ellipsis")
+            out.print(line, soft_wrap=True)
+        show.flush()
+
+
+def _column(name: str, day: str | None) -> show.Column:
+    if name == "at":
+        return show.Column(f"{day} UTC" if day else "time (UTC)")
+    wide = name.split(".")[0] in WIDE and not (name.startswith("args.") or name == "args.amount")
+    return show.Column(name, justify="right" if name in _NUMBERS else "left", wide=wide)
+
+
+_NUMBERS = frozenset({"seq", "duration_ms", "tokens", "microusd"})
+
+
+def _shown(entry: Entry, name: str, when: str) -> str | Text:
+    match name:
+        case "at":
+            return f"{entry.at:{when}}"
+        case "event":
+            return show.word(event(entry))
+        case "effect":
+            return show.word(entry.effect)
+        case "detail":
+            return detail(entry)
+        case _:
+            return _cell(value(entry, name))
+
+
+def _cell(found: object) -> str:
+    if found is None:
+        return ""
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+
+def _names(columns: str | None) -> list[str] | None:
+    if columns is None:
+        return None
+    return [check_name(name.strip()) for name in columns.split(",") if name.strip()] or None
+
+
+def _text(kept: object) -> str | None:
+    return kept if isinstance(kept, str) else None
+
+
+def _save(name: str, filters: Filters, columns: str | None) -> None:
+    kept: dict[str, object] = {**filters.said(), **({"columns": columns} if columns else {})}
+    if not kept:
+        raise ConfigurationError("a view without filters and columns shows nothing else", hint="say what it shall show")
+    write_views({**read_views(), name: kept})
+    show.note(f"saved the view `{name}` in {views_file()}")
+
+
+__all__ = ["add_to", "print_csv", "print_entries", "quiet_interrupt", "searching"]
