@@ -301,7 +301,7 @@ class Ledger:
         now = self._store.clock.now()
         least: dict[Unit, int] = {}
         for row in self._store.fetch(_rows_of(len(paths)), _named("path", paths)):
-            fresh = row["opens_at"] != _opens(row, now)  # its window is over; the next movement opens a new one
+            fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
             for unit, limit in _limits(row).items():
                 spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
                 least[unit] = min(limit - spent, least.get(unit, limit - spent))
@@ -407,7 +407,8 @@ def _current_rows(
     """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
     found = transaction.rows(_rows_of(len(paths)), _named("path", paths))
     rows: dict[tuple[str, Window], Row] = {(str(row["path"]), cast("Window", row["window"])): row for row in found}
-    stale = [row for row in found if row["opens_at"] != _opens(row, transaction.now)]
+    # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
+    stale = [row for row in found if str(row["opens_at"]) < _opens(row, transaction.now)]
     missing = [pair for pair in create if pair not in rows]
     if not stale and not missing:
         return {pair: rows[pair] for pair in sorted(rows)}
