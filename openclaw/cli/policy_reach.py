@@ -15,14 +15,13 @@ from pydantic import JsonValue
 from openclaw.cli import show
 from openclaw.cli.options import JsonOption
 from openclaw.clock import SystemClock
-from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
-from openclaw.policy import PolicyEngine, open_bundle
+from openclaw.policy import open_bundle
 from openclaw.policy.agents import AgentSpec, choose_agent, read_agents
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.reach import Finding, Reach, Reachable, reach
 from openclaw.policy.wording import shown
-from openclaw.review.comparing import done_by_gate
+from openclaw.review.comparing import answer_of_gate
 
 DEADLINE_S = 5.0
 """How long one decision may take, in seconds: nobody waits for these, and a late one would be told as a deny."""
@@ -46,17 +45,11 @@ def run(
     described = choose_agent(_described(agents), agent)
     bundle = Bundle.read(policies)
     with contextlib.closing(open_bundle(bundle, deadline_s=DEADLINE_S)) as engine:
-        found = reach(described, bundle, lambda document: _decide(engine, document), now=_moment(now))
+        found = reach(described, bundle, lambda document: answer_of_gate(engine, document), now=_moment(now))
     if as_json:
         show.as_json(_json(found))
     else:
         _print(found)
-
-
-def _decide(engine: PolicyEngine, document: dict[str, JsonValue]) -> Decision:
-    """The answer that the gate would give."""
-    kind = document.get("kind")
-    return done_by_gate(engine.evaluate(document), kind if isinstance(kind, str) else "tool")
 
 
 def _described(source: str) -> list[AgentSpec]:

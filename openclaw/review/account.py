@@ -15,9 +15,9 @@ from openclaw.errors import AuditError, PolicyError
 from openclaw.policy.archive import unpack
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.explain import Explanation, explain
+from openclaw.review.comparing import answer_of_gate
 from openclaw.review.entries import number, part, reasons, text, texts
 from openclaw.review.otherwise import Difference, differences
-from openclaw.review.replay import answer_of_gate
 
 Again = Literal["same", "other", "undecidable", "no policies"]
 

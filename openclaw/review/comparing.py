@@ -6,13 +6,14 @@ could not carry out is a deny, whatever it says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from openclaw.decision import Decision, Effect
 from openclaw.duties import read_duties
+from openclaw.policy import PolicyEngine
 
 EXAMPLES_MAX = 3
 """Entries that are named for each change."""
@@ -84,6 +85,12 @@ def done_by_gate(decision: Decision, kind: str) -> Decision:
     """What would come of a decision: an obligation that the gate cannot carry out is a deny, whatever the policies say."""
     unmet = read_duties(decision, kind).unmet
     return Decision.deny(unmet, code="obligation") if unmet else decision
+
+
+def answer_of_gate(engine: PolicyEngine, document: Mapping[str, JsonValue]) -> Decision:
+    """The answer that the gate would give to an input."""
+    kind = document.get("kind")
+    return done_by_gate(engine.evaluate(document), kind if isinstance(kind, str) else "tool")
 
 
 class Tally:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from openclaw.policy import PolicyEngine
 from openclaw.policy.explain import Explanation
 from openclaw.policy.telling import Told
-from openclaw.review.replay import answer_of_gate
+from openclaw.review.comparing import answer_of_gate
 
 TRIES_MAX = 400
 """How many changes are tried."""
