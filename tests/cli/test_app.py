@@ -125,12 +125,12 @@ def test_version_and_help_are_data(openclaw: Command) -> None:
 def test_an_unexpected_error_keeps_its_traceback(
     desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openclaw.audit import AuditLog
+    from openclaw.audit.reading import Reader
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(AuditLog, "entries", broken)
+    monkeypatch.setattr(Reader, "entries", broken)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         openclaw("audit", "list")
 
