@@ -149,6 +149,7 @@ class Governance:
         """
         engine = open_live(policies, cache=cache)
         opened: Store | None = None
+        governance: Governance | None = None
         try:
             opened = Store.open(store, clock=clock)
             signer = open_key(opened, key, create=True)
@@ -162,6 +163,8 @@ class Governance:
             governance._follow(engine)
         except BaseException:
             engine.close()
+            if governance is not None:
+                governance.audit.close()  # It may be signing, with a connection of its own.
             if opened is not None:
                 opened.close()
             raise
