@@ -25,7 +25,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,13 @@ def rate(engine: PolicyEngine, threads: int, count: int) -> float:
         for _ in range(count // threads):
             engine.evaluate(INPUT)
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
+    return together([threading.Thread(target=work) for _ in range(threads)], barrier, count)
+
+
+def together(
+    workers: Sequence[threading.Thread | BaseProcess], barrier: threading.Barrier | Barrier, count: int
+) -> float:
+    """Decisions in a second of workers that begin together and make ``count`` of them."""
     for worker in workers:
         worker.start()
     barrier.wait()
@@ -182,13 +189,7 @@ def processes_rate(folder: Path, processes: int, count: int) -> float:
     workers = [
         context.Process(target=_decide_in_process, args=(folder, count // processes, barrier)) for _ in range(processes)
     ]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    start = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    return count / (time.perf_counter() - start)
+    return together(workers, barrier, count)
 
 
 def _decide_in_process(folder: Path, count: int, barrier: Barrier) -> None:

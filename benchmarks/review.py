@@ -13,13 +13,12 @@ import datetime as dt
 import sqlite3
 import sys
 import tempfile
-import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.audit import best
 from openclaw.audit.reading import Reader
 from openclaw.review.query import Query, Search
 from openclaw.store import Store
@@ -27,15 +26,6 @@ from tests.support.longlog import fill
 
 PAGE = 50
 ROUNDS = 5
-
-
-def best(action: Callable[[], object]) -> float:
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def queries(count: int) -> list[tuple[str, Query, dict[str, object]]]:
@@ -78,7 +68,7 @@ def main() -> None:
             finally:
                 database.close()
 
-        base = best(alone)
+        base = best(alone, ROUNDS)
         print(f"{count:,} entries, {path.stat().st_size / 1e6:,.0f} MB; a page is {PAGE} entries\n")
         print(f"{'':38}{'ms':>9}{'ratio':>9}")
         print(f"{'the last page, by the driver alone':38}{base * 1000:9.2f}{1:9.1f}")
@@ -91,7 +81,7 @@ def main() -> None:
                 finally:
                     store.close()
 
-            seconds = best(page)
+            seconds = best(page, ROUNDS)
             print(f"{label:38}{seconds * 1000:9.2f}{seconds / base:9.1f}")
         store = Store.open(f"sqlite:///{path}", create=False, readonly=True)
         tracemalloc.start()

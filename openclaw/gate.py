@@ -469,14 +469,7 @@ class Gate:
         if shown.decision is not None:
             seq = self._log.record(transaction, result_draft(self._log, transaction, permit, shown))
             if self.observer is not None:
-                action = permit.action
-                seen = Seen(
-                    seq=seq,
-                    tool=action.name,
-                    agent=action.principal.agent,
-                    document=shown.document,
-                    decision=shown.decision,
-                )
+                seen = Seen.of(permit.action, seq, shown.document, shown.decision)
                 transaction.after.append(partial(self.observer, seen))
         if shown.refused is not None:
             shown.refused.seq = seq
@@ -528,9 +521,7 @@ def _tell(observer: Callable[[Seen], None], asked: Asked, decision: Decision, do
     admission = None if done.exception() is not None else done.result()
     seq = admission.error.seq if isinstance(admission, Refusal) else getattr(admission, "seq", None)
     if seq is not None and not isinstance(admission, Replayed):
-        action = asked.request.action
-        agent = action.principal.agent
-        observer(Seen(seq=seq, tool=action.name, agent=agent, document=asked.document, decision=decision))
+        observer(Seen.of(asked.request.action, seq, asked.document, decision))
 
 
 def _texts(value: JsonValue) -> tuple[str, ...]:

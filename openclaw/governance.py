@@ -162,11 +162,12 @@ class Governance:
                 governance._open_shadow(shadow)
             governance._follow(engine)
         except BaseException:
-            engine.close()
             if governance is not None:
-                governance.audit.close()  # It may be signing, with a connection of its own.
-            if opened is not None:
-                opened.close()
+                governance._give_back()
+            else:
+                engine.close()
+                if opened is not None:
+                    opened.close()
             raise
         return governance
 
@@ -276,7 +277,15 @@ class Governance:
             self.gate.close()
             self.audit.checkpoint_if_grown()
         finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Close what is open, from the top down: the log may be signing, with a connection of its own."""
+        try:
+            if self.shadow is not None:
+                self.shadow.close()
             self.audit.close()
+        finally:
             try:
                 self._store.close()
             finally:

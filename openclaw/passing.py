@@ -143,5 +143,10 @@ class Seen:
     document: Mapping[str, JsonValue]
     decision: Decision
 
+    @classmethod
+    def of(cls, action: Action, seq: int, document: Mapping[str, JsonValue], decision: Decision) -> Seen:
+        """The decision about ``action`` in entry ``seq``."""
+        return cls(seq=seq, tool=action.name, agent=action.principal.agent, document=document, decision=decision)
+
 
 __all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Seen", "Shown", "Waiting"]

@@ -26,7 +26,6 @@ from openclaw.review.export_formats import CloudEvents, JsonLines
 from openclaw.review.export_ocsf import Ocsf
 from openclaw.review.export_otel import OtelGenAi
 from openclaw.review.export_sinks import LIMIT_SECONDS
-from openclaw.review.replay import moment_since
 
 HEADERS = "OPENCLAW_EXPORT_HEADERS"
 """Environment variable: headers, one a line, so that no secret stands in a list of processes."""
@@ -89,11 +88,10 @@ def export(
     the end. Exit code 1 if something is missing or the sink left something out, 2 if the sink does not take it.
     """
     with opened(context, store) as ledger, contextlib.ExitStack() as closing:
-        now = ledger.store.clock.now()
         wanted = Wanted(
             kinds=tuple[EntryKind, ...](one.value for one in kind or ()),
-            since=moment_since(since, now) if since else None,
-            until=moment_since(until, now) if until else None,
+            since=ledger.moment(since),
+            until=ledger.moment(until),
         )
         chosen = _form(form, content=content)
         kept = _cursor(cursor, ledger, chosen)

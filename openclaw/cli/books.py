@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError
 from openclaw.halts import Halts
+from openclaw.review.replay import moment_since
 from openclaw.store import Store, Transaction
 
 CLOCK: Clock | None = None
@@ -33,6 +35,10 @@ class Books:
     ledger: Ledger
     approvals: Approvals
     halts: Halts
+
+    def moment(self, told: str | None) -> dt.datetime | None:
+        """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
+        return moment_since(told, self.store.clock.now()) if told else None
 
     def answer(self, question: str, *, by: str, approve: bool, reason: str) -> Approval:
         """Answer a question and record who did, as the gate does it."""

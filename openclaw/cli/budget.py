@@ -11,7 +11,7 @@ from pydantic import JsonValue, ValidationError
 from openclaw.budget import UNITS, Balance, Budget, Unit
 from openclaw.budget.amount import Window
 from openclaw.budget.books import check_books
-from openclaw.cli import show
+from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.errors import BudgetError
@@ -124,7 +124,7 @@ def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption
         for difference in report.differences:
             show.finding(f"budget {difference.check}", "error", difference.says, "")
     if not report.holds:
-        raise typer.Exit(1)
+        raise typer.Exit(DOES_NOT_HOLD)
 
 
 def _as_json(balance: Balance) -> JsonValue:

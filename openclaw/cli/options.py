@@ -47,6 +47,12 @@ PlacesOption = Annotated[
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it; recorded.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
 Seq = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="Number of the entry, counted from 1.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="SPAN|DATE", show_default=False, help="Only what was decided since: 2h, 7d, 2026-11-23."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

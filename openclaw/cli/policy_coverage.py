@@ -12,12 +12,11 @@ from pydantic import JsonValue
 
 from openclaw.cli import covering, show
 from openclaw.cli.books import opened
-from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.options import JsonOption, SinceOption, StoreOption
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.coverage import percent
 from openclaw.policy.source import read_policies
 from openclaw.review.coverage import LogCoverage, ToolUse, cover
-from openclaw.review.replay import moment_since
 
 
 def run(
@@ -26,10 +25,7 @@ def run(
     policies: Annotated[
         Path, typer.Option("--policies", metavar="FOLDER", help="The folder of the policies, or a bundle.")
     ] = Path("policies"),
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="SPAN|DATE", show_default=False, help="Only what was decided since: 2h, 7d, 2026-11-23."),
-    ] = None,
+    since: SinceOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,8 +34,7 @@ def run(
         raise typer.BadParameter("say `--from-log`; coverage by tests is `openclaw policy test --coverage`")
     bundle = Bundle.assemble(read_policies(policies))
     with opened(context, store) as books:
-        moment = moment_since(since, books.store.clock.now()) if since else None
-        found = cover(books.log, bundle, since=moment)
+        found = cover(books.log, bundle, since=books.moment(since))
     if as_json:
         show.as_json(_json(found))
     else:

@@ -11,25 +11,21 @@ from pydantic import JsonValue
 
 from openclaw.cli import DOES_NOT_HOLD, changes, show
 from openclaw.cli.books import opened
-from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.options import JsonOption, SinceOption, StoreOption
 from openclaw.policy import open_engine
-from openclaw.review.replay import Replay, moment_since, replay
+from openclaw.review.replay import Replay, replay
 
 
 def run(
     context: typer.Context,
     policies: Annotated[Path, typer.Option("--policies", metavar="FOLDER", help="The folder of the candidate.")],
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="SPAN|DATE", show_default=False, help="Only what was decided since: 2h, 7d, 2026-11-23."),
-    ] = None,
+    since: SinceOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decide the log's decisions again under other policies. Exit code 1 if an answer changes. Nothing is recorded."""
     with contextlib.closing(open_engine(policies)) as engine, opened(context, store) as books:
-        moment = moment_since(since, books.store.clock.now()) if since else None
-        found = replay(books.log, engine, since=moment)
+        found = replay(books.log, engine, since=books.moment(since))
     if as_json:
         show.as_json(_json(found))
     else:
@@ -40,9 +36,12 @@ def run(
 
 def _print(found: Replay) -> None:
     changes.print_groups(found.groups, ("same", "changed", "undecidable", "unanswered"))
-    decisions = sum(group.decisions for group in found.groups)
     show.fields(
-        [("decisions", show.count(decisions)), ("changed", show.count(found.changed)), ("candidate", found.revision)]
+        [
+            ("decisions", show.count(found.compared)),
+            ("changed", show.count(found.changed)),
+            ("candidate", found.revision),
+        ]
     )
     if any(group.undecidable for group in found.groups):
         show.note("undecidable: the log keeps a masked value of the input, and a rule may ask about it")
@@ -53,7 +52,7 @@ def _print(found: Replay) -> None:
 def _json(found: Replay) -> JsonValue:
     return {
         "revision": found.revision,
-        "decisions": sum(group.decisions for group in found.groups),
+        "decisions": found.compared,
         "changed": found.changed,
         "groups": changes.groups_json(found.groups),
     }

@@ -10,7 +10,6 @@ from pydantic import JsonValue
 from openclaw.cli import DOES_NOT_HOLD, changes, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
-from openclaw.review.replay import moment_since
 from openclaw.review.shadowed import Shadowed, shadowed
 
 
@@ -28,8 +27,7 @@ def run(
 ) -> None:
     """Show where a candidate, opened with `shadow=`, differs from what was decided. Exit code 1 if it does."""
     with opened(context, store) as books:
-        moment = moment_since(since, books.store.clock.now()) if since else None
-        found = shadowed(books.log, candidate=candidate, since=moment)
+        found = shadowed(books.log, candidate=candidate, since=books.moment(since))
     if as_json:
         show.as_json(_json(found))
     else:

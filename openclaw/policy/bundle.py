@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from openclaw.canonical import canonical, digest, plain
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
-from openclaw.policy.documents import parse_json
+from openclaw.policy.documents import BadDocument, parse_json
 from openclaw.policy.scan import Scan, scan
 
 DECISION_FILE = "openclaw/decision.rego"
@@ -232,28 +232,12 @@ def _occupied(data: object, path: tuple[str, ...]) -> bool:
     return False
 
 
-class _BadYaml(ValueError):
-    """What is wrong with a YAML text, and where: 0 where that is not known."""
-
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-        self.column = column
-
-
 def _yaml(text: str) -> object:
-    import yaml  # Late: hardly any policy has data in YAML, and the library takes its time to be imported.
+    from openclaw.policy.yaml_documents import (
+        read_yaml,  # Late: hardly any data is YAML, and importing that takes its time.
+    )
 
-    from openclaw.policy.yaml_documents import parse_yaml
-
-    try:
-        return parse_yaml(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise _BadYaml(error.problem or "not YAML", line, column) from error
-    except yaml.YAMLError as error:
-        raise _BadYaml(str(error).splitlines()[0]) from error
+    return read_yaml(text)
 
 
 def _mount(data: dict[str, JsonValue], path: str, contents: Contents, text: str, findings: list[Diagnostic]) -> None:
@@ -265,7 +249,7 @@ def _mount(data: dict[str, JsonValue], path: str, contents: Contents, text: str,
     except json.JSONDecodeError as error:
         finding(error.msg.lower(), line=error.lineno, column=error.colno)
         return
-    except _BadYaml as error:
+    except BadDocument as error:
         finding(str(error), line=error.line, column=error.column)
         return
     except ValueError as error:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, cast
 
 from pydantic import JsonValue
 
-from openclaw.errors import ConfigurationError
 from openclaw.policy import regorus
 from openclaw.policy.bundle import DECISION_FILE, Bundle
 from openclaw.policy.cache import canonical_function
@@ -98,11 +97,7 @@ class Meter:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        if not regorus.available():
-            raise ConfigurationError(
-                "coverage needs the native engine, which is not installed",
-                hint="install a Rust compiler and reinstall openclaw-governance; `openclaw doctor` shows the engine",
-            )
+        regorus.require("coverage needs")
         self._bundle = bundle
         self._engine = regorus.RegorusEngine(bundle, deadline_s=DEADLINE_US / 1_000_000)
         self._key = canonical_function(reads_of(bundle).paths)

@@ -6,6 +6,15 @@ import json
 from collections.abc import Callable
 
 
+class BadDocument(ValueError):
+    """What is wrong with a text, and where: 0 where that is not known."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
 class _Literal(float):
     """A number that is remembered as it was written."""
 

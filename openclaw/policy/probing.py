@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
-from openclaw.errors import ConfigurationError
 from openclaw.policy import regorus
 from openclaw.policy.bundle import Bundle
 
@@ -52,11 +51,7 @@ class Prober:
     """
 
     def __init__(self, bundle: Bundle, input_json: bytes) -> None:
-        if not regorus.available():
-            raise ConfigurationError(
-                "policies are explained by the native engine, which is not installed",
-                hint="install a Rust compiler and reinstall openclaw-governance; `openclaw doctor` shows the engine",
-            )
+        regorus.require("policies are explained by")
         self._modules = [(module.path, module.text) for module in bundle.modules]
         self._data = bundle.data
         self._input = input_json

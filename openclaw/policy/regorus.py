@@ -42,6 +42,19 @@ def has_function(name: str) -> bool:
     return name not in _HOLLOW and native.has_builtin(name)
 
 
+def require(what: str) -> None:
+    """Raise where there is no native engine, in which ``what`` would be: ``coverage needs``.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    if not available():
+        raise ConfigurationError(
+            f"{what} the native engine, which is not installed",
+            hint="install a Rust compiler and reinstall openclaw-governance; `openclaw doctor` shows the engine",
+        )
+
+
 class RegorusEngine:
     """Decides in this process. Every thread evaluates by itself, without locks and without the GIL.
 

@@ -21,8 +21,9 @@ from pydantic import JsonValue
 
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
 
-_WORD = "result"
-_SAYING = ("result", "outcome", "\\u")
+WORD = "result"
+PARTS = frozenset({"result", "outcome"})
+_SAYING = (*PARTS, "\\u")
 """A text without any of these cannot speak of results: the last one may write any letter of the others."""
 
 
@@ -37,11 +38,11 @@ class Results(StrEnum):
 def reading(modules: Iterable[Module], data: JsonValue) -> Results:
     """What these policies say of results."""
     theirs = [module for module in modules if module.path != DECISION_FILE]
-    if not any(word in module.text for module in theirs for word in _SAYING):
-        return Results.GUARDED if _holds_word(data) else Results.UNREAD
-    from openclaw.policy.speech import speaking  # Late: reading rules takes more time than deciding.
+    any_rule = allowing = False
+    if any(word in module.text for module in theirs for word in _SAYING):
+        from openclaw.policy.speech import speaking  # Late: reading rules takes more time than deciding.
 
-    any_rule, allowing = speaking(theirs)
+        any_rule, allowing = speaking(theirs)
     if not any_rule:
         return Results.GUARDED if _holds_word(data) else Results.UNREAD
     return Results.GRANTED if allowing else Results.GUARDED
@@ -54,10 +55,10 @@ def reading_of(bundle: Bundle) -> Results:
 
 def _holds_word(value: JsonValue) -> bool:
     if isinstance(value, dict):
-        return any(key == _WORD or _holds_word(item) for key, item in value.items())
+        return any(key == WORD or _holds_word(item) for key, item in value.items())
     if isinstance(value, list):
         return any(map(_holds_word, value))
-    return value == _WORD
+    return value == WORD
 
 
 __all__ = ["Results", "reading", "reading_of"]

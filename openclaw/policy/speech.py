@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable
 
 from openclaw.policy.bundle import Module
 from openclaw.policy.reached import Reached
+from openclaw.policy.results import PARTS, WORD
 from openclaw.policy.ruleset import Definition, Ruleset, Source
 from openclaw.policy.syntax import Ref, Rule, Scalar, Statement, Term, every_term, heads, statements
 
 _COMBINING = ("openclaw",)
-_WORD = "result"
-_PARTS = frozenset({"result", "outcome"})
 
 
 def speaking(modules: Iterable[Module]) -> tuple[bool, bool]:
@@ -27,7 +26,7 @@ def speaking(modules: Iterable[Module]) -> tuple[bool, bool]:
 
 def _speaks(ruleset: Ruleset, definition: Definition) -> bool:
     """Whether a rule names a result, or has the word for one in it, whatever it means there."""
-    return _names(ruleset, definition, definition.rule, _PARTS) or _says(definition.rule)
+    return _names(ruleset, definition, definition.rule, PARTS) or _says(definition.rule)
 
 
 def _all_speak(ruleset: Ruleset, rules: list[Definition]) -> bool:
@@ -35,7 +34,7 @@ def _all_speak(ruleset: Ruleset, rules: list[Definition]) -> bool:
 
     The word stands beside the kind, or in a rule of its own (`kinds := {"tool", "result"}`) that the kind is compared with.
     """
-    if any(_names(ruleset, definition, definition.rule, _PARTS) for definition in rules):
+    if any(_names(ruleset, definition, definition.rule, PARTS) for definition in rules):
         return True
     kinds = {definition.path for definition in rules if _names(ruleset, definition, definition.rule, {"kind"})}
     for definition in rules:
@@ -62,6 +61,6 @@ def _says(item: Rule | Statement | Term) -> bool:
     for term in every_term(item):
         if isinstance(term, Ref):
             steps.update(map(id, term.parts))
-        elif isinstance(term, Scalar) and term.value == _WORD and id(term) not in steps:
+        elif isinstance(term, Scalar) and term.value == WORD and id(term) not in steps:
             return True
     return False

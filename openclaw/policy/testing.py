@@ -29,13 +29,14 @@ from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.contents import CASES, Contents, is_test
 from openclaw.policy.coverage import FileCoverage, covered, percent
+from openclaw.policy.documents import BadDocument
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.failing import Values, values_of_failing
 from openclaw.policy.program import Program
 from openclaw.policy.ruleset import Definition, Ruleset, Source
 from openclaw.policy.scan import scan
 from openclaw.policy.source import read_policies
-from openclaw.policy.yaml_documents import JsonYaml, parse_yaml
+from openclaw.policy.yaml_documents import JsonYaml, read_yaml
 
 TEST_DEADLINE_S = 5.0
 """How long one test may take, in seconds: a stop for loops, not a measure of speed."""
@@ -286,10 +287,7 @@ def _case_jobs(
             engines[key] = opened.enter_context(contextlib.closing(_engine(Bundle.of([*bundle.modules], data))))
         engine = engines[key]
         if coverage and not isinstance(engine, regorus.RegorusEngine):
-            raise ConfigurationError(
-                "coverage needs the native engine, which is not installed",
-                hint="install a Rust compiler and reinstall openclaw-governance",
-            )
+            regorus.require("coverage needs")
         place = Result(name, file.shown, line, "pass")
         jobs.append(lambda place=place, case=case, engine=engine: _run_case(place, case, engine, coverage=coverage))
     return jobs
@@ -308,14 +306,13 @@ def _cases(file: Module, findings: list[Diagnostic]) -> Iterator[tuple[int, Case
         findings.append(Diagnostic(file.shown, line, 1, message, hint))
 
     try:
-        document = parse_yaml(file.text)
+        document = read_yaml(file.text)
         # pyyaml's stubs leave the loader of `compose` untyped.
         node: object = yaml.compose(file.text, Loader=JsonYaml)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        finding(error.problem or "not YAML", mark.line + 1 if mark else 1)
+    except BadDocument as error:
+        finding(str(error), error.line or 1)
         return
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         finding(str(error).splitlines()[0])
         return
     if not isinstance(document, list) or not isinstance(node, yaml.SequenceNode):

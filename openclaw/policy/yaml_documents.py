@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import yaml
 
+from openclaw.policy.documents import BadDocument
+
 NODES_MAX = 1_000_000
 """Most values in a YAML document, each alias counted as what it stands for."""
 
@@ -26,6 +28,22 @@ def parse_yaml(text: str) -> object:
         return yaml.load(text, Loader=JsonYaml)  # noqa: S506 - a SafeLoader with fewer types
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def read_yaml(text: str) -> object:
+    """The value of a YAML text.
+
+    Raises:
+        BadDocument: it has none, and why in one line.
+    """
+    try:
+        return parse_yaml(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise BadDocument(error.problem or "not YAML", line, column) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadDocument(str(error).splitlines()[0]) from error
 
 
 class JsonYaml(yaml.SafeLoader):

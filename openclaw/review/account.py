@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
-from openclaw.decision import Decision
-from openclaw.errors import AuditError, PolicyError
-from openclaw.policy.archive import unpack
+from openclaw.decision import Decision, Effect
+from openclaw.errors import AuditError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.explain import Explanation, explain
+from openclaw.policy.source import read_policies
 from openclaw.review.comparing import answer_of_gate
 from openclaw.review.entries import number, part, reasons, text, texts
 from openclaw.review.otherwise import Difference, differences
@@ -62,20 +63,6 @@ class Account(BaseModel):
     decision: Decision | None = None
     explanation: Explanation | None = None
     differences: tuple[Difference, ...] = ()
-
-
-def read_policies(path: Path) -> Bundle:
-    """The policies in a folder, or in a bundle (``.tar.gz``) that is not signed.
-
-    Raises:
-        PolicyError: they cannot be read.
-    """
-    if path.is_dir() or not path.name.endswith(".tar.gz"):
-        return Bundle.read(path)
-    try:
-        return Bundle.assemble(unpack(path.read_bytes(), shown=path.name))
-    except OSError as error:
-        raise PolicyError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
 def decision_of(log: AuditLog, seq: int) -> Entry:
@@ -127,7 +114,7 @@ def account(log: AuditLog, seq: int, policies: Path | None = None, *, depth: int
     said = recorded(entry, seq)
     if policies is None:
         return Account(entry=entry, recorded=said, again="no policies")
-    bundle = read_policies(policies)
+    bundle = Bundle.assemble(read_policies(policies))
     known: dict[str, object] = {"entry": entry, "recorded": said, "revision": bundle.revision}
     known["same_policy"] = bundle.revision == said.revision
     document = part(entry.body, "input")
@@ -139,11 +126,12 @@ def account(log: AuditLog, seq: int, policies: Path | None = None, *, depth: int
 def _again(bundle: Bundle, document: dict[str, JsonValue], said: Recorded, depth: int) -> dict[str, object]:
     from openclaw.policy.regorus import RegorusEngine
 
-    explanation = explain(bundle, document, depth=depth)
     with contextlib.closing(RegorusEngine(bundle)) as engine:
         decision = answer_of_gate(engine, document)
         # An allow is told by its own rules; what would have forbidden it is what the others say.
-        wider = explain(bundle, document, every=True, depth=depth) if decision.effect.value == "allow" else explanation
+        allowed = decision.effect is Effect.ALLOW
+        wider = explain(bundle, document, every=allowed, depth=depth)
+        explanation = replace(wider, others=()) if allowed else wider
         found = differences(engine, document, wider)
     return {
         "again": "same" if decision.effect.value == said.policy_effect else "other",
@@ -153,4 +141,4 @@ def _again(bundle: Bundle, document: dict[str, JsonValue], said: Recorded, depth
     }
 
 
-__all__ = ["Account", "Recorded", "account", "decision_of", "read_policies"]
+__all__ = ["Account", "Recorded", "account", "decision_of"]

@@ -67,6 +67,22 @@ class Group(Frozen):
         return self.same + self.undecidable + self.unanswered + self.changed
 
 
+class Grouped(Frozen):
+    """Comparisons (``groups``), by tool and agent."""
+
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def compared(self) -> int:
+        """How many decisions were compared."""
+        return sum(group.decisions for group in self.groups)
+
+    @property
+    def changed(self) -> int:
+        """How many answers would change."""
+        return sum(group.changed for group in self.groups)
+
+
 def verdict(before: Decision, after: Decision, *, kind: str) -> Verdict:
     """How the second answer differs from the first; ``kind`` is that of the input, such as ``tool``."""
     if before.code in FAILURES:

@@ -18,8 +18,7 @@ from openclaw.errors import PolicyError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.coverage import FileCoverage, Meter, RuleUse
 from openclaw.review.comparing import FAILURES, Frozen
-from openclaw.review.entries import part
-from openclaw.review.replay import decisions
+from openclaw.review.entries import entries_of, part
 
 
 class ToolUse(Frozen):
@@ -77,7 +76,7 @@ def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None) ->
     counts = {"decided": 0, "under": 0, "undecidable": 0, "unanswered": 0}
     tools: dict[tuple[str, str], dict[str, int]] = {}
     with contextlib.closing(Meter(bundle)) as meter:
-        for entry in decisions(log, since=since):
+        for entry in entries_of(log, "decision", since=since):
             document, decision = part(entry.body, "input"), _decision(entry)
             if decision is None or not isinstance(document, dict):
                 counts["unanswered"] += 1

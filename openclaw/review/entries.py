@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from openclaw.audit import Entry
+from openclaw.audit import AuditLog, Entry
+from openclaw.audit.entry import EntryKind
 from openclaw.audit.mask import is_mark
 
 ARGUMENT_MAX = 40
 """Characters of one argument in a line."""
+
+PAGE = 500
+"""Entries that are held at a time where many are read."""
+
+
+def entries_of(log: AuditLog, kind: EntryKind, *, since: dt.datetime | None = None) -> Iterator[Entry]:
+    """The entries of one kind, oldest first, a page at a time; ``since`` leaves out what was recorded before it."""
+    after = 0
+    while page := log.entries(kind=kind, after=after, limit=PAGE):
+        yield from (entry for entry in page if since is None or entry.at >= since)
+        after = page[-1].seq
 
 
 def part(body: JsonValue, *path: str) -> JsonValue:
@@ -53,9 +67,7 @@ def event(entry: Entry) -> str:
             return text(entry.body, "event")
         case "hold":
             return "hold" if text(entry.body, "event") == "add" else "release"
-        case "policy":
-            return text(entry.body, "event") or entry.kind
-        case "halt":
+        case "policy" | "halt":
             return text(entry.body, "event") or entry.kind
         case "checkpoint" | "erasure":
             return entry.kind

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -19,24 +19,17 @@ from openclaw.audit.mask import hides
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.policy import PolicyEngine
-from openclaw.review.comparing import FAILURES, Frozen, Group, Tally, Verdict, verdict
-from openclaw.review.entries import part, text
+from openclaw.review.comparing import FAILURES, Grouped, Tally, Verdict, verdict
+from openclaw.review.entries import entries_of, part, text
 
-PAGE = 500
 _SPAN = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-class Replay(Frozen):
-    """All groups, by tool and agent, and the revision of the candidate."""
+class Replay(Grouped):
+    """All comparisons, and the revision of the candidate."""
 
     revision: str
-    groups: tuple[Group, ...]
-
-    @property
-    def changed(self) -> int:
-        """How many answers would change."""
-        return sum(group.changed for group in self.groups)
 
 
 def moment_since(text: str, now: dt.datetime) -> dt.datetime:
@@ -63,7 +56,7 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
 
 def replay(log: AuditLog, engine: PolicyEngine, *, since: dt.datetime | None = None) -> Replay:
     """Decide the recorded decisions again with ``engine``; ``since`` leaves out what was recorded before it."""
-    return compare(decisions(log, since=since), engine)
+    return compare(entries_of(log, "decision", since=since), engine)
 
 
 def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:
@@ -72,14 +65,6 @@ def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:
     for entry in entries:
         tally.add(entry.tool, entry.agent, _again(entry, engine), entry.seq)
     return Replay(revision=engine.revision, groups=tally.groups())
-
-
-def decisions(log: AuditLog, *, since: dt.datetime | None = None) -> Iterator[Entry]:
-    """The decision entries of a log, oldest first, a page at a time."""
-    after = 0
-    while page := log.entries(kind="decision", after=after, limit=PAGE):
-        yield from (entry for entry in page if since is None or entry.at >= since)
-        after = page[-1].seq
 
 
 def _again(entry: Entry, engine: PolicyEngine) -> Verdict:

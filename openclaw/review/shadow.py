@@ -24,7 +24,7 @@ from openclaw.decision import Decision
 from openclaw.errors import OpenClawError, PolicyUnavailable
 from openclaw.passing import Seen
 from openclaw.policy import PolicyEngine
-from openclaw.review.comparing import Frozen, Group, Tally, verdict
+from openclaw.review.comparing import Grouped, Tally, verdict
 
 ROOM = 1_024
 """Decisions that may wait to be compared."""
@@ -46,7 +46,7 @@ CLOSE_S = 1.0
 """How long ``close`` goes on comparing what is waiting, in seconds; the rest is counted as dropped."""
 
 
-class Compared(Frozen):
+class Compared(Grouped):
     """One report: what was compared since the one before it.
 
     Attributes:
@@ -55,7 +55,6 @@ class Compared(Frozen):
         live: the revision that had decided.
         engine: what has asked it, and its version.
         dropped: how many decisions could not be compared, because the candidate was too slow, or was not there.
-        groups: the comparisons, by tool and agent.
     """
 
     event: Literal["shadow"] = "shadow"
@@ -63,17 +62,6 @@ class Compared(Frozen):
     live: str
     engine: str
     dropped: int = 0
-    groups: tuple[Group, ...] = ()
-
-    @property
-    def compared(self) -> int:
-        """How many decisions were compared."""
-        return sum(group.decisions for group in self.groups)
-
-    @property
-    def changed(self) -> int:
-        """How many answers the candidate would have changed."""
-        return sum(group.changed for group in self.groups)
 
 
 def read_compared(entry: Entry) -> Compared | None:

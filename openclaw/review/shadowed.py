@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 
-from openclaw.audit import AuditLog, Entry
+from openclaw.audit import AuditLog
 from openclaw.errors import ConfigurationError
-from openclaw.review.comparing import Frozen, Group, Tally
-from openclaw.review.entries import text, texts
+from openclaw.review.comparing import Frozen, Grouped, Tally
+from openclaw.review.entries import entries_of, text, texts
 from openclaw.review.shadow import Compared, read_compared
-
-PAGE = 500
 
 
 class Trouble(Frozen):
@@ -22,7 +19,7 @@ class Trouble(Frozen):
     reasons: tuple[str, ...]
 
 
-class Shadowed(Frozen):
+class Shadowed(Grouped):
     """The comparisons with one candidate.
 
     Attributes:
@@ -30,7 +27,6 @@ class Shadowed(Frozen):
         engine: what has asked it.
         live: the revisions that had decided.
         dropped: how many decisions could not be compared.
-        groups: the comparisons, by tool and agent.
         others: revisions of other candidates that the log knows.
         trouble: what was wrong with a candidate after the last comparison.
     """
@@ -39,19 +35,8 @@ class Shadowed(Frozen):
     engine: str = ""
     live: tuple[str, ...] = ()
     dropped: int = 0
-    groups: tuple[Group, ...] = ()
     others: tuple[str, ...] = ()
     trouble: Trouble | None = None
-
-    @property
-    def compared(self) -> int:
-        """How many decisions were compared."""
-        return sum(group.decisions for group in self.groups)
-
-    @property
-    def changed(self) -> int:
-        """How many answers the candidate would have changed."""
-        return sum(group.changed for group in self.groups)
 
 
 def shadowed(log: AuditLog, *, candidate: str = "", since: dt.datetime | None = None) -> Shadowed:
@@ -66,9 +51,7 @@ def shadowed(log: AuditLog, *, candidate: str = "", since: dt.datetime | None = 
     """
     reports: dict[str, list[Compared]] = {}
     trouble: Trouble | None = None
-    for entry in _entries(log):
-        if since is not None and entry.at < since:
-            continue
+    for entry in entries_of(log, "policy", since=since):
         said = read_compared(entry)
         if said is not None:
             # Again at the end, so that the last one is the one that was compared last.
@@ -107,10 +90,3 @@ def _one(reports: dict[str, list[Compared]], candidate: str) -> str:
     known = ", ".join(f"`{name}`" for name in reports) or "none"
     what = "several candidates" if meant else "no candidate"
     raise ConfigurationError(f"the log knows {what} whose revision begins with `{candidate}`", hint=f"it knows {known}")
-
-
-def _entries(log: AuditLog) -> Iterator[Entry]:
-    after = 0
-    while page := log.entries(kind="policy", after=after, limit=PAGE):
-        yield from page
-        after = page[-1].seq

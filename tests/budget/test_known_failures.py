@@ -6,7 +6,7 @@ import datetime as dt
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,13 +25,6 @@ AGENT = f"{FLOW}/agent/refunds"
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture
-def ledger(store_url: str, clock: FakeClock) -> Iterator[Ledger]:
-    store = Store.open(store_url, clock=clock)
-    yield Ledger(store)
-    store.close()
 
 
 def at_once(count: int, act: Callable[[int], object]) -> int:

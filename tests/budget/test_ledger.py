@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 
 import pytest
 from pydantic import ValidationError
@@ -34,13 +33,6 @@ class Still(SystemClock):
 @pytest.fixture
 def clock() -> Still:
     return Still()
-
-
-@pytest.fixture
-def ledger(store_url: str, clock: Still) -> Iterator[Ledger]:
-    store = Store.open(store_url, clock=clock)
-    yield Ledger(store)
-    store.close()
 
 
 def test_a_reservation_takes_from_every_account_of_the_path(ledger: Ledger) -> None:
