@@ -129,8 +129,12 @@ class Shadow:
             self._thread.start()
 
     def _work(self) -> None:
-        while self.step(timeout_s=max(0.0, self._last + REPORT_S - time.monotonic())):
+        while self.step(timeout_s=self._wait_s()):
             pass
+
+    def _wait_s(self) -> float:
+        """How long to wait for a decision: to the next report, and not at all once nothing more will come."""
+        return 0.0 if self._closed else max(0.0, self._last + REPORT_S - time.monotonic())
 
     def step(self, *, timeout_s: float = 0.0) -> bool:
         """Compare the next decision, if one comes in time, and report what is due. False once it is told to end."""
