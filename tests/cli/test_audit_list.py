@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from pathlib import Path
@@ -129,6 +131,8 @@ def program(*arguments: str, **environment: str) -> pexpect.spawn[str]:
         dimensions=(40, 100),
         timeout=60,
         env={**kept, "TERM": "xterm-256color", **environment},
+        # A script's background job, such as CI, is deaf to Ctrl-C, and so is what it starts; a terminal is not.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
