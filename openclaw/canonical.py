@@ -37,13 +37,15 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import rfc8785
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 T = TypeVar("T")
 
@@ -242,11 +244,11 @@ def _with_room(work: Callable[[], T]) -> T:
     try:
         return work()
     except RecursionError:
-        done: Future[T] = Future()
-        thread = threading.Thread(target=lambda: done.set_result(work()))
+        done: list[T] = []
+        thread = threading.Thread(target=lambda: done.append(work()))
         thread.start()
         thread.join()
-        return done.result(timeout=0)
+        return done.pop()
 
 
 def _plain(value: object, above: tuple[int, ...], room: _Room) -> JsonValue:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 OBLIGATION_KINDS = frozenset({"mask", "redact", "rewrite", "route", "audit", "charge", "limit"})
 """The obligations that the contract names. Any other kind is not understood, and what is not understood is denied."""
@@ -40,7 +43,7 @@ class Obligation(BaseModel):
     All keys besides ``kind`` are the parameters of that kind; they stay as the policy wrote them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     kind: str
 
@@ -56,7 +59,7 @@ class Decision(BaseModel):
     Engines return it and never raise: whatever goes wrong while deciding is a deny with its own ``code``.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     effect: Effect
     reasons: tuple[str, ...] = ()

@@ -10,15 +10,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import cast
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, cast
 
 from openclaw.canonical import canonical, digest, plain
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
 from openclaw.policy.documents import BadDocument, parse_json
 from openclaw.policy.scan import Scan, scan
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 DECISION_FILE = "openclaw/decision.rego"
 """The name under which the combining rules are given to an engine."""

@@ -18,9 +18,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, cast
 
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
@@ -28,6 +26,9 @@ from openclaw.policy.bundle import Bundle
 from openclaw.policy.engine import BadInput, PolicyEngine, encode, fresh
 from openclaw.policy.reads import InputPath, Projection, Reads, dotted, reads_of
 from openclaw.policy.results import Results
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 VOLATILE: tuple[InputPath, ...] = (("now",), ("run", "step"), ("run", "calls"), ("budget",), ("tool", "call_id"))
 """Parts of an input that differ from call to call. The name of the run and its thread stay for the run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 
 from openclaw.errors import Diagnostic
@@ -63,5 +62,7 @@ def _way_out(name: str, defined: set[str]) -> str:
     for prefix, way in _WAYS_OUT.items():
         if name.startswith(prefix):
             return way
+    import difflib  # Late: only a policy that cannot be used needs it.
+
     near = difflib.get_close_matches(name, {full.rsplit(".", 1)[-1] for full in defined}, n=1)
     return f"did you mean `{near[0]}`?" if near else "define it, or use an engine that has it"

@@ -31,7 +31,7 @@ def with_members_named(text: str, rules: Set[str] = frozenset()) -> tuple[Rewrit
 
     ``rules`` are the names of the rules and imports that the file can see: any other name in brackets is a variable.
     """
-    tokens = tuple(tokens_of(text))
+    tokens = tokens_of(text)
     reading = _Reading(tokens, rules | _KNOWN)
     for start, end in rules_of(tokens):
         reading.rule(start, end)

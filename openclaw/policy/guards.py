@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, NamedTuple
 
 from openclaw.policy.scan import Token
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 _OPENING = {"[": "]", "{": "}"}
 # A line that starts with one of these goes on with the statement before it.
 _GOES_ON = frozenset({"with", "in", "if", "else", "as", "contains"})
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """What the input must say at ``path``: one of ``values``, or, where it is a list, all of them (``among``)."""
 
     path: tuple[str, ...]
@@ -43,8 +43,7 @@ class Guard:
         return isinstance(value, str) and value in self.values
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(NamedTuple):
     """Tokens that are evaluated only where all ``guards`` hold, by their index."""
 
     tokens: range

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, cast
 
 from openclaw.canonical import canonical
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.documents import parse_json
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 Path = tuple[str, ...]
 
@@ -28,7 +29,7 @@ class Manifest:
 
     revision: str = ""
     roots: tuple[Path, ...] = (ROOT,)
-    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, "JsonValue"])
 
     def permits(self, path: Sequence[str]) -> bool:
         """Whether ``path`` lies at or below a root."""

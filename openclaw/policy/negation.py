@@ -48,7 +48,7 @@ def with_operands_first(text: str, rules: Set[str] = frozenset()) -> Rewritten:
     ``rules`` are the names that
     may be undefined: of the rules and imports that the file can see. Any other name is a variable, and has a value.
     """
-    tokens = tuple(tokens_of(text))
+    tokens = tokens_of(text)
     if not any(token.text == "not" for token in tokens):
         return Rewritten(text, text)
     return _Negations(text, tokens, rules).rewritten()

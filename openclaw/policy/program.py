@@ -1,10 +1,12 @@
-"""Policies compiled by the native engine for one rule: OPA's reading of negation, and the places that people know."""
+"""Policies compiled by the native engine for one rule: OPA's reading of them, and the places that people know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from openclaw.policy import members
 from openclaw.policy.negation import all_with_operands_first
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ class Program:
         from openclaw import _native as native
 
         self._errors = native.NativeError
-        self._files = all_with_operands_first(files)
+        first = all_with_operands_first(files)
+        self._files = {path: replace(members.with_members_asked(it.text), before=it) for path, it in first.items()}
         given = [(path, file.text) for path, file in self._files.items()]
+        if any(file.text is not file.original for file in self._files.values()):
+            given.append((members.PATH, members.TEXT))
         try:
             self._policy = native.Policy.compile(given, data, entry)
         except native.NativeError as error:
@@ -59,5 +64,18 @@ class Program:
         """The same error, at its place in the file as it was given."""
         file = self._files.get(error.file)
         if file is not None:
-            error.line, error.column = file.place(error.line, error.column)
+            error.line, error.column = file.place(error.line, _characters(file.text, error.line, error.column))
         return error
+
+
+def _characters(text: str, line: int, column: int) -> int:
+    """A column of regorus, which counts a tab as four, as editors, ``opa`` and all else here count it: as one."""
+    lines = text.split("\n")
+    if not 0 < line <= len(lines):
+        return column
+    width = 1
+    for at, sign in enumerate(lines[line - 1]):
+        if width >= column:
+            return at + 1
+        width += 4 if sign == "\t" else 1
+    return len(lines[line - 1]) + 1 + max(column - width, 0)

@@ -19,21 +19,22 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.calls import defined_names, resolved
 from openclaw.policy.guards import Guard, guarded
 from openclaw.policy.scan import Name, Scan, Token, scan, tokens_of
 
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
 InputPath = tuple[str, ...]
 """The keys below ``input``: ``("tool", "args", "amount")``. The empty path is the whole input."""
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\S+", text))
+    return tuple(text.split())
 
 
 # A built-in whose value is decided by its arguments alone. What is not here is taken for impure.
@@ -67,8 +68,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?([eE]\d*)?")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A place that reads the input: ``path`` and everything below it, where all ``guards`` hold."""
 
     path: InputPath
@@ -83,8 +83,7 @@ class Read:
         return dotted(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Impurity:
+class Impurity(NamedTuple):
     """A place that can change an answer though input and data stay as they are; ``what`` says how, such as ```time.now_ns```."""
 
     what: str
@@ -186,7 +185,7 @@ class _File:
         self._text = module.text
         self._found = found
         self._defined = defined
-        self._tokens = tuple(tokens_of(module.text))
+        self._tokens = tokens_of(module.text)
         self._inputs: dict[str, list[InputPath]] = {"input": [()]}
         self._imported: set[int] = set()
         for at, token in enumerate(self._tokens):

@@ -6,8 +6,6 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import Bundle
@@ -17,6 +15,8 @@ from openclaw.policy.program import Program
 from openclaw.policy.results import Results, reading_of
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from openclaw._native import NativeError
 
 DEADLINE_S = 0.05

@@ -16,10 +16,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from enum import StrEnum
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 WORD = "result"
 PARTS = frozenset({"result", "outcome"})

@@ -84,7 +84,7 @@ class Mine:
         mine = cls()
         for module in bundle.modules:
             if module.path != DECISION_FILE:
-                mine._blocks += ((module.shown, *block) for block in _blocks(tuple(tokens_of(module.text))))
+                mine._blocks += ((module.shown, *block) for block in _blocks(tokens_of(module.text)))
         mine._data = [*_scalars(cast("JsonValue", json.loads(bundle.data)), ())]
         return mine
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""
@@ -35,8 +36,7 @@ _UNFINISHED = frozenset({"if", "contains", "in", "not", "with", "as", "else", "d
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token. ``start``: its offset in the text. ``depth``: open brackets around it. ``spaced``: white space stands
     before it. ``first``: it begins its line."""
 
@@ -55,8 +55,7 @@ class Token:
         return self.start + len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A dotted name at a place: a package, a rule's head, or a called function."""
 
     path: tuple[str, ...]
@@ -98,7 +97,7 @@ class Scan:
 @functools.lru_cache(maxsize=256)
 def scan(text: str) -> Scan:
     """Read one file. Never fails: what is not Rego gives an empty or partial answer, and the engine's own error."""
-    tokens = tuple(tokens_of(text))
+    tokens = tokens_of(text)
     heads = [at for at in range(len(tokens)) if _starts_rule(tokens, at)]
     statements = [tokens[start:end] for start, end in rules_of(tokens)]
     package: Name | None = None
@@ -147,8 +146,13 @@ def visible_names(texts: Mapping[str, str]) -> dict[str, frozenset[str]]:
     }
 
 
-def tokens_of(text: str) -> Iterator[Token]:
-    """The tokens of a file, without white space and comments."""
+@functools.lru_cache(maxsize=32)
+def tokens_of(text: str) -> tuple[Token, ...]:
+    """The tokens of a file, without white space and comments. Kept for a while: a file that is loaded is looked at often."""
+    return tuple(_tokens(text))
+
+
+def _tokens(text: str) -> Iterator[Token]:
     line, start, depth = 1, 0, 0
     spaced = first = True
     for match in _TOKEN.finditer(text):

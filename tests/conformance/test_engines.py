@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -268,6 +268,89 @@ def test_a_negation_with_undefined_operands_means_what_it_means_to_opa(open_name
         assert short(answer) == short(expected), document
         held.add(len(expected.obligations))
     assert len(held) > 1
+
+
+# What has no members.
+
+MEMBERS = [
+    "some x in input.v",
+    "some k, x in input.v",
+    "some x in input.v; x == 1",
+    "some [k, x] in input.v",
+    "1 in input.v",
+    '"k", 1 in input.v',
+    "not 1 in input.v",
+    "every x in input.v { x == 1 }",
+    "some x in helper",
+    "some x in input.v.w",
+    'some x in object.get(input, "v", [])',
+    "some x in input.v with input.v as [1]",
+    "some x in [input.v]; x",
+    "some x in (input.v)",
+    "count([x | some x in input.v]) == 0",
+    "count({k | some k, _ in input.v}) > 1",
+    "count({k: x | some k, x in input.v}) == 1",
+    "some x in input.v; some y in x",
+    "some x in input.v; not x in [1]",
+    "input.v[_]",
+    "x := input.v[_]; x == 1",
+    "walk(input.v, [path, x]); count(path) == 1",
+]
+
+
+def membership(statements: Iterable[str]) -> str:
+    """Policies that say which of the statements hold, each in braces on one line and over lines."""
+    return "\n\n".join(
+        [
+            "allow if true",
+            "helper := input.v",
+            *(
+                f'oblige contains {{"kind": "audit", "level": "full", "held": "{at} {braces}"}} if {body}'
+                for at, statement in enumerate(statements)
+                for braces, body in (
+                    ("in braces", f"{{ true; {statement} }}"),
+                    ("over lines", "{\n\t" + statement.replace("; ", "\n\t") + "\n}"),
+                )
+            ),
+            "# A function and a partial set of the author's own, with what follows a statement at its end.",
+            'found(y) := [x | some x in y] if count([1 | some x in y]) > 0 else := "none"',
+            'oblige contains {"kind": "audit", "level": "full", "found": found(input.v)}',
+            'names contains x if some x in input.v # a comment with some x in "text"',
+            'oblige contains {"kind": "audit", "level": "full", "names": count(names)}',
+        ]
+    )
+
+
+@pytest.mark.parametrize("engine", ["regorus", "regopy"])
+def test_what_is_no_collection_has_no_members(open_named: Open, engine: str) -> None:
+    # regopy does not take `_` there, and says so when it loads it.
+    rules = membership(it for it in MEMBERS if engine == "regorus" or "_ in" not in it)
+    judge, asked = open_named("opa", rules), open_named(engine, rules)
+    held: set[int] = set()
+    for value in [
+        "",
+        "text",
+        0,
+        1.5,
+        True,
+        False,
+        None,
+        [],
+        {},
+        [1],
+        [0, 1],
+        {"k": 1},
+        {"w": "x"},
+        {"w": [1]},
+        [[1]],
+        [[1, 2]],
+    ]:
+        expected, answer = decided(judge, {"v": value}), decided(asked, {"v": value})
+        assert short(answer) == short(expected), value
+        held.add(len(expected.obligations))
+    absent: dict[str, object] = {}
+    assert short(decided(asked, absent)) == short(decided(judge, absent))
+    assert len(held) > 3
 
 
 # Order.

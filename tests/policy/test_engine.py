@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from openclaw.canonical import plain
-from openclaw.decision import Effect
+from openclaw.decision import Decision, Effect
+from openclaw.policy import regorus
 from openclaw.policy.engine import INPUT_BYTES_MAX, INPUT_DEPTH_MAX, BadInput, encode, read_answer, read_json
+from tests.conftest import require
+from tests.policy.support import HOW_NATIVE
 
 SAFE = 2**53 - 1
 scalars = (
@@ -132,3 +140,55 @@ def test_an_answer_that_is_not_json_is_a_deny(answer: bytes) -> None:
 def test_json_of_an_answer_is_read() -> None:
     assert read_json(json.dumps({"effect": "allow"}).encode(), revision="", engine="").allowed
     assert read_json(None, revision="", engine="").code == "undefined"
+
+
+TEXTS = st.sampled_from(["", "why", "é", "\ud800", "policies.p.deny"]) | st.integers()
+DUTIES = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["mask", "audit", "é", "masc", 1, None])},
+    optional={"cls": st.just("x"), "_fields_set": st.just([]), "kind ": st.none(), "fields": st.just(["a"])},
+)
+ANSWERS = st.fixed_dictionaries(
+    {"effect": st.sampled_from(["allow", "ask", "deny", "ALLOW", None, 1])},
+    optional={
+        "reasons": st.lists(TEXTS, max_size=3) | st.just("x"),
+        "rules": st.lists(TEXTS, max_size=3) | st.none(),
+        "obligations": st.lists(DUTIES | st.none(), max_size=2) | st.just({}),
+    },
+)
+
+
+@given(ANSWERS)
+def test_the_quick_reading_is_that_of_the_model(answer: dict[str, Any]) -> None:
+    decision = read_answer(answer, revision="r", engine="e")
+    try:
+        checked = Decision.model_validate({**answer, "revision": "r", "engine": "e"})
+    except ValidationError:
+        assert decision.code == "malformed"
+        return
+    if decision.code == "policy":
+        assert Decision.model_validate(decision.model_dump()) == decision
+        assert sorted(decision.reasons) == sorted(checked.reasons)
+        assert sorted(decision.rules) == sorted(checked.rules)
+        assert sorted(map(repr, decision.obligations)) == sorted(map(repr, checked.obligations))
+        assert decision.effect is checked.effect
+        assert decision.model_fields_set == checked.model_fields_set
+    else:
+        assert decision.code == "obligation"
+
+
+def test_the_first_decision_of_a_process_waits_for_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    require("native", regorus.available(), HOW_NATIVE)
+    (tmp_path / "p.rego").write_text('package openclaw.policies.p\n\nallow if input.tool.name == "search"\n')
+    program = (
+        "import sys\n"
+        "from openclaw.policy import open_engine\n"
+        "engine = open_engine(sys.argv[1])\n"
+        "assert engine.evaluate({'tool': {'name': 'search'}}).allowed\n"
+        "assert not engine.evaluate({'tool': {'name': 'other'}}).allowed\n"
+        "print(*sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    # Validators of pydantic (which look for plugins in all that is installed), YAML, the parser, HTTP, databases, graphs.
+    late = {"pydantic.plugin._loader", "importlib.metadata", "yaml", "openclaw.policy.parser", "requests", "sqlmodel"}
+    assert not imported & {*late, "sqlalchemy", "langgraph", "langchain_core", "rich", "asyncio", "concurrent.futures"}

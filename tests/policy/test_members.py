@@ -1,0 +1,58 @@
+"""``some … in y`` is written anew for the native engine, and places stay those of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openclaw.errors import PolicyError
+from openclaw.policy import regorus
+from openclaw.policy.bundle import Bundle, Module
+from openclaw.policy.members import with_members_asked
+from tests.conftest import require
+from tests.policy.support import HOW_NATIVE
+
+CASES = {
+    "some x in input.v": "some x in data.openclaw.members.of(input.v)",
+    "some k, x in input.v": "some k, x in data.openclaw.members.of(input.v)",
+    "some x in f(input.v)[0]": "some x in data.openclaw.members.of(f(input.v)[0])",
+    "some x in input.v with input.v as [1]": "some x in data.openclaw.members.of(input.v) with input.v as [1]",
+    "some x in input.v; x > 1": "some x in data.openclaw.members.of(input.v); x > 1",
+    "y := [x | some x in input.v]": "y := [x | some x in data.openclaw.members.of(input.v)]",
+    "some x in [y | some y in input.v]": "some x in [y | some y in data.openclaw.members.of(input.v)]",
+    "some x in a | b": "some x in data.openclaw.members.of(a | b)",
+    # What is written out has members, and nothing else is touched.
+    "some x in [input.v]": "some x in [input.v]",
+    "some x in {1, 2}": "some x in {1, 2}",
+    "some x, y": "some x, y",
+    "1 in input.v": "1 in input.v",
+    "every x in input.v { x }": "every x in input.v { x }",
+    'input.some == "some x in y"': 'input.some == "some x in y"',
+}
+
+
+@pytest.mark.parametrize("statement", CASES)
+def test_what_has_members_is_asked_of_a_function(statement: str) -> None:
+    text = "package p\n\nr if {{\n\tx := 1 # some x in y\n\t{}\n\ty\n}}\n"
+    assert with_members_asked(text.format(statement)).text == text.format(CASES[statement])
+
+
+def test_a_file_without_such_a_statement_stays_the_same_text() -> None:
+    text = "package p\n\nr if input.x in input.y\n"
+    assert with_members_asked(text).text is text
+
+
+def test_an_error_names_the_place_in_the_file_of_the_author() -> None:
+    require("native", regorus.available(), HOW_NATIVE)
+    text = "package openclaw.policies.p\n\nallow if {\n\tsome x in input.v; unknown_name == x\n}\n"
+    with pytest.raises(PolicyError) as refused:
+        regorus.RegorusEngine(Bundle.of([Module("p.rego", "p.rego", text)], {}))
+    found = refused.value.diagnostics[0]
+    assert (found.file, found.line, found.column) == ("p.rego", 4, 1 + len("\tsome x in input.v; "))
+
+
+def test_the_package_of_the_function_is_reserved(tmp_path: Path) -> None:
+    (tmp_path / "p.rego").write_text("package openclaw.members\n\nof(value) := [1]\n")
+    with pytest.raises(PolicyError, match=r"openclaw\.members"):
+        Bundle.read(tmp_path)
