@@ -356,7 +356,7 @@ class Gate:
             return Refusal(unknown_outcome(known))
         asked = replace(asked, goes_on=known is not None and known.state == "suspended")
         halted = halted_by(standing(transaction), request.action.principal, request.run)
-        answer = halted or against(asked, decision, duties, self._args_digest(request.action))
+        answer = halted or against(asked, decision, duties, partial(self._args_digest, request.action))
         if answer is None and decision.effect is Effect.ASK and not asked.agreed:
             return self._ask(transaction, asked, decision, body)
         answer = answer or self._take(transaction, asked, duties)
