@@ -157,7 +157,7 @@ def args_digest(action: Action) -> str:
 
 def utc(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _present(model: BaseModel) -> dict[str, JsonValue]:

@@ -70,12 +70,17 @@ def encode(value: JsonValue) -> bytes:
     """The RFC 8785 bytes of a JSON value that is already in the domain, such as ``plain`` returns."""
     # The C encoder writes what RFC 8785 demands, but for the spelling of some numbers and the order of keys beyond the
     # basic plane; where the text might hold either, ``pieces`` writes it. Equal to a reference by a property test.
-    text = _with_room(
-        lambda: json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    )
+    text = _with_room(_written, value)
     if _OTHER_NUMBERS.search(text) or not (text.isascii() or _in_basic_plane(text)):
-        return _with_room(lambda: b"".join(pieces(value)))
+        return _with_room(_joined, value)
     return text.encode()
+
+
+_written = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _joined(value: JsonValue) -> bytes:
+    return b"".join(pieces(value))
 
 
 _OTHER_NUMBERS = re.compile(r"(?:^|\":|[,\[])-?(?:[0-9]{16}|[0-9]+\.0(?:$|[,\]}])|[0-9.]+e)")
@@ -142,7 +147,7 @@ class Fingerprint:
 def fingerprint(value: object, *, small: int = 0) -> Fingerprint:
     """Digest and size of the canonical bytes of ``value``, computed without holding them."""
     form = plain(value)
-    digested, size = _with_room(lambda: _digested(form))
+    digested, size = _with_room(_digested, form)
     return Fingerprint("sha256:" + digested, size, form, size <= small)
 
 
@@ -235,17 +240,23 @@ class _Room:
 
 def plain(value: object) -> JsonValue:
     """``value`` as JSON inside the domain of RFC 8785, with the tagged forms above. Never raises."""
-    return _with_room(lambda: _plain(value, (), _Room()))
+    if type(value) is str and value.isascii():  # as most are that stand alone
+        return value
+    return _with_room(_plain_of, value)
 
 
-def _with_room(work: Callable[[], T]) -> T:
+def _plain_of(value: object) -> JsonValue:
+    return _plain(value, (), _Room())
+
+
+def _with_room(work: Callable[[Any], T], value: object) -> T:
     """Do what needs a few hundred frames of stack. A caller that stands too deep for them has it done by a new thread,
     which begins at the top: the form of a value does not depend on who asks."""
     try:
-        return work()
+        return work(value)
     except RecursionError:
         done: list[T] = []
-        thread = threading.Thread(target=lambda: done.append(work()))
+        thread = threading.Thread(target=lambda: done.append(work(value)))
         thread.start()
         thread.join()
         return done.pop()

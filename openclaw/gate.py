@@ -114,7 +114,8 @@ class Gate:
         asked = self._look(request)
         if not isinstance(asked, Asked):
             return asked
-        job = self._submit(asked, self._evaluate(asked.document) if asked.unread is None else None)
+        decision = self._evaluate(asked.document) if asked.unread is None else None
+        job = self._submit(asked, decision, awaited=True)
         try:
             return job.wait()
         except OpenClawError as error:
@@ -128,7 +129,8 @@ class Gate:
         asked = await asyncio.to_thread(self._look, request)
         if not isinstance(asked, Asked):
             return asked
-        job = self._submit(asked, await self._aevaluate(asked.document) if asked.unread is None else None)
+        decision = await self._aevaluate(asked.document) if asked.unread is None else None
+        job = self._submit(asked, decision, awaited=False)
         try:
             return await asyncio.wrap_future(job.future)
         except OpenClawError as error:
@@ -191,7 +193,7 @@ class Gate:
         asked = Asked(request, None, self._document(request, None, {}), {})
         decision = Decision.deny(reason, code="bad_input", revision=self._policy.revision, engine=self._policy.name)
         try:
-            answer = self._submit(asked, decision).wait()
+            answer = self._submit(asked, decision, awaited=True).wait()
         except OpenClawError as error:
             return unrecorded(asked, error)
         assert isinstance(answer, Refusal)
@@ -314,20 +316,19 @@ class Gate:
 
     # -- recording -----------------------------------------------------------------------------------------------
 
-    def _submit(self, asked: Asked, decision: Decision | None) -> Job[Admission]:
+    def _submit(self, asked: Asked, decision: Decision | None, *, awaited: bool) -> Job[Admission]:
         """Queue the transaction of an admission; without a decision, that of a refusal that no policy was asked about."""
         try:
             if decision is None:
-                return self._store.submit(lambda transaction: self._record_unread(transaction, asked))
+                return self._store.submit(partial(self._record_unread, asked=asked), awaited=awaited)
             duties = read_duties(decision, asked.request.action.kind)
             if duties.unmet:
                 engine, revision = decision.engine, decision.revision
                 decision = Decision.deny(duties.unmet, code="obligation", revision=revision, engine=engine)
-            job = self._store.submit(partial(self._pass, asked=asked, decision=decision, duties=duties))
+            unit = partial(self._pass, asked=asked, decision=decision, duties=duties)
+            job = self._store.submit(unit, awaited=awaited)
         except OpenClawError as error:  # the store is closed, or takes nothing more
-            failed = Job(partial(self._record_unread, asked=asked), deferred=False, since=0)
-            failed.future.set_exception(error)
-            return failed
+            return Job[Admission].failed(partial(self._record_unread, asked=asked), error)
         if self.observer is not None:
             job.future.add_done_callback(partial(_tell, self.observer, asked, decision))
         return job
@@ -355,7 +356,7 @@ class Gate:
             return Refusal(unknown_outcome(known))
         asked = replace(asked, goes_on=known is not None and known.state == "suspended")
         halted = halted_by(standing(transaction), request.action.principal, request.run)
-        answer = halted or against(asked, decision, duties, self._args_digest(request.action))
+        answer = halted or against(asked, decision, duties, partial(self._args_digest, request.action))
         if answer is None and decision.effect is Effect.ASK and not asked.agreed:
             return self._ask(transaction, asked, decision, body)
         answer = answer or self._take(transaction, asked, duties)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -47,10 +47,10 @@ class Asked:
         return self.goes_on and self.approval is not None and self.approval.state == "used"
 
 
-def against(asked: Asked, decision: Decision, duties: Duties, digest: str) -> Refused | None:
+def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[], str]) -> Refused | None:
     """Why the action may not run, before its budget is asked; None where nothing stands against it.
 
-    ``digest`` is what an approval of it is bound to.
+    ``digest`` gives what an approval of it is bound to.
     """
     approval, request = asked.approval, asked.request
     if decision.effect is Effect.DENY:
@@ -64,7 +64,7 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: str) -> Re
         return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
     if approval is not None and approval.state == "expired":
         return Refused("nobody approved it in time", source="approval")
-    if approval is not None and approval.args_digest != digest:
+    if approval is not None and approval.args_digest != digest():
         return Refused("the approval was given for other arguments", source="approval")
     if approval is not None and approval.state == "used" and not asked.claimed:
         return Refused("its approval has been used already", source="approval")

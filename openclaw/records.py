@@ -170,7 +170,7 @@ def _draft(
     effect: Literal["", "allow", "ask", "deny"],
     body: dict[str, JsonValue],
 ) -> Draft:
-    return Draft(
+    return Draft.written(
         kind=kind,
         run=run.id if run else "",
         workflow=action.principal.workflow,

@@ -39,6 +39,31 @@ class Draft(BaseModel):
         """Models and tools make these up: whatever they are, the entry is written."""
         return storable(name)
 
+    @classmethod
+    def written(
+        cls,
+        *,
+        kind: EntryKind,
+        run: str,
+        workflow: str,
+        agent: str,
+        tool: str,
+        call_id: str,
+        effect: Literal["", "allow", "ask", "deny"],
+        body: dict[str, JsonValue],
+    ) -> Draft:
+        """The draft of a caller that has made its body of JSON itself: it is not looked through once more."""
+        return cls.model_construct(
+            kind=kind,
+            run=storable(run),
+            workflow=storable(workflow),
+            agent=storable(agent),
+            tool=storable(tool),
+            call_id=storable(call_id),
+            effect=effect,
+            body=body,
+        )
+
 
 class Entry(Draft):
     """An entry of the log. ``seq`` counts from 1 without gaps, in commit order; ``leaf`` is the hex of its leaf hash."""

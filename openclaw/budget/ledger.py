@@ -300,7 +300,7 @@ class Ledger:
         paths = levels(account)
         now = self._store.clock.now()
         least: dict[Unit, int] = {}
-        for row in self._store.fetch(_rows_of(len(paths)), _named("path", paths)):
+        for row in self._store.fetch(_limited_of(len(paths)), _named("path", paths)):
             fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
             for unit, limit in _limits(row).items():
                 spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
@@ -337,6 +337,14 @@ def _rows_of(count: int) -> Statement:
     """The rows of ``count`` paths in their present windows."""
     paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
     return Statement(sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(paths), _ACCOUNT.c.current))
+
+
+@cache
+def _limited_of(count: int) -> Statement:
+    """The same of those that limit anything."""
+    paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
+    limited = sa.or_(*(_ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS))
+    return Statement(sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(paths), _ACCOUNT.c.current, limited))
 
 
 @cache

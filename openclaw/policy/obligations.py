@@ -77,7 +77,12 @@ class _Kind:
 
 
 _KINDS = {
-    "mask": _Kind({"fields": _are_texts}, frozenset({"fields"}), True, '{"kind": "mask", "fields": ["args.iban"]}'),
+    "mask": _Kind(
+        {"fields": _are_texts, "subject": _is_text},
+        frozenset({"fields"}),
+        True,
+        '{"kind": "mask", "fields": ["args.iban"]}',
+    ),
     "rewrite": _Kind({"args": _are_arguments}, frozenset({"args"}), True, '{"kind": "rewrite", "args": {"limit": 10}}'),
     "charge": _Kind(dict.fromkeys(CHARGED, _is_amount), frozenset(), True, '{"kind": "charge", "microusd": 500}'),
     "audit": _Kind({"level": _is_level}, frozenset({"level"}), True, '{"kind": "audit", "level": "metadata"}'),

@@ -131,7 +131,9 @@ class ActionRow(Table, table=True):
         ),
     )
 
-    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(
+        sa_column=Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False)
+    )
     key: str = ""
     state: str
     worker: str = ""
@@ -254,7 +256,7 @@ class ReservationRow(Table, table=True):
     """A hold over all accounts of a path. ``accounts`` are their row ids, so that it settles where it was opened."""
 
     __tablename__: ClassVar[str] = "openclaw_reservation"
-    __table_args__: ClassVar[tuple[Index, ...]] = (
+    __table_args__: ClassVar[tuple[Index | dict[str, bool], ...]] = (
         Index(
             "openclaw_reservation_key",
             "key",
@@ -268,6 +270,7 @@ class ReservationRow(Table, table=True):
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
         ),
+        {"sqlite_with_rowid": False},
     )
 
     id: str = Field(primary_key=True)

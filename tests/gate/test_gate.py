@@ -238,7 +238,7 @@ async def test_a_cancelled_caller_leaves_no_open_action_and_no_hold(governance: 
     governance._store.submit(block)
     await asyncio.to_thread(entered.wait, 30)
     task = asyncio.create_task(governance.gate.aadmit(tool("lookup")))
-    while not any(not job.deferred for job in governance._store._queue):  # noqa: ASYNC110 - waits for another thread
+    while not any(not job.deferred for job in governance._store._writer._queue):  # noqa: ASYNC110 - waits for another thread
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -443,6 +443,8 @@ PARAMS: list[dict[str, object]] = [
     {},
     {"fields": ["args.a"]},
     {"fields": ["result.a"]},
+    {"fields": ["args.a"], "subject": "principal.on_behalf_of"},
+    {"fields": ["args.a"], "subject": ""},
     {"fields": []},
     {"fields": [""]},
     {"fields": "a"},

@@ -223,6 +223,33 @@ def test_a_slow_candidate_holds_nothing_up_and_what_it_misses_is_counted(
         assert candidate.closed
 
 
+def test_observing_in_the_middle_of_a_commit_only_queues(
+    store_url: str, tmp_path: Path, folders: tuple[Path, Path]
+) -> None:
+    candidate = Candidate()
+    held: list[bool] = []
+    with Governance.open(store_url, policies=folders[0], key=tmp_path / "k") as governance:
+        shadow = Shadow(lambda: candidate, governance.audit)
+
+        def observe(seen: Seen) -> None:
+            # A caller that waits alone commits by itself: nobody else can write until this returns.
+            held.append(governance._store._writer.here)
+            size = governance.audit.size
+            shadow.observe(seen)
+            assert candidate.entered.wait(30), (
+                "the candidate is asked in its own thread, while the commit is held up here"
+            )
+            assert governance.audit.size == size
+
+        governance.gate.observer = observe
+        shadow.start()
+        assert isinstance(admit(governance.gate, request("pay", amount=1)), Permit)
+        shadow.flush()
+        assert held == [True]
+        assert shadowed(governance.audit).changed == 1
+        shadow.close()
+
+
 def test_an_engine_that_breaks_its_promise_is_a_difference_and_no_failure(
     store_url: str, tmp_path: Path, folders: tuple[Path, Path]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from openclaw.errors import BudgetError, StoreError
-from openclaw.store import Store, Transaction
+from openclaw.store import Statement, Store, Transaction
 
 INSERT = sa.text("INSERT INTO openclaw_run (id, thread, workflow, started_at) VALUES (:id, '', '', :at)")
 
@@ -180,3 +180,114 @@ def test_many_threads_lose_nothing(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert len(names(store)) == 16 * 20
+
+
+# -- who commits ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_caller_that_waits_alone_commits_in_its_own_thread(store: Store) -> None:
+    assert store.run(lambda _: threading.get_ident()) == threading.get_ident()
+
+
+async def test_an_event_loop_never_commits_in_its_own_thread(store: Store) -> None:
+    assert await store.arun(lambda _: threading.get_ident()) != threading.get_ident()
+
+
+def test_who_comes_during_a_commit_is_not_forgotten(store: Store) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def block(_: Transaction) -> None:
+        entered.set()
+        assert go.wait(30)
+
+    leader = threading.Thread(target=lambda: store.run(block))
+    leader.start()
+    assert entered.wait(30)
+    others = [threading.Thread(target=lambda n=n: store.run(insert(n))) for n in "abc"]
+    for other in others:
+        other.start()
+    while len(store._writer._queue) < 3:
+        pass
+    go.set()
+    for thread in [leader, *others]:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert names(store) == ["a", "b", "c"]
+
+
+def test_an_interrupt_before_the_commit_leaves_nothing_and_what_was_queued_is_written_later(store: Store) -> None:
+    seen: list[str] = []
+
+    def interrupted(transaction: Transaction) -> None:
+        insert("mine")(transaction)
+        seen.append("run")
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    store.defer(insert("deferred"))
+    job = store.submit(interrupted, awaited=True)
+    with pytest.raises(KeyboardInterrupt):
+        job.wait()
+    job.future.result(30)
+    assert seen == ["run", "run"], "it was queued again: its caller is gone, what it asked for is not"
+    assert names(store) == ["deferred", "mine"]
+
+
+@pytest.mark.parametrize("when", ["telling", "committing"])
+def test_an_interrupt_after_the_commit_repeats_nothing(
+    store: Store, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    def unit(transaction: Transaction) -> None:
+        runs.append("run")
+        insert("a")(transaction)
+        if when == "committing":
+            transaction.cursor = Interrupting(transaction.cursor)
+        else:
+            monkeypatch.setattr(store._writer, "_done", once_interrupted(store._writer._done))
+
+    job = store.submit(unit, awaited=True)
+    with pytest.raises(KeyboardInterrupt):
+        job.wait()
+    assert job.done
+    assert runs == ["run"]
+    assert names(store) == ["a"]
+    assert store.run(insert("b")) == "b"
+
+
+class Interrupting:
+    """A cursor whose COMMIT is interrupted as soon as it has come through."""
+
+    def __init__(self, cursor: object) -> None:
+        self._cursor = cursor
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._cursor, name)
+
+    def execute(self, sql: str, parameters: object) -> None:
+        self._cursor.execute(sql, parameters)  # type: ignore[attr-defined]
+        if sql == "COMMIT":
+            raise KeyboardInterrupt
+
+
+def once_interrupted(done):
+    """The same, but that an interrupt comes before it has begun the first time."""
+    calls: list[int] = []
+
+    def interrupted(attempt: object) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        done(attempt)
+
+    return interrupted
+
+
+def test_a_connection_that_was_kept_for_reading_and_is_gone_is_opened_anew(store: Store) -> None:
+    query = Statement(sa.select(sa.literal_column("1").label("one")))
+    assert store.fetch(query, {}) == [{"one": 1}]
+    [kept] = store._readers
+    kept.close()
+    assert store.fetch(query, {}) == [{"one": 1}]
+    assert len(store._readers) == 1
