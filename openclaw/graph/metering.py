@@ -1,7 +1,7 @@
 """Sealed chat models: the same object, of a metered subclass of its own class, which reserves before it calls.
 
-One call: count the input, hold it together with the most that may come out, cap the output at what is held where the
-model can be told, call, and settle what the provider reports. Providers that report nothing are settled by estimate, and
+One call: count the input, lower the output to what the budget has left where the model can be told, hold both, cap the
+output at what is held, call, and settle what the provider reports. Providers that report nothing are settled by estimate, and
 so is a stream that is abandoned or cancelled: with what had come out by then. Sealing is in place, for the reasons given in
 ``openclaw.graph.seal``.
 
@@ -48,6 +48,9 @@ DEFAULT_OUTPUT_TOKENS = 1024
 
 SEALED_MARK = "openclaw_sealed"
 """Key in a sealed model's serialised form, by which the tripwire tells it from a raw one."""
+
+OUTPUT_TOKENS_MAX = 2**31 - 1
+"""Most output tokens that one call may ask for: far beyond any model, and a sum of millions of holds stays exact."""
 
 _MAX_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _END = object()
@@ -297,6 +300,7 @@ class _Call:
         self.name = str(params.get("ls_model_name") or type(model).__name__)
         self.scope = scopes.require(self.name)
         self._model = model
+        self._kwargs = kwargs
         self._status = "cancelled"
         self._error = ""
         self._seen: AIMessage | None = None
@@ -304,11 +308,13 @@ class _Call:
         scopes.see_messages(self.scope, messages)
         self.foreign = _provider_tools(kwargs.get("tools"))
         self._input = _count(messages, kwargs.get("tools"))
-        self._cap, self._may_cap = _output_limit(model, kwargs)
+        self._cap, self._told = _output_limit(model, kwargs)
         where = scopes.task()
         self.action = ModelCall(
             principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
         )
+        if (lowered := self._affordable()) < self._cap:
+            self._cap, self._told = lowered, self._told or _tellable(model, kwargs)
         fingerprint = {"messages": [_essence(message) for message in messages]} if where.checkpointed else {}
         self.execution = scopes.execution(self.scope, where, name=f"model {self.name}", call_id="", args=fingerprint)
         self.request = Request(
@@ -335,7 +341,29 @@ class _Call:
 
     def capped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The call's own arguments, with the output capped at what is held where the model takes such an argument."""
-        return {**kwargs, "max_tokens": self._cap} if self._may_cap else dict(kwargs)
+        return {**kwargs, self._told: self._cap} if self._told else dict(kwargs)
+
+    def _affordable(self) -> int:
+        """The most output, up to the call's own limit, that every account can carry just now.
+
+        The limit itself where nothing is left for any output, or where the model cannot be told: the hold is then
+        refused and says what is left. The reading is advice only, for the conditional update of the hold has the last word.
+        """
+        if not self._told and not _tellable(self._model, self._kwargs):
+            return self._cap
+        left = self.scope.gate.remaining(self.action.principal)
+
+        def fits(produced: int) -> bool:
+            asked = self._usage(self._input, produced)
+            return all(asked.amount(unit) <= amount for unit, amount in left.items())
+
+        if fits(self._cap) or not fits(1):
+            return self._cap
+        low, high = 1, self._cap  # It fits `low`, and not `high`.
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
 
     def instead(self, admission: Admission) -> AIMessage:
         """The message of a call that is not made: an earlier answer, or a refusal that ends an agent's loop."""
@@ -419,12 +447,37 @@ def _count(messages: Sequence[BaseMessage], tools: object) -> int:
     return count_tokens_approximately(list(messages), tools=schemas)
 
 
-def _output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[int, bool]:
-    """The most that may come out, and whether the call has to be told so."""
-    for declared in (*(kwargs.get(name) for name in _MAX_NAMES), *(getattr(model, name, None) for name in _MAX_NAMES)):
-        if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
-            return declared, False
-    return DEFAULT_OUTPUT_TOKENS, "max_tokens" in type(model).model_fields
+def _output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[int, str]:
+    """The most that may come out, and the argument by which the call has to be told so; empty if it knows.
+
+    Raises:
+        ConfigurationError: the declared limit is beyond what any model can write.
+    """
+    for holder in (kwargs, _declared(model)):
+        for name in _MAX_NAMES:
+            declared = holder.get(name)
+            if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
+                if declared > OUTPUT_TOKENS_MAX:
+                    raise ConfigurationError(
+                        f"`{name}` is {declared}, and no call may ask for more than {OUTPUT_TOKENS_MAX} tokens",
+                        hint="give the number of tokens that an answer may have",
+                    )
+                return declared, ""
+    return DEFAULT_OUTPUT_TOKENS, "max_tokens" if "max_tokens" in type(model).model_fields else ""
+
+
+def _tellable(model: BaseChatModel, kwargs: Mapping[str, object]) -> str:
+    """The argument by which one call of the model can be told a lower limit than its own; empty if there is none."""
+    for holder in (kwargs, _declared(model)):
+        for name in _MAX_NAMES:
+            if holder.get(name) is not None:
+                # Ollama reads `num_predict` from its options only: as an argument of a call it would go unheard.
+                return "" if name == "num_predict" else name
+    return ""
+
+
+def _declared(model: BaseChatModel) -> dict[str, object]:
+    return {name: getattr(model, name, None) for name in _MAX_NAMES}
 
 
 def _usage_of(message: BaseMessage | None) -> tuple[int, int] | None:
