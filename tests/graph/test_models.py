@@ -14,7 +14,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from openclaw.budget import Budget, Price, Prices
 from openclaw.errors import BudgetExceeded, ConfigurationError, Ungoverned
 from openclaw.graph import Agent, Workflow, govern_model
-from openclaw.graph.metering import DEFAULT_OUTPUT_TOKENS, seal_model
+from openclaw.graph.counting import DEFAULT_OUTPUT_TOKENS
+from openclaw.graph.metering import seal_model
 from openclaw.testing import ScriptedModel
 from tests.graph.house import House
 
