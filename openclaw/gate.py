@@ -394,8 +394,15 @@ class Gate:
         return answer
 
     def _hold(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | BudgetExceeded:
-        request = asked.request
-        return self._ledger.hold(transaction, request.action.principal.account, total(request.hold, duties.charge))
+        request, charge = asked.request, duties.charge
+
+        def fit(left: Mapping[Unit, int]) -> Usage | None:
+            assert request.fit is not None
+            fitting = request.fit({unit: amount - charge.amount(unit) for unit, amount in left.items()})
+            return None if fitting is None else total(fitting, charge)
+
+        held, account = total(request.hold, charge), request.action.principal.account
+        return self._ledger.hold(transaction, account, held, fit=None if request.fit is None else fit)
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""

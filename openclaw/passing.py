@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import Action, Run
-from openclaw.budget import Reservation, Usage
+from openclaw.budget import Fit, Reservation, Usage
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Refused
@@ -26,6 +26,7 @@ class Request:
         action: what is to be done, by whom.
         run: where in time it stands; None outside of any run.
         hold: what to reserve for it: one call for a tool, tokens and money for a model call.
+        fit: what it would hold instead, where no more than so much is left; None if nothing less will do.
         flow: the ``flow`` part of the policy input, where information flow is tracked.
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
@@ -37,6 +38,7 @@ class Request:
     action: Action
     run: Run | None = None
     hold: Usage = NOTHING
+    fit: Fit | None = None
     flow: Mapping[str, JsonValue] | None = None
     key: str | None = None
     can_wait: bool = False

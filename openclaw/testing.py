@@ -38,7 +38,7 @@ class ScriptedModel(BaseChatModel):
         script: the lines, in order; afterwards it says ``Done.``.
         model_name: its name for policies, prices and for itself.
         usage: (input, output) tokens that it reports per turn, unless the line brings its own ``usage_metadata``. Counted
-            approximately by default.
+            approximately by default. No more output than it is told to write at most.
         reports_usage: False for a provider that reports none.
         max_tokens: the most output, as for real models; longer texts are cut.
     """
@@ -140,6 +140,8 @@ class ScriptedModel(BaseChatModel):
     def _usage(self, messages: Sequence[BaseMessage], message: AIMessage, kwargs: dict[str, Any]) -> UsageMetadata:
         if self.usage is not None:
             given, produced = self.usage
+            limit = kwargs.get("max_tokens") or self.max_tokens
+            produced = min(produced, limit) if isinstance(limit, int) else produced
         else:
             given = count_tokens_approximately(list(messages), tools=kwargs.get("tools"))
             produced = count_tokens_approximately([message])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Literal, cast
 
@@ -34,6 +34,9 @@ _RESERVATION: sa.Table = Table.metadata.tables[str(ReservationRow.__tablename__)
 
 Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonValue]], object]
 """Writes a movement that was asked of the ledger directly into the log: transaction, effect, body."""
+
+Fit = Callable[[Mapping[Unit, int]], Usage | None]
+"""What to hold instead, where no more is left than this of each limited unit; None if nothing less will do."""
 
 
 class Reservation(BaseModel):
@@ -197,14 +200,30 @@ class Ledger:
         return answer
 
     def hold(
-        self, transaction: Transaction, account: str, held: Usage, *, key: str = "", ttl_seconds: int = HOLD_SECONDS
+        self,
+        transaction: Transaction,
+        account: str,
+        held: Usage,
+        *,
+        key: str = "",
+        ttl_seconds: int = HOLD_SECONDS,
+        fit: Fit | None = None,
     ) -> Reservation | BudgetExceeded:
-        """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one."""
+        """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one.
+
+        Where ``held`` is more than the path can carry, what ``fit`` makes of what is left is held instead, if anything.
+        """
         if key and (known := _by_key(transaction, key)) is not None:
             return known
         refusal, rows = self._take(transaction, account, held)
         if refusal is not None and _expire(transaction):
             refusal, rows = self._take(transaction, account, held)
+        if refusal is not None and fit is not None:
+            paths = levels(account)
+            lesser = fit(_left(_current_rows(transaction, paths, create=()).values(), transaction.now))
+            if lesser is not None:
+                held = lesser
+                refusal, rows = self._take(transaction, account, held)
         if refusal is not None:
             return refusal
         reservation = Reservation(
@@ -298,14 +317,7 @@ class Ledger:
     def remaining(self, account: str) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the path's accounts and windows. For policy inputs."""
         paths = levels(account)
-        now = self._store.clock.now()
-        least: dict[Unit, int] = {}
-        for row in self._store.fetch(_limited_of(len(paths)), _named("path", paths)):
-            fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
-            for unit, limit in _limits(row).items():
-                spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
-                least[unit] = min(limit - spent, least.get(unit, limit - spent))
-        return least
+        return _left(self._store.fetch(_limited_of(len(paths)), _named("path", paths)), self._store.clock.now())
 
     def _record(
         self, transaction: Transaction, effect: Literal["", "allow", "deny"], body: dict[str, JsonValue]
@@ -433,6 +445,17 @@ def _insert(transaction: Transaction, path: str, window: Window, values: dict[st
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
     row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
     transaction.connection.execute(sa.insert(_ACCOUNT).values(**zero, **row, **values))
+
+
+def _left(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
+    """What is left of each limited unit: the least over these accounts and windows."""
+    least: dict[Unit, int] = {}
+    for row in rows:
+        fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
+        for unit, limit in _limits(row).items():
+            spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
+            least[unit] = min(limit - spent, least.get(unit, limit - spent))
+    return least
 
 
 def _opens(row: Row, now: dt.datetime) -> str:

@@ -1,9 +1,9 @@
 """Sealed chat models: the same object, of a metered subclass of its own class, which reserves before it calls.
 
-One call: count the input, hold it together with the most that may come out, cap the output at what is held where the
-model can be told, call, and settle what the provider reports. Providers that report nothing are settled by estimate, and
-so is a stream that is abandoned or cancelled: with what had come out by then. Sealing is in place, for the reasons given in
-``openclaw.graph.seal``.
+One call: count the input, hold it together with the most that may come out (less of it, where less is left and the model can
+be told), cap the output at what is held, call, and settle what the provider reports. Providers that report nothing are
+settled by estimate, and so is a stream that is abandoned or cancelled: with what had come out by then. Sealing is in place,
+for the reasons given in ``openclaw.graph.seal``.
 
 Tokens are whole numbers as LangChain's ``usage_metadata`` has them: cached input and reasoning output are parts of input
 and output there, so the details are never added on top. Money is micro-USD.
@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
-from openclaw.budget import Usage
+from openclaw.budget import Unit, Usage
 from openclaw.canonical import printable
 from openclaw.errors import ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
+from openclaw.graph.counting import input_of, output_limit, output_of, tellable, usage_of
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
@@ -43,13 +43,9 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=BaseChatModel)
 
-DEFAULT_OUTPUT_TOKENS = 1024
-"""Held for the output of a call whose model declares no maximum; the call is capped at it where the model can be told."""
-
 SEALED_MARK = "openclaw_sealed"
 """Key in a sealed model's serialised form, by which the tripwire tells it from a raw one."""
 
-_MAX_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 _END = object()
 _sealing = threading.Lock()
 
@@ -154,7 +150,7 @@ def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., Chat
             return ChatResult(generations=[ChatGeneration(message=call.instead(admission))])
         token = _INSIDE.set(self)
         try:
-            result = generate(self, messages, *args, **call.capped(kwargs))
+            result = generate(self, messages, *args, **call.capped(admission, kwargs))
             call.complete(result)
         except Exception as error:
             call.fail(error)
@@ -180,7 +176,7 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
         token = _INSIDE.set(self)
         try:
             with watching(call.scope.gate, admission) as watch, watch.driven():
-                result = await agenerate(self, messages, *args, **call.capped(kwargs))
+                result = await agenerate(self, messages, *args, **call.capped(admission, kwargs))
             call.complete(result)
         except Halted as halted:
             return ChatResult(generations=[ChatGeneration(message=call.stopped(halted))])
@@ -209,7 +205,7 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
             return
-        inner = stream(self, messages, *args, **call.capped(kwargs))
+        inner = stream(self, messages, *args, **call.capped(admission, kwargs))
         try:
             while True:
                 # Set for one drive only: between two chunks, the context belongs to whoever reads the stream.
@@ -254,7 +250,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
             return
-        inner = astream(self, messages, *args, **call.capped(kwargs))
+        inner = astream(self, messages, *args, **call.capped(admission, kwargs))
         watch = Watch(call.scope.gate, admission)
         watch.start()
         try:
@@ -296,15 +292,15 @@ class _Call:
         self.provider = str(params.get("ls_provider") or "")
         self.name = str(params.get("ls_model_name") or type(model).__name__)
         self.scope = scopes.require(self.name)
-        self._model = model
         self._status = "cancelled"
         self._error = ""
         self._seen: AIMessage | None = None
         self._exact: tuple[int, int] | None = None
         scopes.see_messages(self.scope, messages)
         self.foreign = _provider_tools(kwargs.get("tools"))
-        self._input = _count(messages, kwargs.get("tools"))
-        self._cap, self._may_cap = _output_limit(model, kwargs)
+        self._input = input_of(model, messages, kwargs.get("tools"))
+        self._cap, self._told = output_limit(model, kwargs)
+        self._tellable = tellable(model, kwargs)
         where = scopes.task()
         self.action = ModelCall(
             principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
@@ -314,7 +310,8 @@ class _Call:
         self.request = Request(
             action=self.action,
             run=self.scope.moment(),
-            hold=self._usage(self._input, self._cap),
+            hold=self._usage(self._input.held, self._cap),
+            fit=self._fit if self._tellable else None,
             flow=self.scope.shared.describe({}),
             key=self.execution.key,
             can_wait=where.checkpointed,
@@ -333,9 +330,27 @@ class _Call:
     def _foreign_reason(self) -> str:
         return f"tool `{self.foreign}` would run at the provider, where no gate can see it"
 
-    def capped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def capped(self, permit: Permit, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The call's own arguments, with the output capped at what is held where the model takes such an argument."""
-        return {**kwargs, "max_tokens": self._cap} if self._may_cap else dict(kwargs)
+        assert permit.reservation is not None, "INVARIANT: what the gate lets through holds something"
+        held = permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
+        told = self._told if held == self._cap else self._tellable
+        return {**kwargs, told: held} if told else dict(kwargs)
+
+    def _fit(self, left: Mapping[Unit, int]) -> Usage | None:
+        """The most that the call can hold of what is left: with less output. None if nothing is left for any output."""
+
+        def fits(produced: int) -> bool:
+            asked = self._usage(self._input.held, produced)
+            return all(asked.amount(unit) <= amount for unit, amount in left.items())
+
+        if not fits(1):
+            return None
+        low, high = 1, self._cap + 1  # It fits `low`, and is not to have `high`.
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return self._usage(self._input.held, low)
 
     def instead(self, admission: Admission) -> AIMessage:
         """The message of a call that is not made: an earlier answer, or a refusal that ends an agent's loop."""
@@ -363,7 +378,7 @@ class _Call:
     def complete(self, result: ChatResult | None = None) -> None:
         """The provider is done; what it reports, if it does, is exact."""
         self._status = "done"
-        reported = _reported(result) if result is not None else _usage_of(self._seen)
+        reported = _reported(result) if result is not None else usage_of(self._seen)
         if result is not None and result.generations:
             first = result.generations[0].message
             self._seen = first if isinstance(first, AIMessage) else None
@@ -381,12 +396,12 @@ class _Call:
 
     def outcome(self, permit: Permit) -> Outcome:
         """What is settled: the provider's own count, or an estimate that says it is one."""
-        if self._exact is not None:
-            usage = self._usage(*self._exact)
-        else:
-            partial = _usage_of(self._seen) or (0, 0)
-            produced = _count([self._seen], None) if self._seen is not None else 0
-            usage = self._usage(max(self._input, partial[0]), max(produced, partial[1]))
+        partial = self._exact or usage_of(self._seen) or (0, 0)
+        exact = self._exact is not None and partial[0] > 0  # Some streams tell of no input: it was sent all the same.
+        usage = self._usage(*partial)
+        if not exact:
+            produced = partial[1] if self._exact is not None else max(output_of(self._seen), partial[1])
+            usage = self._usage(max(self._input.tokens, partial[0]), produced)
         keep = self._status == "done" and permit.key is not None and self._seen is not None
         return Outcome(
             status=cast("Any", self._status),
@@ -394,7 +409,7 @@ class _Call:
             result=_essence(self._seen) if self._seen is not None else None,
             error=self._error,
             replay=pack(_whole(self._seen)) if keep and self._seen is not None else b"",
-            estimated=self._exact is None,
+            estimated=not exact,
         )
 
     def _usage(self, given: int, produced: int) -> Usage:
@@ -414,33 +429,9 @@ def refusal_answer(refused: Refused) -> AIMessage:
 # --- Counting ---------------------------------------------------------------------------------------------------------
 
 
-def _count(messages: Sequence[BaseMessage], tools: object) -> int:
-    schemas = cast("list[Any]", tools) if isinstance(tools, list) else None
-    return count_tokens_approximately(list(messages), tools=schemas)
-
-
-def _output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[int, bool]:
-    """The most that may come out, and whether the call has to be told so."""
-    for declared in (*(kwargs.get(name) for name in _MAX_NAMES), *(getattr(model, name, None) for name in _MAX_NAMES)):
-        if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
-            return declared, False
-    return DEFAULT_OUTPUT_TOKENS, "max_tokens" in type(model).model_fields
-
-
-def _usage_of(message: BaseMessage | None) -> tuple[int, int] | None:
-    usage = getattr(message, "usage_metadata", None)
-    if not isinstance(usage, Mapping):
-        return None
-    counts = cast("Mapping[str, object]", usage)
-    given, produced = counts.get("input_tokens"), counts.get("output_tokens")
-    if not isinstance(given, int) or not isinstance(produced, int) or given < 0 or produced < 0 or not given + produced:
-        return None
-    return given, produced
-
-
 def _reported(result: ChatResult) -> tuple[int, int] | None:
     # Providers that return several candidates repeat the total of the call on each of them.
-    counts = [_usage_of(generation.message) for generation in result.generations]
+    counts = [usage_of(generation.message) for generation in result.generations]
     known = [count for count in counts if count is not None]
     return max(known, key=sum) if known else None
 

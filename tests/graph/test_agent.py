@@ -166,7 +166,7 @@ def test_the_policy_sees_validated_arguments_with_defaults_and_the_tool_gets_wha
 
 def test_a_budget_stop_ends_the_agent_with_a_valid_transcript(house: House) -> None:
     house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_500))
-    model = ScriptedModel([("look", {"x": n}) for n in range(50)], usage=(300, 10), max_tokens=200)
+    model = ScriptedModel([("look", {"x": n}) for n in range(50)], max_tokens=200)
     messages = run(house.compile(Agent("solo", model=model, tools=[house.tool("look")])))
     last = messages[-1]
     assert isinstance(last, AIMessage)
@@ -175,6 +175,26 @@ def test_a_budget_stop_ends_the_agent_with_a_valid_transcript(house: House) -> N
     assert last.response_metadata["openclaw"]["source"] == "budget"
     assert "budget of `org/default/agent/solo`" in str(last.content)
     assert house.ledger.balance("org/default/agent/solo").posted.tokens <= 1_500
+    assert_valid(messages)
+
+
+def test_input_that_the_provider_counts_higher_than_we_do_is_an_overdraft_of_one_call(house: House) -> None:
+    """What an estimate is short by, margin and all, is recorded in full, once, and stops the agent."""
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_500))
+    model = ScriptedModel([("look", {"x": n}) for n in range(50)], usage=(1_600, 10), max_tokens=200)
+    messages = run(house.compile(Agent("solo", model=model, tools=[house.tool("look")])))
+    assert "is overdrawn by 110 tokens" in str(messages[-1].content)
+    assert house.ledger.balance("org/default/agent/solo").posted.tokens == 1_610
+    assert_valid(messages)
+
+
+def test_what_the_provider_counted_is_held_for_the_next_call(house: House) -> None:
+    """A provider that counts more than we estimate is believed: no overdraft, though it counts thrice our estimate."""
+    house.ledger.set_limit("org/default/agent/solo", Budget(tokens=1_500))
+    model = ScriptedModel([("look", {"x": n}) for n in range(50)], usage=(300, 10), max_tokens=200)
+    messages = run(house.compile(Agent("solo", model=model, tools=[house.tool("look")])))
+    assert "260 tokens left" in str(messages[-1].content)
+    assert house.ledger.balance("org/default/agent/solo").posted.tokens == 4 * 310
     assert_valid(messages)
 
 

@@ -11,10 +11,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
 
-from openclaw.budget import Budget
-from openclaw.errors import BudgetExceeded, Ungoverned
+from openclaw.budget import Budget, Price, Prices
+from openclaw.errors import BudgetExceeded, ConfigurationError, Ungoverned
 from openclaw.graph import Agent, Workflow, govern_model
-from openclaw.graph.metering import DEFAULT_OUTPUT_TOKENS, seal_model
+from openclaw.graph.counting import DEFAULT_OUTPUT_TOKENS
+from openclaw.graph.metering import seal_model
 from openclaw.testing import ScriptedModel
 from tests.graph.house import House
 
@@ -156,6 +157,59 @@ def test_output_is_capped_at_what_is_held(house: House) -> None:
     long = "x" * (DEFAULT_OUTPUT_TOKENS * 8)
     messages = house.compile(Agent("solo", model=ScriptedModel([long]))).invoke(GO)["messages"]
     assert len(messages[-1].content) == DEFAULT_OUTPUT_TOKENS * 4
+
+
+@pytest.mark.parametrize("how", ["of the model", "of the call"])
+@pytest.mark.parametrize("budget", [Budget(tokens=60), Budget(output_tokens=20)])
+def test_output_is_lowered_to_what_is_left(house: House, how: str, budget: Budget) -> None:
+    house.ledger.set_limit(ACCOUNT, budget)
+    model = ScriptedModel(["x" * 4000], max_tokens=900 if how == "of the model" else None)
+    given = {} if how == "of the model" else {"max_tokens": 900}
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"], **given)]}
+
+    last = house.compile(drawn(act), name="own").invoke(GO)["messages"][-1]
+    assert 0 < len(last.content) <= 60 * 4
+    assert set(last.content) == {"x"}
+    [decision] = [entry for entry in house.entries("decision") if entry.tool == "scripted"]
+    held: Any = decision.body["reservation"]
+    assert all(held["held"][unit] == limit for unit, limit in budget.limits().items())
+
+
+def test_output_is_lowered_to_what_money_is_left(house: House) -> None:
+    house.gate.prices = Prices({"scripted": Price(input="1", output="10")})  # type: ignore[arg-type]
+    house.ledger.set_limit(ACCOUNT, Budget(usd="0.0002"))
+    model = ScriptedModel(["x" * 4000], max_tokens=900)
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    last = house.compile(drawn(act), name="own").invoke(GO)["messages"][-1]
+    assert 0 < len(last.content) <= 20 * 4
+    assert house.decisions("scripted") == ["allow"]
+
+
+def test_a_model_that_cannot_be_told_a_lower_limit_is_refused(house: House) -> None:
+    class Deaf(ScriptedModel):
+        num_predict: int = 900
+
+    house.ledger.set_limit(ACCOUNT, Budget(tokens=60))
+    model = Deaf(["x" * 4000])
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    last = house.compile(drawn(act), name="own").invoke(GO)["messages"][-1]
+    assert "60 tokens left" in last.content
+    assert house.decisions("scripted") == ["deny"]
+
+
+def test_an_absurd_limit_is_an_error_and_no_call(house: House) -> None:
+    model = ScriptedModel(["ok"], max_tokens=2**60)
+    with pytest.raises(ConfigurationError, match="`max_tokens` is 1152921504606846976, and no call may ask for more"):
+        house.compile(Agent("solo", model=model)).invoke(GO)
+    assert house.decisions("scripted") == []
 
 
 def test_parallel_calls_never_overspend(house: House) -> None:
