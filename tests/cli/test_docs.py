@@ -24,7 +24,7 @@ from tests.policy.bundles import pair
 from tests.support.story import DESK_CASES, DESK_REGO, DESK_TEST_REGO, StillClock, tell_on, told
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
-PAGES = (DOCS, DOCS.with_name("review.md"))
+PAGES = (DOCS, DOCS.with_name("review.md"), DOCS.with_name("economics.md"))
 BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
 
 # What changes with a build, a dependency or a policy that ships: its form is compared, not its value.
