@@ -16,6 +16,7 @@ from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.errors import ConfigurationError
 from openclaw.review import showback
 from openclaw.review.costs import BY, PERIODS, By, CostReport, Costs, Group, read_by
+from openclaw.review.focus import COLUMNS, FocusRows
 from openclaw.review.spending import refusals, spending
 
 BAR_MIN, BAR_MAX = 8, 60
@@ -35,6 +36,8 @@ EXAMPLES = """Examples:
   openclaw budget report --by model --since 7d
 
   openclaw budget report --by day --since 2026-11-01 --until 2026-12-01 --csv
+
+  openclaw budget report --since 2026-11-01 --focus > focus.csv
 """
 
 
@@ -50,13 +53,19 @@ def report(
     until: UntilOption = None,
     store: StoreOption = None,
     as_csv: CsvOption = False,
+    as_focus: Annotated[
+        bool, typer.Option("--focus", help="Print CSV with the columns of FOCUS 1.2: a row a day, agent and model.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Report who spent what, and what a completed run or an approved action costs; see docs/economics.md."""
-    if as_json and as_csv:
-        raise ConfigurationError("--json and --csv exclude each other", hint="give one of them")
+    if as_json + as_csv + as_focus > 1:
+        raise ConfigurationError("--json, --csv and --focus exclude each other", hint="give one of them")
     wanted = read_by(by)
     with opened(context, store) as books:
+        if as_focus:
+            _print_focus(books, since, until)
+            return
         made = _costs(books, wanted, since, until)
     if as_json:
         document: dict[str, JsonValue] = made.model_dump(mode="json")
@@ -78,6 +87,13 @@ def _costs(books: Books, by: By, since: str | None, until: str | None) -> CostRe
         costs.refuse(run, seq)
     open_runs = {entry.run for entry in books.log.open_actions()}
     return costs.report(open_runs=open_runs, since=start, until=end)
+
+
+def _print_focus(books: Books, since: str | None, until: str | None) -> None:
+    found = FocusRows(spending(Reader(books.store), since=books.moment(since), until=books.moment(until)))
+    print_csv(COLUMNS, found.rows())
+    if found.left_out:
+        show.note(f"{show.count(found.left_out)} model calls are not in it: no price is known for them")
 
 
 def _print(made: CostReport) -> None:

@@ -42,8 +42,18 @@ def test_a_time_in_which_nothing_ended_says_so(desk: Path, openclaw: Command) ->
     assert (said.code, said.out, said.err) == (0, "", "nothing has ended in that time\n")
 
 
-@pytest.mark.parametrize("wrong", [("--by", "frog"), ("--since", "then"), ("--until", "soon"), ("--json", "--csv")])
+@pytest.mark.parametrize(
+    "wrong", [("--by", "frog"), ("--since", "then"), ("--until", "soon"), ("--json", "--csv"), ("--csv", "--focus")]
+)
 def test_wrong_usage_is_one_clear_error(wrong: tuple[str, ...], desk: Path, openclaw: Command) -> None:
     said = openclaw("budget", "report", *wrong)
     assert said.code == 2
     assert said.err.startswith("error: ")
+
+
+def test_focus_rows_are_csv(desk: Path, openclaw: Command) -> None:
+    rows = list(csv.DictReader(io.StringIO(openclaw("budget", "report", "--focus").out)))
+    assert [(row["SubAccountName"], row["BilledCost"], row["ChargeClass"]) for row in rows] == [
+        ("refunds", "0.000201", ""),
+        ("triage", "0.000163", ""),
+    ]
