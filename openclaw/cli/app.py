@@ -15,6 +15,7 @@ from openclaw.cli import (
     audit_list,
     budget,
     budget_forecast,
+    budget_reconcile,
     budget_report,
     demo,
     doctor,
@@ -70,6 +71,7 @@ audit_export.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)
+budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")
 app.command("halt")(halts.halt)

@@ -41,6 +41,12 @@ REFUND = """\
  "tool": {"name": "refund", "args": {"amount": 120, "account": "DE-77"}, "tags": [], "call_id": "call_1"}}
 """
 
+INVOICE = """\
+date,provider,model,input_tokens,output_tokens,usd
+2026-11-23,acme,small-1,2160,105,0.000364
+2026-11-23,acme,large-2,88000,4100,0.41
+"""
+
 AGENTS = """\
 name: refunds
 workflow: returns
@@ -67,6 +73,7 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tests / name).write_text(text)
     (tmp_path / "refund.json").write_text(REFUND)
     (tmp_path / "desk.yaml").write_text(AGENTS)
+    (tmp_path / "invoice.csv").write_text(INVOICE)
     pair(tmp_path, "release", rsa.generate_private_key(65537, 2048))
     (tmp_path / "trial").mkdir()
     shadow = {"policies": tmp_path / "policies", "shadow": tmp_path / "stricter"}
