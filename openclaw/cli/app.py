@@ -14,6 +14,9 @@ from openclaw.cli import (
     audit_export,
     audit_list,
     budget,
+    budget_forecast,
+    budget_reconcile,
+    budget_report,
     demo,
     doctor,
     halts,
@@ -66,6 +69,9 @@ retention.add_to(audit.app)
 privacy.add_to(audit.app)
 audit_export.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
+budget_report.add_to(budget.app)
+budget_forecast.add_to(budget.app)
+budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")
 app.command("halt")(halts.halt)

@@ -24,7 +24,7 @@ from tests.policy.bundles import pair
 from tests.support.story import DESK_CASES, DESK_REGO, DESK_TEST_REGO, StillClock, tell_on, told
 
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
-PAGES = (DOCS, DOCS.with_name("review.md"))
+PAGES = (DOCS, DOCS.with_name("review.md"), DOCS.with_name("economics.md"))
 BLOCK = re.compile(r"```console\n(\$ (openclaw [^\n]*)\n)(.*?)```", re.DOTALL)
 
 # What changes with a build, a dependency or a policy that ships: its form is compared, not its value.
@@ -39,6 +39,12 @@ REFUND = """\
 {"kind": "tool", "now": "2026-11-23T10:00:00Z", "approval": null,
  "principal": {"agent": "refunds", "org": "default", "roles": [], "chain": []},
  "tool": {"name": "refund", "args": {"amount": 120, "account": "DE-77"}, "tags": [], "call_id": "call_1"}}
+"""
+
+INVOICE = """\
+date,provider,model,input_tokens,output_tokens,usd
+2026-11-23,acme,small-1,2160,105,0.000364
+2026-11-23,acme,large-2,88000,4100,0.41
 """
 
 AGENTS = """\
@@ -67,6 +73,7 @@ def whole_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tests / name).write_text(text)
     (tmp_path / "refund.json").write_text(REFUND)
     (tmp_path / "desk.yaml").write_text(AGENTS)
+    (tmp_path / "invoice.csv").write_text(INVOICE)
     pair(tmp_path, "release", rsa.generate_private_key(65537, 2048))
     (tmp_path / "trial").mkdir()
     shadow = {"policies": tmp_path / "policies", "shadow": tmp_path / "stricter"}
