@@ -29,7 +29,12 @@ from openclaw.policy.engine import BadInput, PolicyEngine, encode, fresh
 from openclaw.policy.reads import InputPath, Projection, Reads, dotted, reads_of
 from openclaw.policy.results import Results
 
-VOLATILE: tuple[InputPath, ...] = (("now",), ("run", "step"), ("run", "calls"), ("budget",), ("tool", "call_id"))
+VOLATILE: tuple[InputPath, ...] = (
+    ("now",),
+    *(("run", part) for part in ("step", "calls", "repeats", "elapsed_s")),
+    ("budget",),
+    ("tool", "call_id"),
+)
 """Parts of an input that differ from call to call. The name of the run and its thread stay for the run."""
 
 ENTRIES_MAX = 10_000
