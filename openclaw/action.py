@@ -61,13 +61,19 @@ class Principal(_Frozen):
 
 
 class Run(_Frozen):
-    """Where in time the action stands: one run of one graph on one thread."""
+    """Where in time the action stands: one run of one graph on one thread.
+
+    ``calls`` are the tool calls before this one, ``repeats`` those of them that were this very call: the same tool with the
+    same arguments. ``resumed_at`` is when the run went on after it had waited for somebody.
+    """
 
     id: str
     thread: str | None = None
     step: int = 0
     calls: int = 0
+    repeats: int = 0
     started_at: dt.datetime | None = None
+    resumed_at: dt.datetime | None = None
 
 
 class ToolCall(_Frozen):
@@ -134,7 +140,7 @@ def policy_input(action: Action, context: Context) -> dict[str, JsonValue]:
         "now": utc(context.now),
     }
     if context.run is not None:
-        document["run"] = _present(context.run)
+        document["run"] = _run_part(context.run, context.now)
     if isinstance(action, ModelCall):
         document["model"] = {"provider": action.provider, "name": action.name, "sites": list(action.sites)}
     else:
@@ -158,6 +164,16 @@ def args_digest(action: Action) -> str:
 def utc(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
     return f"{moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def _run_part(run: Run, now: dt.datetime) -> dict[str, JsonValue]:
+    """The run with the whole seconds since it was started or last resumed: waiting for a person costs none."""
+    part = _present(run)
+    part.pop("resumed_at", None)
+    since = run.resumed_at or run.started_at
+    if since is not None:
+        part["elapsed_s"] = max(0, int((now - since).total_seconds()))
+    return part
 
 
 def _present(model: BaseModel) -> dict[str, JsonValue]:

@@ -225,6 +225,10 @@ class Gate:
         known = self._runs.last(workflow=workflow, thread=thread) if resumed and thread else None
         return known or self._runs.begin(workflow=workflow, thread=thread)
 
+    def earlier_calls(self, run: Run) -> dict[str, int]:
+        """How often each call was made in a run that goes on, as far as its log tells; see ``Runs.calls``."""
+        return self._runs.calls(run.id)
+
     def abandoned(self, *, workflow: str, thread: str) -> list[Running]:
         """The actions of a thread that run in no process any more: each was let through, and nobody will end it."""
         found = self._executions.running(workflow=workflow, thread=thread)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
+import hashlib
+import json
 
 import sqlalchemy as sa
 
 from openclaw.action import Run, utc
-from openclaw.canonical import storable
-from openclaw.store import Store
-from openclaw.store.tables import RunRow, Table
+from openclaw.canonical import encode, storable
+from openclaw.store import Statement, Store
+from openclaw.store.tables import ActionRow, EntryRow, RunRow, Table
 
 _RUN: sa.Table = Table.metadata.tables[str(RunRow.__tablename__)]
+_ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
+_ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
+
+
+def same_call(name: str, args_digest: str) -> str:
+    """What two calls have in common that are the same to loop detection: the tool and its arguments."""
+    return f"{name}\0{args_digest}"
 
 
 class Runs:
@@ -40,7 +50,35 @@ class Runs:
             row = connection.execute(query.order_by(_RUN.c.started_at.desc(), _RUN.c.id.desc()).limit(1)).one_or_none()
         if row is None:
             return None
-        return Run(id=row.id, thread=thread, started_at=dt.datetime.fromisoformat(row.started_at))
+        started, resumed = dt.datetime.fromisoformat(row.started_at), self._store.clock.now()
+        return Run(id=row.id, thread=thread, started_at=started, resumed_at=resumed)
+
+    def calls(self, run: str) -> dict[str, int]:
+        """How often each call (``same_call``) of tools was decided on in a run, as its log tells.
+
+        Not counted are questions that wait, and calls that wait by themselves: they come again as the same ones. Of a call
+        whose arguments the log hides, nobody can tell that it is the same.
+        """
+        self._store.flush()
+        counted: collections.Counter[str] = collections.Counter()
+        for row in self._store.fetch(_CALLS, {"of_run": storable(run)}):
+            asked = json.loads(str(row["body"])).get("input", {})
+            if asked.get("kind") in ("tool", "handoff"):
+                args = hashlib.sha256(encode(asked["tool"]["args"])).hexdigest()
+                counted[same_call(asked["tool"]["name"], f"sha256:{args}")] += 1
+        return dict(counted)
 
 
-__all__ = ["Runs"]
+_CALLS = Statement(
+    sa.select(_ENTRY.c.body)
+    .where(
+        _ENTRY.c.run == sa.bindparam("of_run"),
+        _ENTRY.c.kind == sa.literal_column("'decision'"),
+        _ENTRY.c.effect != sa.literal_column("'ask'"),
+        ~sa.exists().where(_ACTION.c.seq == _ENTRY.c.seq, _ACTION.c.state == sa.literal_column("'suspended'")),
+    )
+    .order_by(_ENTRY.c.seq)
+)
+
+
+__all__ = ["Runs", "same_call"]

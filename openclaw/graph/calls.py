@@ -18,12 +18,14 @@ from pydantic import BaseModel, ValidationError
 
 from openclaw.action import Action, Handoff, Principal, ToolCall
 from openclaw.budget import Usage
+from openclaw.canonical import digest
 from openclaw.errors import Refused
 from openclaw.gate import Admission, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
 from openclaw.graph.kept import earlier
 from openclaw.graph.refusals import refusal_message, waiting
 from openclaw.graph.scope import Scope, acting_principal
+from openclaw.graph.tally import same_call
 
 _CONTROL = frozenset({"run_manager", "callbacks", "config"})
 
@@ -99,18 +101,27 @@ class Call:
         own = frame if frame is not None and frame.name == tool.name else None
         where = own.task if own is not None else scopes.task()
         identity = own.call_id if own is not None else ""
-        self.execution = scopes.execution(self.scope, where, name=tool.name, call_id=identity, args=visible)
+        args_digest = digest(visible)
+        self.execution = scopes.execution(
+            self.scope, where, name=tool.name, call_id=identity, args=visible, args_digest=args_digest
+        )
+        self._same = same_call(tool.name, args_digest)
+        calls, repeats = self.scope.shared.tally.count(self._same)
         self.action = _action(tool, visible, acting_principal(tool, self.scope), identity)
         self.request = Request(
             action=self.action,
-            run=self.scope.moment(),
+            run=self.scope.moment(calls=calls, repeats=repeats),
             hold=Usage(calls=1) if isinstance(self.action, ToolCall) else Usage(),
             flow=self.scope.shared.describe(visible),
             key=self.execution.key,
             can_wait=where.checkpointed,
             remembers=self.scope.on_refusal == "message",
         )
-        self.scope.shared.count_call()
+
+    def comes_again(self) -> None:
+        """It waits, and will be made again as the same execution, which counts once."""
+        self.scope.shared.waits(self.execution.identity)
+        self.scope.shared.tally.take_back(self._same)
 
     def arguments(self, permit: Permit) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments to run with: the permit's, which an obligation may have rewritten."""
@@ -134,9 +145,10 @@ class Call:
         """What a call gives back that is not run: an earlier result, or one of three ways of stopping."""
         match admission:
             case Replayed(result=stored):
+                self.scope.shared.tally.take_back(self._same)
                 return earlier(stored, self.tool)
             case Waiting():
-                self.scope.shared.waits(self.execution.identity)
+                self.comes_again()
                 raise waiting(admission, self.action)
             case Refusal(error=refused):
                 raise refused

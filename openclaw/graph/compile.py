@@ -27,6 +27,7 @@ from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.metering import bound_model, seal_model
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import bound, seal, trust_of
+from openclaw.graph.tally import Tally
 from openclaw.graph.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         if abandoned:
             known = recovery.results(self.get_state(config or {})) if self._keeps else {}
             binding.gate.conclude(abandoned, known)
-        return _scope(binding, run)
+        return _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {})
 
     async def _aopen(self, given: object, config: RunnableConfig | None) -> Scope:
         binding = cast("Binding", self.__dict__[_BINDING])
@@ -124,7 +125,7 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         if abandoned:
             known = recovery.results(await self.aget_state(config or {})) if self._keeps else {}
             await asyncio.to_thread(binding.gate.conclude, abandoned, known)
-        return _scope(binding, run)
+        return _scope(binding, run, await asyncio.to_thread(binding.gate.earlier_calls, run) if resumed else {})
 
     @property
     def _keeps(self) -> bool:
@@ -330,14 +331,14 @@ def _abandoned(binding: Binding, thread: str | None) -> list[Running]:
     return [] if thread is None else binding.gate.abandoned(workflow=binding.name, thread=thread)
 
 
-def _scope(binding: Binding, run: Run) -> Scope:
+def _scope(binding: Binding, run: Run, earlier: Mapping[str, int]) -> Scope:
     return Scope(
         gate=binding.gate,
         run=run,
         principal=binding.principal,
         on_refusal=binding.on_refusal,
         trust=binding.trust,
-        shared=Shared(calls=run.calls),
+        shared=Shared(tally=Tally(earlier)),
     )
 
 

@@ -51,7 +51,7 @@ class Ending:
         except GraphBubbleUp as pause:
             # LangGraph parks the node and runs it again, so this execution came to no end yet.
             self.outcome = replace(self.outcome, status="suspended", error=f"interrupted: {type(pause).__name__}")
-            self._call.scope.shared.waits(self._call.execution.identity)
+            self._call.comes_again()
             raise
         except Halted as halted:
             self.outcome = replace(self.outcome, error=f"Halted: {halted.message}")

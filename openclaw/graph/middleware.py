@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NotRequired, cast
 
-from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
 from openclaw.action import Run
@@ -25,6 +25,7 @@ from openclaw.graph.metering import seal_model
 from openclaw.graph.recovery import results_in
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import seal, trust_of
+from openclaw.graph.tally import Tally
 
 if TYPE_CHECKING:
     from openclaw.gate import Gate
@@ -91,6 +92,7 @@ class _Escort:
         self._on_refusal: OnRefusal = on_refusal
         self._trust: dict[str, str] = {}
         self._recovered: OrderedDict[str, None] = OrderedDict()
+        self._tallies: OrderedDict[str, Tally] = OrderedDict()
 
     def open(self) -> dict[str, Any] | None:
         """A new turn is a new run, unless a governed graph has opened one."""
@@ -126,6 +128,14 @@ class _Escort:
         if abandoned:
             self._gate.conclude(abandoned, results_in(messages))
 
+    def _tally(self, run: Run) -> Tally:
+        """The calls of a run, those from before this process has seen it included."""
+        tally = self._tallies.pop(run.id, None) or Tally(self._gate.earlier_calls(run))
+        self._tallies[run.id] = tally
+        while len(self._tallies) > _RUNS_MAX:
+            self._tallies.popitem(last=False)
+        return tally
+
     def _scope(self, request: Any) -> Scope:
         outer = scopes.current()
         if outer is not None:
@@ -148,7 +158,7 @@ class _Escort:
             principal=self._identity.principal(),
             on_refusal=self._on_refusal,
             trust=dict(self._trust),
-            shared=Shared(calls=sum(isinstance(message, ToolMessage) for message in messages)),
+            shared=Shared(tally=self._tally(run)),
         )
         scopes.see_messages(scope, [*([system] if system is not None else []), *messages])
         return scope

@@ -23,6 +23,7 @@ from openclaw.action import Principal, Run
 from openclaw.canonical import digest
 from openclaw.errors import Ungoverned
 from openclaw.flow import Flow, Source
+from openclaw.graph.tally import Tally
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -43,26 +44,15 @@ _CHAIN_MAX = 32
 
 
 class Shared:
-    """What all steps of one run share: the flow of values, the count of calls, and ordinals. Safe to use from threads."""
+    """What all steps of one run share: the flow of values, the tally of calls, and ordinals. Safe to use from threads."""
 
-    def __init__(self, *, calls: int = 0) -> None:
+    def __init__(self, *, tally: Tally | None = None) -> None:
         self._lock = threading.Lock()
-        self._calls = calls
+        self.tally = tally or Tally()
         self._flow = Flow()
         self._seen: set[str] = set()
         self._fed: tuple[int, str] = (0, "")
         self._ordinals: OrderedDict[str, int] = OrderedDict()
-
-    def count_call(self) -> int:
-        """The number of tool calls of this run before this one."""
-        with self._lock:
-            self._calls += 1
-            return self._calls - 1
-
-    @property
-    def calls(self) -> int:
-        """The number of tool calls so far."""
-        return self._calls
 
     def ordinal(self, identity: str) -> int:
         """How many equal executions this one follows, so that a deliberate second call is not taken for a re-run."""
@@ -127,12 +117,11 @@ class Scope:
         """This run with another principal, whose delegation chain goes on from the one that holds now."""
         return replace(self, principal=principal)
 
-    def moment(self) -> Run:
-        """The run as the policy sees it at this very step."""
+    def moment(self, *, calls: int | None = None, repeats: int = 0) -> Run:
+        """The run as the policy sees it at this very step: ``calls`` before this one, ``repeats`` of them equal to it."""
         step = (var_child_runnable_config.get() or {}).get("metadata", {}).get("langgraph_step")
-        return self.run.model_copy(
-            update={"step": step if isinstance(step, int) else self.run.step, "calls": self.shared.calls}
-        )
+        counted = {"calls": self.shared.tally.calls if calls is None else calls, "repeats": repeats}
+        return self.run.model_copy(update={"step": step if isinstance(step, int) else self.run.step, **counted})
 
 
 _CURRENT: ContextVar[Scope | None] = ContextVar("openclaw_scope", default=None)
@@ -214,15 +203,17 @@ class Execution:
     key: str | None
 
 
-def execution(scope: Scope, where: Task, *, name: str, call_id: str, args: Mapping[str, object]) -> Execution:
-    """Name this very execution.
+def execution(
+    scope: Scope, where: Task, *, name: str, call_id: str, args: Mapping[str, object], args_digest: str = ""
+) -> Execution:
+    """Name this very execution. ``args_digest`` is the digest of ``args`` where it is known.
 
     The same name after an interrupt or a crash (same thread, task, call, tool and arguments), another one for a retry
     within the same run, which is a new execution and is decided and recorded as one.
     """
     if not where.checkpointed:
         return Execution("", None)
-    identity = f"{where.thread}\0{where.identity}\0{call_id}\0{name}\0{digest(args)}"
+    identity = f"{where.thread}\0{where.identity}\0{call_id}\0{name}\0{args_digest or digest(args)}"
     ordinal = scope.shared.ordinal(identity)
     return Execution(identity, hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest())
 

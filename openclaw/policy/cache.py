@@ -30,7 +30,12 @@ from openclaw.policy.results import Results
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-VOLATILE: tuple[InputPath, ...] = (("now",), ("run", "step"), ("run", "calls"), ("budget",), ("tool", "call_id"))
+VOLATILE: tuple[InputPath, ...] = (
+    ("now",),
+    *(("run", part) for part in ("step", "calls", "repeats", "elapsed_s")),
+    ("budget",),
+    ("tool", "call_id"),
+)
 """Parts of an input that differ from call to call. The name of the run and its thread stay for the run."""
 
 ENTRIES_MAX = 10_000

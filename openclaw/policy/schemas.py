@@ -38,6 +38,8 @@ class RunPart(_Part):
     thread: str = ""
     step: int
     calls: int
+    repeats: int
+    elapsed_s: int = 0
     started_at: dt.datetime = Field(default=None)  # pyright: ignore[reportAssignmentType] - absent, never null
 
 

@@ -46,6 +46,9 @@ class Situation:
         approved: somebody has agreed.
         left: what is left of the budgets, by unit.
         calls: calls that the run has made before.
+        repeats: how many of them were equal to this one.
+        step: the step of the run.
+        elapsed_s: seconds since the run started.
         later: the moment, where it is another than the one held fixed.
     """
 
@@ -56,6 +59,9 @@ class Situation:
     approved: bool = False
     left: tuple[tuple[str, int], ...] = tuple((unit, _PLENTY) for unit in _UNITS)
     calls: int = 0
+    repeats: int = 0
+    step: int = 1
+    elapsed_s: int = 0
     later: dt.datetime | None = None
 
 
@@ -97,7 +103,14 @@ class Call:
         action = self._action(args)
         now = situation.later or self.now
         context = Context(
-            run=Run(id="run-reach", thread="reach", step=1, calls=situation.calls, started_at=now),
+            run=Run(
+                id="run-reach",
+                thread="reach",
+                step=situation.step,
+                calls=max(situation.calls, situation.repeats),
+                repeats=situation.repeats,
+                started_at=now - dt.timedelta(seconds=situation.elapsed_s),
+            ),
             flow=_flow({} if isinstance(action, ModelCall) else action.args, situation),
             budget={"remaining": {**dict(situation.left)}},
             approval={"by": PERSON, "at": utc(now)} if situation.approved else None,
@@ -148,9 +161,19 @@ def situations(reads: Reads, args: Sequence[str], constants: Constants, now: dt.
             yield Situation(f"no {unit.replace('_', ' ')} are left", path, left=left)
             without = tuple((it, _PLENTY) for it in _UNITS if it != unit)
             yield Situation(f"no budget limits {unit.replace('_', ' ')}", path, left=without)
+    numbers = (10, 100, 1_000, *(int(it) + 1 for it in constants.numbers[:5] if it >= 0))
     if reads.touching(("run", "calls")):
-        for number in (10, 100, 1_000, *(int(it) + 1 for it in constants.numbers[:5] if it >= 0)):
+        for number in numbers:
             yield Situation(f"{number:,} calls before it in the run", ("run", "calls"), calls=number)
+    if reads.touching(("run", "repeats")):
+        for number in numbers:
+            yield Situation(f"{number:,} equal calls before it in the run", ("run", "repeats"), repeats=number)
+    if reads.touching(("run", "step")):
+        for number in numbers:
+            yield Situation(f"step {number:,} of the run", ("run", "step"), step=number)
+    if reads.touching(("run", "elapsed_s")):
+        for number in (*numbers, 86_400):
+            yield Situation(f"the run has gone on for {number:,} s", ("run", "elapsed_s"), elapsed_s=number)
     if reads.touching(("now",)):
         for moment in _moments(now, constants):
             yield Situation(f"the time is {moment:%a %Y-%m-%d %H:%M}", ("now",), later=moment)

@@ -34,6 +34,7 @@ NAMES = [
     "rates",
     "reserve",
     "roles",
+    "runs",
     "secrets",
     "shell",
     "sql",
@@ -201,6 +202,10 @@ def tool(**parts: JsonValue) -> JsonValue:
     return {"name": "refund", "args": {"amount": 5}, "tags": ["money"], "call_id": "1"} | parts
 
 
+def run(**parts: JsonValue) -> JsonValue:
+    return {"id": "run-1", "step": 1, "calls": 0, "repeats": 0, "elapsed_s": 0} | parts
+
+
 def inputs() -> Iterator[Input]:
     """What is usual, and what is not, of every part that a package reads."""
     for value in VALUES:
@@ -220,6 +225,9 @@ def inputs() -> Iterator[Input]:
         yield document_of(
             flow={"untrusted": True, "complete": True, "args": {"to": value}}, tool=tool(args={"to": "x"})
         )
+        yield document_of(run=value)
+        for part in ("calls", "repeats", "step", "elapsed_s"):
+            yield document_of(run=run(**{part: value}))
         yield document_of(budget=value)
         yield document_of(budget={"remaining": {"microusd": value, "tokens": 7}})
         yield document_of("model", model=value)
@@ -351,6 +359,6 @@ def test_the_whole_library_can_be_used_at_once(tmp_path: Path) -> None:
     for name in NAMES:
         shutil.copytree(POLICIES / name, tmp_path / name)
     engine = open_engine(tmp_path)
-    decision = engine.evaluate(document_of("model", budget={"remaining": {"microusd": 500_000}}))
+    decision = engine.evaluate(document_of("model", budget={"remaining": {"microusd": 500_000}}, run=run()))
     engine.close()
     assert (str(decision.effect), decision.rules) == ("allow", ("policies.models.allow",))
