@@ -13,6 +13,7 @@ from openclaw.cli import (
     audit_explain,
     audit_export,
     audit_list,
+    audit_query,
     budget,
     demo,
     doctor,
@@ -61,6 +62,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 audit_list.add_to(audit.app)
 audit_explain.add_to(audit.app)
+audit_query.add_to(audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
