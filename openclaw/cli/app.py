@@ -14,6 +14,7 @@ from openclaw.cli import (
     audit_export,
     audit_list,
     audit_query,
+    audit_stats,
     budget,
     demo,
     doctor,
@@ -63,6 +64,7 @@ app.command("doctor")(doctor.doctor)
 audit_list.add_to(audit.app)
 audit_explain.add_to(audit.app)
 audit_query.add_to(audit.app)
+audit_stats.add_to(audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
