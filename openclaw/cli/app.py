@@ -13,6 +13,8 @@ from openclaw.cli import (
     audit_explain,
     audit_export,
     audit_list,
+    audit_query,
+    audit_stats,
     budget,
     budget_forecast,
     budget_reconcile,
@@ -64,6 +66,8 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 audit_list.add_to(audit.app)
 audit_explain.add_to(audit.app)
+audit_query.add_to(audit.app)
+audit_stats.add_to(audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)

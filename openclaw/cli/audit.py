@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,9 @@ from openclaw.audit.standing import standing
 from openclaw.cli import show
 from openclaw.cli.audit_list import print_entries
 from openclaw.cli.books import opened
+from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
+from openclaw.review.drawing import draw
 from openclaw.review.entries import call, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
 
@@ -74,17 +77,31 @@ def open_actions(context: typer.Context, store: StoreOption = None, as_json: Jso
         show.note("no open actions: everything that was let through has an outcome")
 
 
-@app.command("timeline")
+TIMELINE_EXAMPLES = """Examples:
+
+  openclaw audit timeline
+
+  openclaw audit timeline run-0001 --svg run.svg
+"""
+
+
+@app.command("timeline", epilog=TIMELINE_EXAMPLES)
 def show_timeline(
     context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; the last one if left out.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Draw it instead: bars of time, as an SVG picture.")
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run as a tree: its agents in turn, what they asked for, what was answered, what became of it."""
     with opened(context, store) as books:
         story = timeline(books.log, run)
-    if as_json:
+    if svg is not None:
+        write_file(svg, draw(story).encode())
+        show.note(f"drew the run `{story.run}` in {svg}")
+    elif as_json:
         show.as_json(story.model_dump(mode="json"))
     else:
         print_timeline(story)

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 from pydantic import JsonValue
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from openclaw.audit import Entry
@@ -23,6 +22,7 @@ from openclaw.cli import INTERRUPTED, show
 from openclaw.cli.books import Books, opened
 from openclaw.cli.filters import Filters, filtered, read_view, read_views, views_file, write_views
 from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import ConfigurationError
 from openclaw.review.entries import detail, event
 from openclaw.review.fields import check_name, value
@@ -179,22 +179,9 @@ def print_entries(found: Sequence[Entry], *, as_json: bool) -> None:
 @contextlib.contextmanager
 def searching(search: Search, books: Books, *, shown: bool) -> Generator[Seen | None]:
     """A progress bar on stderr while a search must look into entries, on a terminal alone; quiet at Ctrl-C."""
-    out = show.messages()
-    with quiet_interrupt():
-        if not shown or not out.is_terminal or not search.looks_inside:
-            yield None
-            return
-        size = Reader(books.store).size()
-        columns = (TextColumn("searching"), BarColumn(), TextColumn("{task.completed:,}"), TimeRemainingColumn())
-        with Progress(*columns, console=out, transient=True) as progress:
-            task = progress.add_task("searching", total=size)
-            begun: list[int] = []
-
-            def seen(seq: int) -> None:
-                begun.append(seq) if not begun else None
-                progress.update(task, completed=abs(seq - begun[0]))
-
-            yield seen
+    size = Reader(books.store).size() if shown and search.looks_inside else 0
+    with quiet_interrupt(), reading("searching", size) as seen:
+        yield seen
 
 
 @contextlib.contextmanager

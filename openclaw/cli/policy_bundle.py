@@ -10,6 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption
 from openclaw.errors import ConfigurationError, PolicyError, PolicyUnavailable
 from openclaw.policy import BundleFile, Key, check
@@ -60,7 +61,7 @@ def run(
     try:
         if path.is_dir():
             built = _build(path, given, revision, decision=decision, tests=tests)
-            _write(output or Path("bundle.tar.gz"), built.content)
+            write_file(output or Path("bundle.tar.gz"), built.content)
             _say_built(output or Path("bundle.tar.gz"), built, given, as_json=as_json)
         else:
             _refuse_settings(path, output=output, revision=revision)
@@ -93,18 +94,6 @@ def _refuse_settings(path: Path, *, output: Path | None, revision: str | None) -
         raise ConfigurationError(f"`{path}` does not exist", hint="give a folder of policies, or a bundle")
     if output is not None or revision is not None:
         raise ConfigurationError(f"`{path}` is no folder to build from", hint="leave out --output and --revision")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing: a bundle server, or a process that looks for changes, may read it at any moment."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ConfigurationError(f"`{path}` cannot be written: {(error.strerror or '').lower()}") from error
 
 
 def _say_built(path: Path, built: Built, key: Key | None, *, as_json: bool) -> None:

@@ -6,7 +6,6 @@ are shown as escapes, and nothing is ever read as markup.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import re
@@ -18,6 +17,12 @@ from typing import Literal, NoReturn
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
+
+from openclaw.review.wording import UNSAFE, safe
+from openclaw.review.wording import count as count
+from openclaw.review.wording import duration as duration
+from openclaw.review.wording import moment as moment
+from openclaw.review.wording import usd as usd
 
 BROKEN_PIPE = 141
 """Exit code when the reader of our output has gone: 128 + SIGPIPE, as for any other tool in a pipe."""
@@ -55,8 +60,6 @@ STYLES = {
 
 SEVERITIES = {"error": "bold red", "warning": "bold yellow"}
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-
 
 class _Screen(Console):
     """A console that leaves quietly when nobody reads any more."""
@@ -80,15 +83,6 @@ def screen() -> Console:
 def messages() -> Console:
     """Stderr, for what is not data."""
     return _Screen(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def safe(text: str) -> str:
-    """``text`` on one line, in which nothing moves the cursor, changes colours or turns the direction of writing."""
-    return _UNSAFE.sub(lambda found: _escape(found.group()), text)
-
-
-def _escape(character: str) -> str:
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\u{ord(character):04x}")
 
 
 def word(text: str) -> Text:
@@ -218,42 +212,10 @@ def failure(text: str) -> None:
         out.print(plain_text(line))
 
 
-def moment(at: dt.datetime) -> str:
-    """``2026-11-23 10:00:00.123Z``: UTC, to the millisecond."""
-    utc = at.astimezone(dt.UTC)
-    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d}Z"
-
-
-def duration(seconds: float) -> str:
-    """A span of time in at most two units: ``850 µs``, ``12 ms``, ``1.3 s``, ``2 min 05 s``, ``3 h 20 min``."""
-    if seconds < 0.001:
-        return f"{round(seconds * 1_000_000)} µs"
-    if seconds < 0.9995:
-        return f"{round(seconds * 1000)} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def count(number: int) -> str:
-    """``12,345``."""
-    return f"{number:,}"
-
-
-def usd(microusd: int) -> str:
-    """Micro-USD as dollars: ``$1.50``, ``$0.000123``; exact, at least two decimals."""
-    sign, whole = "-" if microusd < 0 else "", abs(microusd)
-    decimals = f"{whole % 1_000_000:06d}".rstrip("0").ljust(2, "0")
-    return f"{sign}${whole // 1_000_000:,}.{decimals}"
-
-
 def _json(value: object, indent: int | None = None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     # These can stand only inside a string here, where JSON has an escape for each of them.
-    return re.sub(r"(?![\n\r\t])" + _UNSAFE.pattern, lambda found: f"\\u{ord(found.group()):04x}", text)
+    return re.sub(r"(?![\n\r\t])" + UNSAFE, lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _write(text: str) -> None:

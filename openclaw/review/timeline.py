@@ -33,7 +33,8 @@ class Answer(_Frozen):
 class Step(_Frozen):
     """One action: the decision on it, a person's answer if there was a question, and its outcome if it has one.
 
-    ``seq`` is the entry of the decision that counted last, ``asked`` that of the question before it. ``duration_ms`` is
+    ``seq`` is the entry of the decision that counted last, which came at ``decided``; ``asked`` is that of the question
+    before it, and ``at`` the time of whichever came first. ``duration_ms`` is
     from permission to outcome; tokens and money are what was posted for it. ``state`` is the last thing known:
 
         denied     refused                      waiting    a question without an answer
@@ -47,6 +48,7 @@ class Step(_Frozen):
 
     seq: int
     at: dt.datetime
+    decided: dt.datetime
     kind: str
     label: str
     call_id: str = ""
@@ -178,6 +180,7 @@ def _decided(entry: Entry, earlier: Step | None) -> Step:
     return Step(
         seq=entry.seq,
         at=earlier.at if earlier else entry.at,
+        decided=entry.at,
         kind=text(entry.body, "input", "kind") or "tool",
         label=call(entry),
         call_id=entry.call_id,

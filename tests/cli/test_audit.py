@@ -219,3 +219,13 @@ def test_explain_without_policies_tells_what_was_recorded(desk: Path, openclaw: 
     assert said.out.endswith("again       not decided again: name the policies with --policies\n")
     assert openclaw("audit", "explain", "11", "--json").json["recorded"]["decided_by"] == "policy"
     assert openclaw("audit", "explain", "1").code == 2
+
+
+def test_a_timeline_can_be_drawn(desk: Path, openclaw: Command) -> None:
+    said = openclaw("audit", "timeline", "run-0001", "--svg", "run.svg")
+    assert (said.code, said.out, said.err) == (0, "", "drew the run `run-0001` in run.svg\n")
+    assert "<title>run run-0001</title>" in (desk / "run.svg").read_text()
+    said = openclaw("audit", "timeline", "--svg", "none/run.svg")
+    assert said.code == 2
+    assert said.err.startswith("error: `none/run.svg` cannot be written")
+    assert not [*desk.glob(".run.svg*")]
