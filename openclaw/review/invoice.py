@@ -112,7 +112,7 @@ def read_invoice(path: Path) -> Invoice:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
-            first: list[str] = next(lines, [])
+            first: list[str] = next(lines, list[str]())
             head = [name.strip() for name in first]
             shape, units = _shape(path, head)
             invoice = Invoice(shape, units)
