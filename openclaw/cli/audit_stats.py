@@ -24,8 +24,15 @@ from openclaw.review.timeline import timeline
 TOP = 10
 BARS = "▁▂▃▄▅▆▇█"
 SPANS = {
-    **{60: "minute", 300: "5 minutes", 900: "15 minutes", 3_600: "hour", 21_600: "6 hours", 86_400: "day"},
-    **{604_800: "week", 2_592_000: "30 days", 31_536_000: "365 days"},
+    60: "minute",
+    300: "5 minutes",
+    900: "15 minutes",
+    3_600: "hour",
+    21_600: "6 hours",
+    86_400: "day",
+    604_800: "week",
+    2_592_000: "30 days",
+    31_536_000: "365 days",
 }
 STATS_EXAMPLES = """Examples:
 

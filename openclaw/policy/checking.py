@@ -23,6 +23,7 @@ Errors are of these kinds (``Diagnostic.code``):
 
 Warnings are of what is legal and does not do what it seems to:
 
+    fraction          arithmetic with fractions, which engines round in different ways
     absent-in-not     a ``not`` that does not hold where a value in it is absent
     mixed-types       a comparison of different types
     never-null        a comparison with null of what is absent, never null
@@ -47,6 +48,7 @@ from openclaw.policy.absent import absent_findings
 from openclaw.policy.bundle import Bundle, combining_rules
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.dead import dead_findings
+from openclaw.policy.fractions import fraction_findings
 from openclaw.policy.functions import FUNCTIONS, OPERATORS, REMOVED
 from openclaw.policy.inputs import input_findings
 from openclaw.policy.obligations import obligation_findings
@@ -109,6 +111,7 @@ def _own_findings(ruleset: Ruleset) -> Iterator[Diagnostic]:
     yield from dead_findings(ruleset, reached)
     yield from obligation_findings(ruleset)
     yield from absent_findings(ruleset, shapes, reached)
+    yield from fraction_findings(ruleset)
 
 
 def _syntax(source: Source) -> Iterator[Diagnostic]:

@@ -160,6 +160,9 @@ WARNINGS = [
     ("allow if not bad\n\nbad if not input.tool.args.x > 1", "absent-in-not", "`input.tool.args.x`", ""),
     ('allow if input.tool.args.amount > "100"', "mixed-types", '`"100"` is text', "write `100`"),
     ('allow if "1,000" < input.tool.args.amount', "mixed-types", "is text", "write `1000`"),
+    ("allow if input.tool.args.amount * 1.1 < 100", "fraction", "the fraction 1.1", "whole units"),
+    ("allow if 0.1 + input.tool.args.amount == 0.3", "fraction", "the fraction 0.1", "whole units"),
+    ("allow if (input.tool.args.amount / 3) * 3 == 1", "fraction", "what a division leaves", "whole units"),
     ('allow if input.run.step == "3"', "mixed-types", "a number with a string", "to_number"),
     ('allow if count(input.tool.args) > "3"', "mixed-types", "a number with a string", ""),
     ("allow if input.now > 3", "mixed-types", "a string with a number", ""),
@@ -252,6 +255,10 @@ RIGHT = [
     "allow if data.openclaw.policies.other.deny == set()",
     "allow if input.tool.args[input.tool.args.key] == input.tool.args.list[count(input.tool.args.list) - 1]",
     'allow if "a" == lower("A")',
+    "allow if input.tool.args.share >= 0.5",
+    "allow if ((input.tool.args.n - (input.tool.args.n % 4)) / 4) + 1 == 3",
+    "allow if input.tool.args.used / input.tool.args.whole <= 0.25",
+    "allow if input.tool.args.x > -0.5\n\nallow if input.tool.args.cents * 110 <= 100 * 1000.0",
     "allow if print(input.tool.name)",
 ]
 
