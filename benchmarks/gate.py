@@ -9,12 +9,13 @@ raw driver; reserve + settle is also set against the same statements by hand.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sqlite3
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -91,6 +92,26 @@ def by_hand(folder: Path, count: int) -> tuple[float, float]:
     return figures
 
 
+@contextlib.contextmanager
+def governed(folder: Path, url: str | None = None) -> Iterator[tuple[Governance, Callable[[], None]]]:
+    """A governance with policies, key and database in ``folder``, and one whole call of it; warm."""
+    (folder / "policies").mkdir()
+    (folder / "policies" / "desk.rego").write_text(POLICY)
+    database = url or f"sqlite:///{folder / 'openclaw.db'}"
+    with Governance.open(database, policies=folder / "policies", key=folder / "key") as governance:
+        governance.ledger.set_limit("org/default", Budget(calls=10**9, tokens=10**12))
+        gate = governance.gate
+
+        def call() -> None:
+            action = ToolCall(principal=PRINCIPAL, name="lookup", args={"order": "17"}, call_id="c")
+            permit = gate.admit(Request(action=action, run=RUN, hold=Usage(calls=1)))
+            assert isinstance(permit, Permit)
+            gate.finish(permit, Outcome(status="done", usage=Usage(calls=1), result="one chair"))
+
+        each(call, 50)  # engines, statements, pages
+        yield governance, call
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500)
@@ -98,23 +119,12 @@ def main() -> None:
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "policies").mkdir()
-        (folder / "policies" / "desk.rego").write_text(POLICY)
-        url = told.store or f"sqlite:///{folder / 'openclaw.db'}"
-        with Governance.open(url, policies=folder / "policies", key=folder / "key") as governance:
-            governance.ledger.set_limit("org/default", Budget(calls=10**9, tokens=10**12))
-            gate, ledger = governance.gate, governance.ledger
-
-            def call() -> None:
-                action = ToolCall(principal=PRINCIPAL, name="lookup", args={"order": "17"}, call_id="c")
-                permit = gate.admit(Request(action=action, run=RUN, hold=Usage(calls=1)))
-                assert isinstance(permit, Permit)
-                gate.finish(permit, Outcome(status="done", usage=Usage(calls=1), result="one chair"))
+        with governed(folder, told.store) as (governance, call):
+            ledger = governance.ledger
 
             def movement() -> None:
                 ledger.settle(ledger.reserve(PRINCIPAL.account, tokens=1), tokens=1)
 
-            each(call, 50)  # warm: engines, statements, pages
             row, hand = by_hand(folder, told.count)
             one, many = each(call, told.count), together(call, 64, told.count * 4)
             moved = each(movement, told.count)
