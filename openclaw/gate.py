@@ -273,6 +273,8 @@ class Gate:
             return self._looked(request)
         except OpenClawError as error:
             unread = unanswered("budget", "the budget cannot be read", error).error
+            if self._store.closed:  # this is not about budgets
+                unread = unanswered("audit", "the decision cannot be recorded", error).error
             return Asked(request, None, self._document(request, None, {}), {}, unread=unread)
 
     def _looked(self, request: Request) -> Asked | Admission:
