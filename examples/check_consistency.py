@@ -3,7 +3,8 @@
     python check_consistency.py proof.json NAME+ID+KEY
 
 With nothing of openclaw: the standard library, `cryptography`, and `check_proof.py` beside this file. Both checkpoints must be
-signed by the key. Exit code 1 if the log of the smaller one is not the beginning of the log of the larger one.
+signed by the log's key of their time; the key may be any that the log has had. Exit code 1 if the log of the smaller one is not
+the beginning of the log of the larger one.
 """
 
 import hashlib
@@ -43,7 +44,7 @@ def roots_from(old: int, new: int, old_root: bytes, path: list[bytes]) -> tuple[
 
 def main(file: str, vkey: str) -> str:
     proof = json.loads(Path(file).read_text(encoding="utf-8"))
-    (old, old_root), (new, new_root) = signed_root(proof["old"], vkey), signed_root(proof["new"], vkey)
+    (old, old_root), (new, new_root) = (signed_root(proof[one], proof["rotations"], vkey) for one in ("old", "new"))
     path = [bytes.fromhex(step) for step in proof["path"]]
     if proof["old"].split("\n")[0] != proof["new"].split("\n")[0] or not 0 < old <= new:
         raise ValueError("the checkpoints are not of one log, the smaller one first")

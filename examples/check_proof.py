@@ -2,8 +2,7 @@
 
     python check_proof.py proof.json NAME+ID+KEY
 
-Prints the entry if it is in the log that the signed checkpoint describes; exit code 1 if not. The tree is that of
-RFC 9162 section 2.1, the checkpoint a C2SP signed note with Ed25519.
+Prints the entry if it is in the log that the checkpoint describes, else exit code 1. The key may be any that the log has had.
 """
 
 import base64
@@ -16,44 +15,54 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-def signed_root(note: str, vkey: str) -> tuple[int, bytes]:
-    """Size and root of the checkpoint in a note that the key has signed."""
-    name, key_id, encoded = vkey.split("+", 2)
+def signed(note: str, *vkeys: str) -> list[str]:
+    """The lines of a note that one of the keys has signed."""
     text, _, signatures = note.rpartition("\n\n")
-    for line in signatures.splitlines():
-        signer, _, blob = line.removeprefix("— ").partition(" ")
-        if signer == name and base64.b64decode(blob)[:4].hex() == key_id:
-            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded)[1:])
-            key.verify(base64.b64decode(blob)[4:], (text + "\n").encode())
-            _, size, root = text.split("\n")[:3]
-            return int(size), base64.b64decode(root)
-    raise ValueError(f"the checkpoint is not signed by {name}")
+    for name, key_id, encoded in (vkey.split("+", 2) for vkey in vkeys):
+        for line in signatures.splitlines():
+            signer, _, blob = line.removeprefix("— ").partition(" ")
+            if signer == name and base64.b64decode(blob)[:4].hex() == key_id:
+                public = Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded)[1:])
+                public.verify(base64.b64decode(blob)[4:], (text + "\n").encode())
+                return text.split("\n")
+    raise ValueError("a note is not signed by the key of its time")
+
+
+def signed_root(note: str, rotations: list[str], trusted: str) -> tuple[int, bytes]:
+    """Size and root of a checkpoint that the log's key of that time has signed; rotations join it to the trusted key."""
+    origin, size, root = note.split("\n")[:3]
+    keys, since = [rotations[0].split("\n")[4] if rotations else trusted], [0]
+    for rotation in rotations:
+        mark, of, at, _, old, new = signed(rotation, keys[-1])
+        if (mark, of, old) != ("openclaw key rotation v1", origin, keys[-1]) or int(at) < since[-1]:
+            raise ValueError("a key rotation does not follow from the one before")
+        keys, since = [*keys, signed(rotation, new)[5]], [*since, int(at)]
+    if trusted not in keys:
+        raise ValueError("no key rotation leads to the trusted key")
+    terms = zip(
+        keys, since, [*since[1:], int(size)], strict=True
+    )  # two keys share the size at which one followed the other
+    signed(note, *(key for key, first, last in terms if first <= int(size) <= last))
+    return int(size), base64.b64decode(root)
 
 
 def root_from(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
-    """The root that an inclusion proof leads to (RFC 9162 section 2.1.3.2)."""
-    last = size - 1
-    for step in path:
-        if index & 1 or index == last:
-            leaf = hashlib.sha256(b"\x01" + step + leaf).digest()
-            while index and not index & 1:
-                index, last = index >> 1, last >> 1
-        else:
-            leaf = hashlib.sha256(b"\x01" + leaf + step).digest()
-        index, last = index >> 1, last >> 1
-    if last:
-        raise ValueError("the proof is too short")
+    """The root that an inclusion proof leads to (RFC 9162 section 2.1.3), by the definition of the tree."""
+    if size > 1 and path:
+        half, below = 1 << (size - 1).bit_length() - 1, path[:-1]
+        if index < half:
+            return hashlib.sha256(b"\x01" + root_from(leaf, index, half, below) + path[-1]).digest()
+        return hashlib.sha256(b"\x01" + path[-1] + root_from(leaf, index - half, size - half, below)).digest()
+    if size > 1 or path:
+        raise ValueError("the proof has another length than the tree")
     return leaf
 
 
-def main(file: str, vkey: str) -> str:
+def main(file: str, trusted: str) -> str:
     proof = json.loads(Path(file).read_text(encoding="utf-8"))
-    size, root = signed_root(proof["checkpoint"], vkey)
-    leaf = hashlib.sha256(b"\x00" + proof["entry"].encode()).digest()
-    if (
-        not 0 <= proof["index"] < size
-        or root_from(leaf, proof["index"], size, list(map(bytes.fromhex, proof["path"]))) != root
-    ):
+    (size, root), index = signed_root(proof["checkpoint"], proof["rotations"], trusted), proof["index"]
+    leaf = hashlib.sha256(b"\x00" + proof["entry"].encode())
+    if not 0 <= index < size or root_from(leaf.digest(), index, size, [*map(bytes.fromhex, proof["path"])]) != root:
         raise ValueError("the entry is not in the log that the checkpoint describes")
     return proof["entry"]
 

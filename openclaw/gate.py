@@ -40,6 +40,7 @@ from openclaw.action import (
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Veil
+from openclaw.audit.mask import hides
 from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
@@ -272,6 +273,8 @@ class Gate:
             return self._looked(request)
         except OpenClawError as error:
             unread = unanswered("budget", "the budget cannot be read", error).error
+            if self._store.closed:  # this is not about budgets
+                unread = unanswered("audit", "the decision cannot be recorded", error).error
             return Asked(request, None, self._document(request, None, {}), {}, unread=unread)
 
     def _looked(self, request: Request) -> Asked | Admission:
@@ -279,13 +282,21 @@ class Gate:
         if request.key is not None:
             approval = self._approvals.find(request.key)
             if approval is not None and approval.state == "pending":
-                return Waiting(approval.seq, approval.id, _texts(approval.request.get("reasons")))
+                return Waiting(approval.seq, approval.id, self._reasons(request, approval))
             # A running one may be finished in what is still deferred: the transaction will see.
             known = self._executions.peek(request.key)
             if known is not None and known.state in ENDED:
                 return known_answer(known)
         remaining = self.remaining(request.action.principal)
         return Asked(request, approval, self._document(request, approval, remaining), remaining)
+
+    def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
+        """Why a question waits. Whoever asks knows what is hidden in the stored reasons: they hear what the policy says."""
+        stored = _texts(approval.request.get("reasons"))
+        if not hides([*stored]):
+            return stored
+        decision = self._evaluate(self._document(request, None, self.remaining(request.action.principal)))
+        return decision.reasons if decision.effect is Effect.ASK else stored
 
     def _document(
         self, request: Request, approval: Approval | None, remaining: Mapping[Unit, int]

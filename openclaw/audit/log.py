@@ -27,7 +27,7 @@ from openclaw.audit.merkle import Edge, Node, consistency_proof, inclusion_proof
 from openclaw.audit.notary import Notary, noted, rotations_in
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place
-from openclaw.audit.privacy import Privacy
+from openclaw.audit.privacy import Privacy, text_without_key
 from openclaw.audit.proof import ConsistencyProof, Proof
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
@@ -105,6 +105,14 @@ class AuditLog:
         if self._privacy is None:
             raise AuditError("nothing can be masked without the key of the log", hint="open the log with its key")
         return self._privacy
+
+    def text(self, text: str) -> str:
+        """A text of a person or a program, as it may be stored.
+
+        Raises:
+            AuditError: the log was opened without its key, and the text holds what only the key can hide.
+        """
+        return text_without_key(text) if self._privacy is None else self._privacy.text(text)
 
     @property
     def origin(self) -> str:

@@ -95,6 +95,7 @@ class Store:
     def peek(self) -> Generator[Connection]:
         """A connection for single statements, without waiting for what is deferred."""
         self._check_process()
+        self._check_open()
         try:
             with self.engine.connect() as connection:
                 yield connection
@@ -104,6 +105,7 @@ class Store:
     def fetch(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
         """Run one prepared query, without waiting for what is deferred."""
         self._check_process()
+        self._check_open()
         kept = self._kept_reader()
         if kept is not None:
             # It may have been kept for too long: the server has gone, and perhaps come back.
@@ -198,6 +200,10 @@ class Store:
                 "the store was opened before this process was forked",
                 hint="open a Governance of its own in each process",
             )
+
+    def _check_open(self) -> None:
+        if self._writer.closing and not self._writer.here:  # what is still written may have to read
+            raise StoreError("the store is closed", hint="open a new Governance")
 
     def _check_writable(self) -> None:
         if self.readonly:

@@ -95,7 +95,8 @@ _KNOWN_FAILURES = (
     ),
     (r"disk I/O error", "the disk does not take writes: check it; nothing runs until the log can be written"),
     (
-        r"connection refused|could not connect|connection failed",
+        r"connection refused|could not connect|connection failed|terminating connection|closed the connection"
+        r"|connection is (lost|closed|bad)|starting up|shutting down|in recovery mode",
         "check that PostgreSQL is running at that host and port",
     ),
     (r"password authentication|no password supplied", "check user and password in the URL or in PGPASSWORD"),

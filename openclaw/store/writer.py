@@ -281,8 +281,7 @@ class Writer:
 
     def _commit_or_fail(self, attempt: _Try) -> None:
         try:
-            self._connection = self._connection or self._connect()
-            self._commit(attempt, self._connection)
+            self._commit(attempt)
         except self._errors as error:
             self._abandon()
             self._fail(attempt.batch, describe_failure(error, "write"))
@@ -290,12 +289,24 @@ class Writer:
             self._abandon()
             self._fail(attempt.batch, error)
 
-    def _commit(self, attempt: _Try, connection: Connection) -> None:
+    def _open(self) -> Transaction:
+        """A transaction; on a new connection where the one that was kept has ended since: nothing was under way on it."""
+        if self._connection is not None:
+            try:
+                return self._begin(self._connection)
+            except self._errors:
+                if not _has_ended(self._connection):
+                    raise
+            self._abandon()
+        self._connection = self._connect()
+        return self._begin(self._connection)
+
+    def _commit(self, attempt: _Try) -> None:
         """Run the units in one transaction. A unit that raises is left out and the rest begins again."""
         jobs = attempt.jobs
         while jobs:
             values = attempt.values = []
-            transaction = attempt.transaction = self._begin(connection)
+            transaction = attempt.transaction = self._open()
             try:
                 for job in jobs:
                     values.append(job.unit(transaction))  # noqa: PERF401 - the position of a failure is needed below
@@ -372,6 +383,11 @@ def _in_transaction(connection: Connection) -> bool:
     if hasattr(driver, "in_transaction"):
         return bool(driver.in_transaction)
     return bool(driver.info.transaction_status)
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Whether the driver knows that the other side is gone (psycopg: ``closed``; a file of SQLite cannot go)."""
+    return bool(getattr(connection.connection.dbapi_connection, "closed", False))
 
 
 def _fresh(error: StoreError) -> OpenClawError:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from openclaw.audit import AuditLog, Draft
 from openclaw.audit.lookup import values_of
 from openclaw.audit.veil import LARGE_CHARS, Seal, take_result
-from openclaw.store import Transaction
+from openclaw.store import Store, Transaction
 
 
 def document(**args: Any) -> dict[str, Any]:
@@ -89,3 +91,21 @@ def test_the_forms_of_a_text() -> None:
     assert values_of('"a"') == ['"a"', "a"]
     assert values_of("[1.0, NaN]") == ["[1.0, NaN]", [1.0, {"$float": "NaN"}]]
     assert values_of("plain") == ["plain"]
+
+
+def test_a_copy_that_nobody_may_write_is_enough(filled: AuditLog, store_url: str, tmp_path: Path) -> None:
+    url = sa.engine.make_url(store_url)
+    if url.get_backend_name() == "postgresql":  # as on a replica: nothing but reading is allowed
+        with filled._store.engine.connect() as connection:
+            connection.exec_driver_sql(f'ALTER DATABASE "{url.database}" SET default_transaction_read_only = on')
+    else:
+        filled._store.close()
+        (tmp_path / "copy.db").write_bytes(Path(str(url.database)).read_bytes())
+        (tmp_path / "copy.db").chmod(0o444)
+        store_url = f"sqlite:///{tmp_path / 'copy.db'}"
+    store = Store.open(store_url, create=False, readonly=True)
+    copy = AuditLog(store, filled._notary.key)
+    assert [match.seq for match in copy.lookup("hunter22")] == [1, 3, 4, 5, 7]
+    assert copy.revealed(copy.entry(3)).body["input"]["tool"]["args"] == {"diagnosis": "hunter22"}  # type: ignore[index, call-overload]
+    copy.verify().require()
+    store.close()

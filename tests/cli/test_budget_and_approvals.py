@@ -121,3 +121,15 @@ def test_a_question_that_is_not_there_is_wrong_usage(desk: Path, openclaw: Comma
     said = openclaw("approvals", "approve", "ask-9", "--by", "eva")
     assert said.code == 2
     assert said.err == "error: there is no question `ask-9`; see `openclaw approvals list`\n"
+
+
+def test_a_person_needs_no_key_of_the_log_to_answer(desk: Path, openclaw: Command) -> None:
+    (desk / "openclaw.db.key").rename(desk / "elsewhere")
+    said = openclaw("approvals", "approve", "ask-0002", "--by", "eva", "--reason", "gh" + "p_" + "A1b2C3d4E5" * 4)
+    assert said.code == 2
+    assert "holds what looks like a secret" in said.err
+    assert "leave it out, or name the key: OPENCLAW_KEY" in said.err
+    said = openclaw("approvals", "approve", "ask-0002", "--by", "eva", "--reason", "known customer")
+    assert (said.code, said.err) == (0, "")
+    [entry] = openclaw("audit", "list", "--kind", "approval", "--limit", "1", "--json").json
+    assert (entry["body"]["by"], entry["body"]["reason"]) == ("eva", "known customer")

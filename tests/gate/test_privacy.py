@@ -308,3 +308,12 @@ def test_a_malformed_subject_denies(governance: Governance) -> None:
     assert isinstance(answer, Refusal)
     assert "malformed" in answer.error.reasons[0]
     assert "x-1" not in everything(governance)
+
+
+async def test_a_question_that_is_put_again_gives_its_reasons_in_the_clear(governance: Governance) -> None:
+    gate, asked = governance.gate, call("pay", key="k", ask=True, note=f"token {TOKEN}")
+    first, again, later = gate.admit(asked), gate.admit(asked), await gate.aadmit(asked)
+    assert isinstance(first, Waiting)
+    assert first.reasons == (f"a person must look at token {TOKEN}",)
+    assert again == later == first
+    assert TOKEN not in everything(governance)

@@ -234,12 +234,12 @@ def test_observing_in_the_middle_of_a_commit_only_queues(
         def observe(seen: Seen) -> None:
             # A caller that waits alone commits by itself: nobody else can write until this returns.
             held.append(governance._store._writer.here)
-            size = governance.audit.size
+            size = governance.audit.size()
             shadow.observe(seen)
             assert candidate.entered.wait(30), (
                 "the candidate is asked in its own thread, while the commit is held up here"
             )
-            assert governance.audit.size == size
+            assert governance.audit.size() == size
 
         governance.gate.observer = observe
         shadow.start()

@@ -140,8 +140,17 @@ def test_a_closed_store_takes_nothing(store_url: str) -> None:
     store = Store.open(store_url)
     store.close()
     store.close()
-    with pytest.raises(StoreError, match="the store is closed"):
-        store.run(insert("a"))
+    query = Statement(sa.select(sa.literal_column("1").label("one")))
+    uses = (lambda: store.run(insert("a")), lambda: store.fetch(query, {}), lambda: names(store), lambda: peek(store))
+    for use in uses:
+        with pytest.raises(StoreError, match="the store is closed"):
+            use()
+    assert store._readers == []
+
+
+def peek(store: Store) -> None:
+    with store.peek() as connection:
+        connection.execute(sa.text("SELECT 1"))
 
 
 def test_a_store_open_for_reading_takes_nothing(store_url: str) -> None:

@@ -60,23 +60,50 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Run a server and give its URL, ``postgresql+psycopg://…``; the server and its folder are gone afterwards."""
-    folder = binaries()
-    if folder is None:
-        raise RuntimeError(f"no PostgreSQL server found: {HOW}")
-    user = unprivileged()
+class Server:
+    """A server in a folder of its own. ``url`` names it while it runs."""
 
-    def run(tool: str, *arguments: str, timeout_s: int = 60) -> None:
+    def __init__(self) -> None:
+        folder = binaries()
+        if folder is None:
+            raise RuntimeError(f"no PostgreSQL server found: {HOW}")
+        self._folder = folder
+        self._user = unprivileged()
+        self._home = Path(tempfile.mkdtemp(prefix="openclaw-pg-"))
+        self._data = str(self._home / "data")
+        self._port = free_port()
+        self.url = f"postgresql+psycopg://openclaw@127.0.0.1:{self._port}/postgres"
+        if self._user is not None:
+            os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
+        self._run("initdb", "--no-sync", "--auth=trust", "--username=openclaw", "--encoding=UTF8", "-D", self._data)
+        with (self._home / "data" / "postgresql.conf").open("a") as conf:
+            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        options = f"-p {self._port} -k {self._home}"
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", str(self._home / "log"), "-o", options)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: ``fast`` cuts connections off, ``immediate`` does not even tidy up."""
+        self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", self._data, timeout_s=30)
+
+    def remove(self) -> None:
+        """Stop it if it runs, and remove all of it."""
+        with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
+            self.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _run(self, tool: str, *arguments: str, timeout_s: int = 60) -> None:
         # pg_ctl's own children keep a captured pipe open, so the output goes to a file that is read on failure.
-        with (home / "output").open("w+") as output:
+        user = self._user
+        with (self._home / "output").open("w+") as output:
             done = subprocess.run(
-                [str(folder / tool), *arguments],
+                [str(self._folder / tool), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=home,
+                cwd=self._home,
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
@@ -88,23 +115,16 @@ def server() -> Iterator[str]:
                 output.seek(0)
                 raise RuntimeError(f"{tool} failed: {output.read().strip()}")
 
-    home = Path(tempfile.mkdtemp(prefix="openclaw-pg-"))
-    data, started = home / "data", False
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """Run a server and give its URL, ``postgresql+psycopg://…``; the server and its folder are gone afterwards."""
+    running = Server()
     try:
-        if user is not None:
-            os.chown(home, user.pw_uid, user.pw_gid)
-        run("initdb", "--no-sync", "--auth=trust", "--username=openclaw", "--encoding=UTF8", "-D", str(data))
-        with (data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
-        port = free_port()
-        started = True
-        run("pg_ctl", "start", "-w", "-D", str(data), "-l", str(home / "log"), "-o", f"-p {port} -k {home}")
-        yield f"postgresql+psycopg://openclaw@127.0.0.1:{port}/postgres"
+        running.start()
+        yield running.url
     finally:
-        if started:
-            with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
-                run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(data), timeout_s=30)
-        shutil.rmtree(home, ignore_errors=True)
+        running.remove()
 
 
 def main(command: list[str]) -> int:
