@@ -40,13 +40,14 @@ from openclaw.action import (
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Veil
-from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import CALL_SECONDS, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
 from openclaw.errors import BudgetExceeded, Halted, OpenClawError, RateLimited, Refused
 from openclaw.executions import Executions, Running
+from openclaw.extensions import Extensions
 from openclaw.halts import Halts, standing
 from openclaw.halts import against as halted_by
 from openclaw.judging import (
@@ -102,7 +103,8 @@ class Gate:
         self._clock = clock
         self._runs = Runs(store)
         self._executions = Executions(store, log.privacy)
-        self._worker = Worker(store)
+        self._worker = Worker(store, renew=ledger.renew)
+        self.extensions = Extensions(store, ledger)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
@@ -144,6 +146,8 @@ class Gate:
         ended = self._clock.now()
         taken = take(self._log, permit, outcome, ended)
         self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
+        for extra in outcome.extra:
+            self._store.defer(partial(self._ledger.release_in, reservation=extra))
 
     def reads(self, permit: Permit) -> bool:
         """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
@@ -406,7 +410,8 @@ class Gate:
             return None if fitting is None else total(fitting, charge)
 
         held, account = total(request.hold, charge), request.action.principal.account
-        return self._ledger.hold(transaction, account, held, fit=None if request.fit is None else fit)
+        fits = None if request.fit is None else fit
+        return self._ledger.hold(transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits)
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""

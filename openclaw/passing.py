@@ -102,6 +102,7 @@ class Outcome:
         error: type and message of what it raised.
         replay: what to hand back if the same execution is asked for again.
         estimated: the usage is an estimate, because the provider gave none.
+        extra: what was held in addition while it ran, and is given back now that all is posted.
         shown: what the policy said of the result, where it was asked or demanded that something be cut.
     """
 
@@ -111,6 +112,7 @@ class Outcome:
     error: str = ""
     replay: bytes = b""
     estimated: bool = False
+    extra: tuple[Reservation, ...] = ()
     shown: Shown | None = None
 
 

@@ -24,11 +24,15 @@ from openclaw.action import utc
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window, opens_at
 from openclaw.errors import BudgetError, BudgetExceeded
 from openclaw.store import Row, Statement, Store, Transaction
-from openclaw.store.tables import AccountRow, ReservationRow, Table
+from openclaw.store.tables import AccountRow, ActionRow, ReservationRow, Table
 
 HOLD_SECONDS = 900
 """How long a reservation holds before it expires, unless it is asked for otherwise."""
 
+CALL_SECONDS = 180
+"""How long the hold of a call lasts without a sign of life of its worker, who renews it much more often while it runs."""
+
+_ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 _ACCOUNT: sa.Table = Table.metadata.tables[str(AccountRow.__tablename__)]
 _RESERVATION: sa.Table = Table.metadata.tables[str(ReservationRow.__tablename__)]
 
@@ -144,15 +148,9 @@ class Ledger:
             tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
         )
 
-        def unit(transaction: Transaction) -> Reservation | BudgetExceeded:
-            answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
-            refused = isinstance(answer, BudgetExceeded)
-            body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
-            body |= {"refused": answer.message} if refused else {"reservation": answer.id}
-            self._record(transaction, "deny" if refused else "allow", body)
-            return answer
-
-        answer = self._store.run(unit)
+        answer = self._store.run(
+            lambda transaction: self.reserve_in(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
+        )
         if isinstance(answer, BudgetExceeded):
             raise answer
         return answer
@@ -184,20 +182,53 @@ class Ledger:
     def _close(self, reservation: Reservation, used: Usage, state: Literal["settled", "released"]) -> Reservation:
         def unit(transaction: Transaction) -> Reservation | BudgetError:
             try:
-                closed = self.post(transaction, reservation.id, used, state=state)
+                return self._close_in(transaction, reservation, used, state)
             except BudgetError as error:
                 return error
-            if closed is not None:
-                event = "settle" if state == "settled" else "release"
-                self._record(
-                    transaction, "", {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-                )
-            return reservation.model_copy(update={"state": state})
 
         answer = self._store.run(unit)
         if isinstance(answer, BudgetError):
             raise answer
         return answer
+
+    def _close_in(
+        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+    ) -> Reservation:
+        if self.post(transaction, reservation.id, used, state=state) is not None:
+            event = "settle" if state == "settled" else "release"
+            body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
+            self._record(transaction, "", body)
+        return reservation.model_copy(update={"state": state})
+
+    def reserve_in(
+        self,
+        transaction: Transaction,
+        account: str,
+        held: Usage,
+        *,
+        key: str = "",
+        ttl_seconds: int = HOLD_SECONDS,
+        fit: Fit | None = None,
+    ) -> Reservation | BudgetExceeded:
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit)
+        refused = isinstance(answer, BudgetExceeded)
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
+        if not isinstance(answer, BudgetExceeded):
+            body |= {"reservation": answer.id, "held": dict(answer.held.present())}
+        else:
+            body["refused"] = answer.message
+        self._record(transaction, "deny" if refused else "allow", body)
+        return answer
+
+    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+        """``release`` inside a transaction."""
+        return self._close_in(transaction, reservation, Usage(), "released")
+
+    def renew(self, transaction: Transaction, worker: str) -> int:
+        """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
+        until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
+        return transaction.count(_RENEW, {"of_worker": worker, "until": utc(until)})
 
     def hold(
         self,
@@ -216,7 +247,7 @@ class Ledger:
         if key and (known := _by_key(transaction, key)) is not None:
             return known
         refusal, rows = self._take(transaction, account, held)
-        if refusal is not None and _expire(transaction):
+        if refusal is not None and self._expire(transaction):
             refusal, rows = self._take(transaction, account, held)
         if refusal is not None and fit is not None:
             paths = levels(account)
@@ -293,6 +324,15 @@ class Ledger:
         if taken:
             _move(transaction, [it for it in ids if it in taken], pending=held, sign=-1, posted=Usage())
         return _refusal([row for row in rows.values() if row["id"] not in taken], held), []
+
+    def _expire(self, transaction: Transaction) -> int:
+        """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
+        due = transaction.rows(_EXPIRE, {"now": utc(transaction.now)})
+        for row in due:
+            _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
+            body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
+            self._record(transaction, "", {**body, "held": dict(_held(row).present())})
+        return len(due)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -416,7 +456,20 @@ _EXPIRE = Statement(
     sa.update(_RESERVATION)
     .where(_RESERVATION.c.state == "pending", _RESERVATION.c.expires_at < sa.bindparam("now"))
     .values(state="expired", closed_at=sa.bindparam("now"))
-    .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
+    .returning(_RESERVATION.c.id, _RESERVATION.c.accounts, _RESERVATION.c.held)
+)
+_RENEW = Statement(
+    sa.update(_RESERVATION)
+    .where(
+        _RESERVATION.c.state == sa.literal_column("'pending'"),
+        _RESERVATION.c.expires_at < sa.bindparam("until"),
+        _RESERVATION.c.id.in_(
+            sa.select(_ACTION.c.hold).where(
+                _ACTION.c.state == sa.literal_column("'running'"), _ACTION.c.worker == sa.bindparam("of_worker")
+            )
+        ),
+    )
+    .values(expires_at=sa.bindparam("until"))
 )
 _BY_KEY = Statement(sa.select(_RESERVATION).where(_RESERVATION.c.key == sa.bindparam("key")))
 
@@ -471,14 +524,6 @@ def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign:
     amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
     amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
     transaction.count(_moving(len(ids)), {**_named("id", ids), **amounts})
-
-
-def _expire(transaction: Transaction) -> int:
-    """Return the holds whose time has come, by the database's clock; how many there were."""
-    due = transaction.rows(_EXPIRE, {"now": utc(transaction.now)})
-    for row in due:
-        _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
-    return len(due)
 
 
 def _held(row: Row) -> Usage:
