@@ -77,6 +77,7 @@ from openclaw.records import (
 )
 from openclaw.runs import Runs
 from openclaw.showing import Inquiry, answered, inquiry, unasked
+from openclaw.softlimits import Reached, SoftLimits
 from openclaw.store import Job, Store, Transaction
 from openclaw.workers import Worker
 
@@ -105,6 +106,7 @@ class Gate:
         self._executions = Executions(store, log.privacy)
         self._worker = Worker(store, renew=ledger.renew)
         self.extensions = Extensions(store, ledger)
+        self.soft = SoftLimits(ledger, log)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
@@ -289,16 +291,21 @@ class Gate:
             if known is not None and known.state in ENDED:
                 return known_answer(known)
         remaining = self.remaining(request.action.principal)
-        return Asked(request, approval, self._document(request, approval, remaining), remaining)
+        soft = self.soft.reached(request.action.principal, request.soft)
+        return Asked(request, approval, self._document(request, approval, remaining, soft), remaining, soft=soft)
 
     def _document(
-        self, request: Request, approval: Approval | None, remaining: Mapping[Unit, int]
+        self,
+        request: Request,
+        approval: Approval | None,
+        remaining: Mapping[Unit, int],
+        soft: Sequence[Reached] = (),
     ) -> dict[str, JsonValue]:
         answered = approval is not None and approval.state in ("approved", "used")
         context = Context(
             run=request.run,
             flow=request.flow,
-            budget={"remaining": {**remaining}},
+            budget={"remaining": {**remaining}, **({"soft": [it.stage for it in soft]} if soft else {})},
             approval=approval.as_input() if approval is not None and answered else None,
             now=self._clock.now(),
         )
@@ -371,6 +378,7 @@ class Gate:
         if isinstance(answer, Refused):
             return self._turn_away(transaction, request, answer, body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
+        self.soft.record(transaction, request, asked.soft)
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self._worker.vouch(transaction)
         self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
@@ -411,7 +419,7 @@ class Gate:
 
         held, account = total(request.hold, charge), request.action.principal.account
         fits = None if request.fit is None else fit
-        return self._ledger.hold(transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits)
+        return self._ledger.hold(transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare)
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""

@@ -3,9 +3,11 @@
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window
 from openclaw.budget.ledger import CALL_SECONDS, Balance, Fit, Ledger, Reservation
 from openclaw.budget.prices import Price, Prices
+from openclaw.budget.soft import STAGES, Soft, Stage, Use
 
 __all__ = [
     "CALL_SECONDS",
+    "STAGES",
     "UNITS",
     "Balance",
     "Budget",
@@ -14,7 +16,10 @@ __all__ = [
     "Price",
     "Prices",
     "Reservation",
+    "Soft",
+    "Stage",
     "Unit",
     "Usage",
+    "Use",
     "Window",
 ]

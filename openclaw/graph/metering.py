@@ -29,7 +29,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
-from openclaw.budget import Fit, Reservation, Unit, Usage
+from openclaw.budget import Fit, Reservation, Soft, Unit, Usage
 from openclaw.canonical import printable
 from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
@@ -39,6 +39,7 @@ from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
 from openclaw.graph.watch import Watch, watching
+from openclaw.passing import NOTHING
 
 if TYPE_CHECKING:
     from openclaw.graph.agent import Identity
@@ -322,6 +323,9 @@ class _Call:
         self._input = input_of(model, messages, kwargs.get("tools"))
         self._cap, self._told = output_limit(model, kwargs)
         self._tellable = tellable(model, kwargs)
+        soft = self.scope.soft
+        if soft is not None and "shorten" in self.scope.stages and self._tellable and soft.shorten_tokens < self._cap:
+            self._cap, self._told = soft.shorten_tokens, self._tellable
         where = scopes.task()
         self.action = ModelCall(
             principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
@@ -338,7 +342,13 @@ class _Call:
             can_wait=where.checkpointed,
             unpriced=self.scope.gate.prices.cost_microusd(self.name, self.provider, 1, 1) is None,
             remembers=self.scope.on_refusal == "message",
+            soft=soft,
+            spare=self._spare(soft) if soft is not None and soft.reserve_tokens and not self.scope.last else NOTHING,
         )
+
+    def _spare(self, soft: Soft) -> Usage:
+        """What is kept for a last answer: the input of this call once more, and what the agent keeps."""
+        return self._usage(self._input.held, soft.reserve_tokens)
 
     def refuse(self) -> Refusal:
         """Refuse a call that carries tools which would run at the provider, out of the gate's sight."""
