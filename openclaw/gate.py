@@ -41,13 +41,14 @@ from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Veil
 from openclaw.audit.mask import hides
-from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import CALL_SECONDS, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
 from openclaw.errors import BudgetExceeded, Halted, OpenClawError, RateLimited, Refused
 from openclaw.executions import Executions, Running
+from openclaw.extensions import Extensions
 from openclaw.halts import Halts, standing
 from openclaw.halts import against as halted_by
 from openclaw.judging import (
@@ -77,6 +78,7 @@ from openclaw.records import (
 )
 from openclaw.runs import Runs
 from openclaw.showing import Inquiry, answered, inquiry, unasked
+from openclaw.softlimits import Reached, SoftLimits
 from openclaw.store import Job, Store, Transaction
 from openclaw.workers import Worker
 
@@ -103,7 +105,9 @@ class Gate:
         self._clock = clock
         self._runs = Runs(store)
         self._executions = Executions(store, log.privacy)
-        self._worker = Worker(store)
+        self._worker = Worker(store, renew=ledger.renew)
+        self.extensions = Extensions(store, ledger)
+        self.soft = SoftLimits(ledger, log)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
@@ -145,6 +149,8 @@ class Gate:
         ended = self._clock.now()
         taken = take(self._log, permit, outcome, ended)
         self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
+        for extra in outcome.extra:
+            self._store.defer(partial(self._ledger.release_in, reservation=extra))
 
     def reads(self, permit: Permit) -> bool:
         """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
@@ -288,24 +294,31 @@ class Gate:
             if known is not None and known.state in ENDED:
                 return known_answer(known)
         remaining = self.remaining(request.action.principal)
-        return Asked(request, approval, self._document(request, approval, remaining), remaining)
+        soft = self.soft.reached(request.action.principal, request.soft)
+        return Asked(request, approval, self._document(request, approval, remaining, soft), remaining, soft=soft)
 
     def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
         """Why a question waits. Whoever asks knows what is hidden in the stored reasons: they hear what the policy says."""
         stored = _texts(approval.request.get("reasons"))
         if not hides([*stored]):
             return stored
-        decision = self._evaluate(self._document(request, None, self.remaining(request.action.principal)))
+        principal = request.action.principal
+        soft = self.soft.reached(principal, request.soft)
+        decision = self._evaluate(self._document(request, None, self.remaining(principal), soft))
         return decision.reasons if decision.effect is Effect.ASK else stored
 
     def _document(
-        self, request: Request, approval: Approval | None, remaining: Mapping[Unit, int]
+        self,
+        request: Request,
+        approval: Approval | None,
+        remaining: Mapping[Unit, int],
+        soft: Sequence[Reached] = (),
     ) -> dict[str, JsonValue]:
         answered = approval is not None and approval.state in ("approved", "used")
         context = Context(
             run=request.run,
             flow=request.flow,
-            budget={"remaining": {**remaining}},
+            budget={"remaining": {**remaining}, **({"soft": [it.stage for it in soft]} if soft else {})},
             approval=approval.as_input() if approval is not None and answered else None,
             now=self._clock.now(),
         )
@@ -378,6 +391,7 @@ class Gate:
         if isinstance(answer, Refused):
             return self._turn_away(transaction, request, answer, body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
+        self.soft.record(transaction, request, asked.soft)
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self._worker.vouch(transaction)
         self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
@@ -417,7 +431,8 @@ class Gate:
             return None if fitting is None else total(fitting, charge)
 
         held, account = total(request.hold, charge), request.action.principal.account
-        return self._ledger.hold(transaction, account, held, fit=None if request.fit is None else fit)
+        fits = None if request.fit is None else fit
+        return self._ledger.hold(transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare)
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""

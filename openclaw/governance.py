@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,6 +20,7 @@ from openclaw.gate import Gate
 from openclaw.halts import Halt, Target
 from openclaw.policy import Policies, PolicyEngine
 from openclaw.policy.live import LivePolicy, Reload, open_live
+from openclaw.softlimits import Reached
 from openclaw.store import Store
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Governance:
         prices: Mapping[str, Price] | None = None,
         clock: Clock | None = None,
         cache: bool | int = True,
+        on_soft_limit: Callable[[Reached], None] | None = None,
     ) -> Governance:
         """Open everything, or nothing.
 
@@ -140,6 +142,8 @@ class Governance:
                 a witness, or several of them. Default: ``OPENCLAW_CHECKPOINTS``, else a file beside the key.
             prices: what models cost, by name, where the list price is not yours or none is known.
             clock: time and identifiers, for tests. Default: the database's clock.
+            on_soft_limit: told of each soft limit that an agent reaches, once its entry is durable, on the thread that writes;
+                it must not raise.
             cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:
@@ -157,6 +161,7 @@ class Governance:
             governance = cls(
                 store=opened, policy=engine, signer=signer, checkpoints=places, prices=prices, on_refusal=on_refusal
             )
+            governance.gate.soft.observer = on_soft_limit
             governance._record_policy()
             if shadow is not None:
                 governance._open_shadow(shadow)

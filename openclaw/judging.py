@@ -16,6 +16,7 @@ from openclaw.errors import Misrouted, OpenClawError, RefusalSource, Refused
 from openclaw.executions import Execution
 from openclaw.passing import Admission, Refusal, Replayed, Request, Shown
 from openclaw.records import unpack_refusal
+from openclaw.softlimits import Reached
 
 ENDED = frozenset({"done", "withheld", "refused", "unknown"})
 """The states of an execution that already has its answer."""
@@ -31,6 +32,8 @@ class Asked:
     approval: Approval | None
     document: dict[str, JsonValue]
     remaining: Mapping[Unit, int]
+    soft: tuple[Reached, ...] = ()
+    """The stages of its soft limits that hold."""
     unread: Refused | None = None
     """What is known could not be read: the refusal that says so."""
     goes_on: bool = False

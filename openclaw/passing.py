@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import Action, Run
-from openclaw.budget import Fit, Reservation, Usage
+from openclaw.budget import Fit, Reservation, Soft, Usage
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Refused
@@ -27,6 +27,8 @@ class Request:
         run: where in time it stands; None outside of any run.
         hold: what to reserve for it: one call for a tool, tokens and money for a model call.
         fit: what it would hold instead, where no more than so much is left; None if nothing less will do.
+        spare: what must be left besides, and is not held.
+        soft: the soft limits of who acts.
         flow: the ``flow`` part of the policy input, where information flow is tracked.
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
@@ -39,6 +41,8 @@ class Request:
     run: Run | None = None
     hold: Usage = NOTHING
     fit: Fit | None = None
+    spare: Usage = NOTHING
+    soft: Soft | None = None
     flow: Mapping[str, JsonValue] | None = None
     key: str | None = None
     can_wait: bool = False
@@ -102,6 +106,7 @@ class Outcome:
         error: type and message of what it raised.
         replay: what to hand back if the same execution is asked for again.
         estimated: the usage is an estimate, because the provider gave none.
+        extra: what was held in addition while it ran, and is given back now that all is posted.
         shown: what the policy said of the result, where it was asked or demanded that something be cut.
     """
 
@@ -111,6 +116,7 @@ class Outcome:
     error: str = ""
     replay: bytes = b""
     estimated: bool = False
+    extra: tuple[Reservation, ...] = ()
     shown: Shown | None = None
 
 

@@ -13,6 +13,7 @@ import datetime as dt
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,8 +47,9 @@ class Place:
 class Worker:
     """This gate as one of the workers that share a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, renew: Callable[[Transaction, str], object] | None = None) -> None:
         self._store = store
+        self._renew = renew  # told with each beat, in its transaction: what the actions of this worker hold goes on
         self.id = store.clock.new_id("worker")
         self._until: dt.datetime | None = None
         self._heart: threading.Thread | None = None
@@ -92,8 +94,13 @@ class Worker:
         """Vouch anew if actions run; whether they do."""
         if not self._store.fetch(_RUNNING, {"of_worker": self.id}):
             return False
-        self._store.run(self.vouch)
+        self._store.run(self._beat)
         return True
+
+    def _beat(self, transaction: Transaction) -> None:
+        self.vouch(transaction)
+        if self._renew is not None:
+            self._renew(transaction, self.id)
 
     def _vouched(self, until: dt.datetime) -> None:
         self._until = until

@@ -1,7 +1,25 @@
 """Limits: accounts, reservations, windows and prices."""
 
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window
-from openclaw.budget.ledger import Balance, Fit, Ledger, Reservation
+from openclaw.budget.ledger import CALL_SECONDS, Balance, Fit, Ledger, Reservation
 from openclaw.budget.prices import Price, Prices
+from openclaw.budget.soft import STAGES, Soft, Stage, Use
 
-__all__ = ["UNITS", "Balance", "Budget", "Fit", "Ledger", "Price", "Prices", "Reservation", "Unit", "Usage", "Window"]
+__all__ = [
+    "CALL_SECONDS",
+    "STAGES",
+    "UNITS",
+    "Balance",
+    "Budget",
+    "Fit",
+    "Ledger",
+    "Price",
+    "Prices",
+    "Reservation",
+    "Soft",
+    "Stage",
+    "Unit",
+    "Usage",
+    "Use",
+    "Window",
+]

@@ -157,8 +157,8 @@ class _Checking:
             says = f"entry {seq} moves reservation `{name}`, which the ledger does not have"
             self._differs("log", says, reservation=name, seq=seq)
             return
-        if event == "reserve":
-            self.opened.add(name)
+        if event in ("reserve", "expire"):  # what has expired may be settled later on
+            self.opened.update({name} if event == "reserve" else ())
             self._same(seq, name, "held", body.get("held"), str(reserved["held"]))
             return
         if row["kind"] == "outcome":

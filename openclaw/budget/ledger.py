@@ -13,24 +13,40 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Literal, cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from sqlalchemy.sql.elements import ColumnElement
 
 from openclaw.action import utc
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window, opens_at
+from openclaw.budget.soft import Use
+from openclaw.budget.statements import (
+    ACCOUNT,
+    BY_KEY,
+    CLOSE,
+    EXPIRE,
+    KNOWN,
+    ONE,
+    OPEN,
+    RENEW,
+    limited_of,
+    moving,
+    named,
+    rows_of,
+    take,
+)
 from openclaw.errors import BudgetError, BudgetExceeded
-from openclaw.store import Row, Statement, Store, Transaction
-from openclaw.store.tables import AccountRow, ReservationRow, Table
+from openclaw.store import Row, Store, Transaction
 
 HOLD_SECONDS = 900
 """How long a reservation holds before it expires, unless it is asked for otherwise."""
 
-_ACCOUNT: sa.Table = Table.metadata.tables[str(AccountRow.__tablename__)]
-_RESERVATION: sa.Table = Table.metadata.tables[str(ReservationRow.__tablename__)]
+CALL_SECONDS = 180
+"""How long the hold of a call lasts without a sign of life of its worker, who renews it much more often while it runs."""
+
+
+_NOTHING = Usage()
 
 Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonValue]], object]
 """Writes a movement that was asked of the ledger directly into the log: transaction, effect, body."""
@@ -108,7 +124,7 @@ class Ledger:
         limits = budget.limits()
         values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
         transaction.connection.execute(
-            sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row["id"]).values(**values, declared=declared)
+            sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(**values, declared=declared)
         )
         if not declared:
             body: dict[str, JsonValue] = {"account": account, "window": budget.window, "limits": {**limits}}
@@ -144,15 +160,9 @@ class Ledger:
             tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
         )
 
-        def unit(transaction: Transaction) -> Reservation | BudgetExceeded:
-            answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
-            refused = isinstance(answer, BudgetExceeded)
-            body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
-            body |= {"refused": answer.message} if refused else {"reservation": answer.id}
-            self._record(transaction, "deny" if refused else "allow", body)
-            return answer
-
-        answer = self._store.run(unit)
+        answer = self._store.run(
+            lambda transaction: self.reserve_in(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
+        )
         if isinstance(answer, BudgetExceeded):
             raise answer
         return answer
@@ -184,20 +194,53 @@ class Ledger:
     def _close(self, reservation: Reservation, used: Usage, state: Literal["settled", "released"]) -> Reservation:
         def unit(transaction: Transaction) -> Reservation | BudgetError:
             try:
-                closed = self.post(transaction, reservation.id, used, state=state)
+                return self._close_in(transaction, reservation, used, state)
             except BudgetError as error:
                 return error
-            if closed is not None:
-                event = "settle" if state == "settled" else "release"
-                self._record(
-                    transaction, "", {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-                )
-            return reservation.model_copy(update={"state": state})
 
         answer = self._store.run(unit)
         if isinstance(answer, BudgetError):
             raise answer
         return answer
+
+    def _close_in(
+        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+    ) -> Reservation:
+        if self.post(transaction, reservation.id, used, state=state) is not None:
+            event = "settle" if state == "settled" else "release"
+            body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
+            self._record(transaction, "", body)
+        return reservation.model_copy(update={"state": state})
+
+    def reserve_in(
+        self,
+        transaction: Transaction,
+        account: str,
+        held: Usage,
+        *,
+        key: str = "",
+        ttl_seconds: int = HOLD_SECONDS,
+        fit: Fit | None = None,
+    ) -> Reservation | BudgetExceeded:
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit)
+        refused = isinstance(answer, BudgetExceeded)
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
+        if not isinstance(answer, BudgetExceeded):
+            body |= {"reservation": answer.id, "held": dict(answer.held.present())}
+        else:
+            body["refused"] = answer.message
+        self._record(transaction, "deny" if refused else "allow", body)
+        return answer
+
+    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+        """``release`` inside a transaction."""
+        return self._close_in(transaction, reservation, Usage(), "released")
+
+    def renew(self, transaction: Transaction, worker: str) -> int:
+        """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
+        until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
+        return transaction.count(RENEW, {"of_worker": worker, "until": utc(until)})
 
     def hold(
         self,
@@ -208,22 +251,25 @@ class Ledger:
         key: str = "",
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
+        spare: Usage = _NOTHING,
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one.
 
         Where ``held`` is more than the path can carry, what ``fit`` makes of what is left is held instead, if anything.
+        ``spare`` must be left besides, and is not held.
         """
         if key and (known := _by_key(transaction, key)) is not None:
             return known
-        refusal, rows = self._take(transaction, account, held)
-        if refusal is not None and _expire(transaction):
-            refusal, rows = self._take(transaction, account, held)
+        refusal, rows = self._take(transaction, account, held, spare)
+        if refusal is not None and self._expire(transaction):
+            refusal, rows = self._take(transaction, account, held, spare)
         if refusal is not None and fit is not None:
             paths = levels(account)
-            lesser = fit(_left(_current_rows(transaction, paths, create=()).values(), transaction.now))
+            left = _left(_current_rows(transaction, paths, create=()).values(), transaction.now)
+            lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
-                refusal, rows = self._take(transaction, account, held)
+                refusal, rows = self._take(transaction, account, held, spare)
         if refusal is not None:
             return refusal
         reservation = Reservation(
@@ -234,7 +280,7 @@ class Ledger:
             expires_at=transaction.now + dt.timedelta(seconds=ttl_seconds),
         )
         transaction.count(
-            _OPEN,
+            OPEN,
             {
                 "id": reservation.id,
                 "key": key,
@@ -260,39 +306,53 @@ class Ledger:
         text = json.dumps(used.present())
         closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": utc(transaction.now)}
         for was in ("pending", "expired"):
-            for row in transaction.rows(_CLOSE, {**closing, "was": was}):
+            for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
                 _move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
                 return used
-        if not transaction.rows(_KNOWN, {"hold": reservation_id}):
+        if not transaction.rows(KNOWN, {"hold": reservation_id}):
             raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
         return None
 
     def settle_held(self, transaction: Transaction, reservation_id: str) -> Usage:
         """Close a reservation whose use nobody knows: all that it holds counts as used. Empty if it was closed already."""
-        for row in transaction.rows(_ONE, {"hold": reservation_id}):
+        for row in transaction.rows(ONE, {"hold": reservation_id}):
             return self.post(transaction, reservation_id, _held(row), state="settled") or Usage()
         return Usage()
 
     def settle_late(self, transaction: Transaction, reservation_id: str, used: Usage) -> None:
         """Post what was used beyond what was posted by ``settle_held``, now that it is known. Nothing is taken back."""
-        for row in transaction.rows(_ONE, {"hold": reservation_id}):
+        for row in transaction.rows(ONE, {"hold": reservation_id}):
             posted = Usage.model_validate(json.loads(str(row["used"]) or "{}"))
             more = Usage(**{unit: max(0, used.amount(unit) - posted.amount(unit)) for unit in UNITS})
             if more.present():
                 _move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
 
-    def _take(self, transaction: Transaction, account: str, held: Usage) -> tuple[BudgetExceeded | None, list[int]]:
-        """Add ``held`` to pending of every account that can carry it; undo all if one cannot."""
+    def _take(
+        self, transaction: Transaction, account: str, held: Usage, spare: Usage = _NOTHING
+    ) -> tuple[BudgetExceeded | None, list[int]]:
+        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = levels(account)
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
         ids = [cast("int", row["id"]) for row in rows.values()]
-        taken = {row["id"] for row in transaction.rows(_take(len(ids)), _taking(ids, held))}
+        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
+        taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
         if len(taken) == len(ids):
+            if spare.present():
+                _move(transaction, ids, pending=spare, sign=-1, posted=_NOTHING)
             return None, ids
         if taken:
-            _move(transaction, [it for it in ids if it in taken], pending=held, sign=-1, posted=Usage())
-        return _refusal([row for row in rows.values() if row["id"] not in taken], held), []
+            _move(transaction, [it for it in ids if it in taken], pending=whole, sign=-1, posted=_NOTHING)
+        return _refusal([row for row in rows.values() if row["id"] not in taken], whole), []
+
+    def _expire(self, transaction: Transaction) -> int:
+        """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
+        due = transaction.rows(EXPIRE, {"now": utc(transaction.now)})
+        for row in due:
+            _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
+            body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
+            self._record(transaction, "", {**body, "held": dict(_held(row).present())})
+        return len(due)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -306,10 +366,10 @@ class Ledger:
 
     def accounts(self, below: str = "") -> list[Balance]:
         """The balances of all accounts in their present windows, or of ``below`` and the accounts under it."""
-        query = sa.select(_ACCOUNT).where(_ACCOUNT.c.current).order_by(_ACCOUNT.c.path, _ACCOUNT.c.window)
+        query = sa.select(ACCOUNT).where(ACCOUNT.c.current).order_by(ACCOUNT.c.path, ACCOUNT.c.window)
         if below:
             query = query.where(
-                sa.or_(_ACCOUNT.c.path == below, _ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
+                sa.or_(ACCOUNT.c.path == below, ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
             )
         with self._store.read() as connection:
             return [_balance({**row}) for row in connection.execute(query).mappings()]
@@ -317,7 +377,29 @@ class Ledger:
     def remaining(self, account: str) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the path's accounts and windows. For policy inputs."""
         paths = levels(account)
-        return _left(self._store.fetch(_limited_of(len(paths)), _named("path", paths)), self._store.clock.now())
+        return _left(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
+
+    def uses(self, account: str) -> list[Use]:
+        """How much is used of each limit on the path, in the present windows; for soft limits."""
+        paths = levels(account)
+        now = self._store.clock.now()
+        found: list[Use] = []
+        for row in self._store.fetch(limited_of(len(paths)), named("path", paths)):
+            balance = _balance(row)
+            fresh = str(row["opens_at"]) < _opens(row, now)
+            for unit, limit in balance.limits.items():
+                used = 0 if fresh else balance.posted.amount(unit) + balance.pending.amount(unit)
+                found.append(
+                    Use(
+                        account=balance.account,
+                        window=balance.window,
+                        opens_at=balance.opens_at,
+                        unit=unit,
+                        limit=limit,
+                        used=used,
+                    )
+                )
+        return found
 
     def _record(
         self, transaction: Transaction, effect: Literal["", "allow", "deny"], body: dict[str, JsonValue]
@@ -344,88 +426,11 @@ def levels(account: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
 
 
-@cache
-def _rows_of(count: int) -> Statement:
-    """The rows of ``count`` paths in their present windows."""
-    paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
-    return Statement(sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(paths), _ACCOUNT.c.current))
-
-
-@cache
-def _limited_of(count: int) -> Statement:
-    """The same of those that limit anything."""
-    paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
-    limited = sa.or_(*(_ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS))
-    return Statement(sa.select(_ACCOUNT).where(_ACCOUNT.c.path.in_(paths), _ACCOUNT.c.current, limited))
-
-
-@cache
-def _take(count: int) -> Statement:
-    """One conditional UPDATE over ``count`` accounts: never read-then-write.
-
-    Every unit is judged, also one that is not asked for: an account above any limit admits nothing.
-    """
-    amounts = {unit: sa.bindparam(f"take_{unit}", type_=sa.BigInteger) for unit in UNITS}
-    fits = [
-        sa.or_(
-            _ACCOUNT.c[f"{unit}_limit"].is_(None),
-            _ACCOUNT.c[f"{unit}_posted"] + _ACCOUNT.c[f"{unit}_pending"] + amounts[unit] <= _ACCOUNT.c[f"{unit}_limit"],
-        )
-        for unit in UNITS
-    ]
-    return Statement(
-        sa.update(_ACCOUNT)
-        .values({f"{unit}_pending": _ACCOUNT.c[f"{unit}_pending"] + amounts[unit] for unit in UNITS})
-        .where(_ids(count), *fits)
-        .returning(_ACCOUNT.c.id)
-    )
-
-
-@cache
-def _moving(count: int) -> Statement:
-    changes = {
-        f"{unit}_{column}": _ACCOUNT.c[f"{unit}_{column}"] + sa.bindparam(f"{column}_{unit}", type_=sa.BigInteger)
-        for unit in UNITS
-        for column in ("posted", "pending")
-    }
-    return Statement(sa.update(_ACCOUNT).values(changes).where(_ids(count)))
-
-
-def _ids(count: int) -> ColumnElement[bool]:
-    return _ACCOUNT.c.id.in_([sa.bindparam(f"id_{at}") for at in range(count)])
-
-
-def _named(name: str, values: Sequence[object]) -> dict[str, object]:
-    return {f"{name}_{at}": value for at, value in enumerate(values)}
-
-
-_OPEN = Statement(sa.insert(_RESERVATION))
-_CLOSE = Statement(
-    sa.update(_RESERVATION)
-    .where(_RESERVATION.c.id == sa.bindparam("hold"), _RESERVATION.c.state == sa.bindparam("was"))
-    .values(state=sa.bindparam("to"), used=sa.bindparam("used"), closed_at=sa.bindparam("closed_at"))
-    .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
-)
-_ONE = Statement(
-    sa.select(_RESERVATION.c.accounts, _RESERVATION.c.held, _RESERVATION.c.used).where(
-        _RESERVATION.c.id == sa.bindparam("hold")
-    )
-)
-_KNOWN = Statement(sa.select(_RESERVATION.c.id).where(_RESERVATION.c.id == sa.bindparam("hold")))
-_EXPIRE = Statement(
-    sa.update(_RESERVATION)
-    .where(_RESERVATION.c.state == "pending", _RESERVATION.c.expires_at < sa.bindparam("now"))
-    .values(state="expired", closed_at=sa.bindparam("now"))
-    .returning(_RESERVATION.c.accounts, _RESERVATION.c.held)
-)
-_BY_KEY = Statement(sa.select(_RESERVATION).where(_RESERVATION.c.key == sa.bindparam("key")))
-
-
 def _current_rows(
     transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, Window]]
 ) -> dict[tuple[str, Window], Row]:
     """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
-    found = transaction.rows(_rows_of(len(paths)), _named("path", paths))
+    found = transaction.rows(rows_of(len(paths)), named("path", paths))
     rows: dict[tuple[str, Window], Row] = {(str(row["path"]), cast("Window", row["window"])): row for row in found}
     # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
     stale = [row for row in found if str(row["opens_at"]) < _opens(row, transaction.now)]
@@ -433,7 +438,7 @@ def _current_rows(
     if not stale and not missing:
         return {pair: rows[pair] for pair in sorted(rows)}
     for row in stale:
-        transaction.connection.execute(sa.update(_ACCOUNT).where(_ACCOUNT.c.id == row["id"]).values(current=False))
+        transaction.connection.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(current=False))
         limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
         _insert(transaction, str(row["path"]), cast("Window", row["window"]), {**limits, "declared": row["declared"]})
     for path, window in missing:
@@ -444,7 +449,7 @@ def _current_rows(
 def _insert(transaction: Transaction, path: str, window: Window, values: dict[str, object]) -> None:
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
     row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
-    transaction.connection.execute(sa.insert(_ACCOUNT).values(**zero, **row, **values))
+    transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
 
 
 def _left(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
@@ -464,21 +469,13 @@ def _opens(row: Row, now: dt.datetime) -> str:
 
 
 def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
-    return {**_named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+    return {**named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
 
 
 def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
     amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
     amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
-    transaction.count(_moving(len(ids)), {**_named("id", ids), **amounts})
-
-
-def _expire(transaction: Transaction) -> int:
-    """Return the holds whose time has come, by the database's clock; how many there were."""
-    due = transaction.rows(_EXPIRE, {"now": utc(transaction.now)})
-    for row in due:
-        _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
-    return len(due)
+    transaction.count(moving(len(ids)), {**named("id", ids), **amounts})
 
 
 def _held(row: Row) -> Usage:
@@ -486,7 +483,7 @@ def _held(row: Row) -> Usage:
 
 
 def _by_key(transaction: Transaction, key: str) -> Reservation | None:
-    for row in transaction.rows(_BY_KEY, {"key": key}):
+    for row in transaction.rows(BY_KEY, {"key": key}):
         return Reservation.model_validate(
             {
                 "id": row["id"],

@@ -11,7 +11,7 @@ from langchain_core.messages import SystemMessage
 from langchain_core.tools import BaseTool
 
 from openclaw.action import DEFAULT_ORG, Principal
-from openclaw.budget import Budget
+from openclaw.budget import Budget, Soft
 from openclaw.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
@@ -52,6 +52,8 @@ class Agent:
         on_behalf_of: the person for whom the agent acts, such as ``user:ada``.
         alternatives: models to call instead, in this order, where a policy (obligation ``route``) does not let one be
             called; each is decided on and recorded by itself.
+        soft: how the agent degrades before its budgets stop it: warnings, a cheaper model, shorter answers, a last answer.
+        cheaper: the model that is called instead where ``soft`` says so.
 
     Raises:
         ConfigurationError: a part is of the wrong kind, or two tools have the same name.
@@ -66,18 +68,26 @@ class Agent:
     prompt: str | SystemMessage | None = None
     on_behalf_of: str | None = None
     alternatives: Sequence[BaseChatModel | str] = ()
+    soft: Soft | None = None
+    cheaper: BaseChatModel | str | None = None
 
     def __post_init__(self) -> None:
         check_name("agent", self.name)
         object.__setattr__(self, "tools", tuple(_items(self, "tools", self.tools)))
         object.__setattr__(self, "roles", tuple(_items(self, "roles", self.roles)))
         object.__setattr__(self, "alternatives", tuple(_items(self, "alternatives", self.alternatives)))
-        for model in self.models:
+        for model in (*self.models, *(() if self.cheaper is None else (self.cheaper,))):
             _check_model(self, model)
         _check_tools(self)
         check_kind(
             f"budget of agent `{self.name}`", self.budget, Budget, hint="give a Budget, such as Budget(tokens=20_000)"
         )
+        check_kind(f"soft limits of agent `{self.name}`", self.soft, Soft, hint="give a Soft, such as Soft(warn=80)")
+        if self.soft is not None and self.soft.cheaper is not None and self.cheaper is None:
+            raise ConfigurationError(
+                f"soft limits of agent `{self.name}` switch to a cheaper model, and it has none",
+                hint="give it one: Agent(…, cheaper=model)",
+            )
         if any(not isinstance(role, str) or not role for role in self.roles):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"roles of agent `{self.name}` are not all names", hint='give ["payer", …]')
         if self.prompt is not None and not isinstance(self.prompt, str | SystemMessage):  # pyright: ignore[reportUnnecessaryIsInstance]

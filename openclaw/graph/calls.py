@@ -116,6 +116,7 @@ class Call:
             key=self.execution.key,
             can_wait=where.checkpointed,
             remembers=self.scope.on_refusal == "message",
+            soft=self.scope.soft,
         )
 
     def comes_again(self) -> None:

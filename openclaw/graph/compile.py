@@ -255,7 +255,10 @@ def _compile_agents(
 ) -> GovernedGraph:
     members: list[Member] = [
         member(
-            agent, [_model(agent, model) for model in agent.models], [other for other in agents if other is not agent]
+            agent,
+            [_model(agent, model) for model in agent.models],
+            [other for other in agents if other is not agent],
+            cheaper=None if agent.cheaper is None else _model(agent, agent.cheaper),
         )
         for agent in agents
     ]

@@ -59,6 +59,13 @@ def input_of(model: BaseChatModel, messages: Sequence[BaseMessage], tools: objec
     return Input(tokens, -(-tokens * more // of) + FRAME)
 
 
+def quarters_of(chunk: BaseMessage) -> int:
+    """What a chunk of a stream adds to its output, in quarters of a token: they add up where single chunks are short."""
+    text = str(chunk.text) + "".join(str(call.get("args") or "") for call in getattr(chunk, "tool_call_chunks", ()))
+    foreign = len(text) - len(text.encode("ascii", "ignore"))
+    return len(text) + foreign * (_CHARS_PER_TOKEN - 1)
+
+
 def output_of(message: BaseMessage | None) -> int:
     """Estimate what a model wrote."""
     return approximate([message]) if message is not None else 0
@@ -141,6 +148,7 @@ __all__ = [
     "input_of",
     "output_limit",
     "output_of",
+    "quarters_of",
     "tellable",
     "usage_of",
 ]

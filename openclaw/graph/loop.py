@@ -8,9 +8,9 @@ runs again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -28,11 +28,12 @@ from pydantic import BaseModel
 from openclaw import action
 from openclaw.action import Principal
 from openclaw.canonical import printable
-from openclaw.errors import Misrouted, Refused
+from openclaw.errors import Refused
 from openclaw.gate import Request
 from openclaw.graph import calls, seal
 from openclaw.graph import scope as scopes
 from openclaw.graph.agent import Agent
+from openclaw.graph.attempts import answered, attempts, staged
 from openclaw.graph.refusals import refusal_message
 from openclaw.graph.scope import Scope
 from openclaw.graph.workflow import HANDOFF_PREFIX
@@ -98,6 +99,7 @@ class Member:
     tools: tuple[BaseTool, ...]
     runnables: tuple[Runnable[Any, Any], ...]
     node: ToolNode
+    cheaper: Runnable[Any, Any] | None = None
 
     @property
     def prompt(self) -> list[BaseMessage]:
@@ -106,11 +108,17 @@ class Member:
         return [] if prompt is None else [prompt if isinstance(prompt, SystemMessage) else SystemMessage(prompt)]
 
 
-def member(agent: Agent, models: Sequence[BaseChatModel], others: Sequence[Agent]) -> Member:
+def member(
+    agent: Agent, models: Sequence[BaseChatModel], others: Sequence[Agent], *, cheaper: BaseChatModel | None = None
+) -> Member:
     """An agent made ready: tools sealed in place, hand-offs added, all bound to each of its (sealed) models."""
     tools = (*(seal.seal(tool) for tool in agent.tools), *(handoff(other) for other in others))
-    runnables: list[Runnable[Any, Any]] = [model.bind_tools(list(tools)) if tools else model for model in models]
-    return Member(agent, tools, tuple(runnables), ToolNode(list(tools), handle_tool_errors=_tell))
+
+    def bound(model: BaseChatModel) -> Runnable[Any, Any]:
+        return model.bind_tools(list(tools)) if tools else model
+
+    node = ToolNode(list(tools), handle_tool_errors=_tell)
+    return Member(agent, tools, tuple(map(bound, models)), node, None if cheaper is None else bound(cheaper))
 
 
 def draw(members: Sequence[Member], *, workflow: str, org: str) -> StateGraph[Any, Any, Any, Any]:
@@ -143,24 +151,38 @@ class _Loop:
         active = self._active(state)
         if _returns_directly(active, state["messages"]):
             return {}
-        scope = self._scope(active.agent, state.get("delegation"))
-        for runnable, last in _candidates(active):
-            with scopes.entered(replace(scope, reroutes=not last)), suppress(*_elsewhere(last)):
-                answer = runnable.invoke(active.prompt + list(state["messages"]), config)
-                return self._said(active, answer, state)
-        raise AssertionError("INVARIANT: the last candidate answers or raises")
+        scope = staged(self._scope(active.agent, state.get("delegation")))
+        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(state["messages"]))
+        turn = next(turns)
+        while True:
+            try:
+                with scopes.entered(turn.scope):
+                    said: AIMessage | Refused = turn.runnable.invoke(turn.messages, config)
+            except Refused as refused:
+                said = refused
+            try:
+                turn = turns.send(said)
+            except StopIteration as over:
+                return self._said(active, answered(over.value), state)
 
     async def acall_model(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """The same on an event loop."""
         active = self._active(state)
         if _returns_directly(active, state["messages"]):
             return {}
-        scope = self._scope(active.agent, state.get("delegation"))
-        for runnable, last in _candidates(active):
-            with scopes.entered(replace(scope, reroutes=not last)), suppress(*_elsewhere(last)):
-                answer = await runnable.ainvoke(active.prompt + list(state["messages"]), config)
-                return self._said(active, answer, state)
-        raise AssertionError("INVARIANT: the last candidate answers or raises")
+        scope = await asyncio.to_thread(staged, self._scope(active.agent, state.get("delegation")))
+        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(state["messages"]))
+        turn = next(turns)
+        while True:
+            try:
+                with scopes.entered(turn.scope):
+                    said: AIMessage | Refused = await turn.runnable.ainvoke(turn.messages, config)
+            except Refused as refused:
+                said = refused
+            try:
+                turn = turns.send(said)
+            except StopIteration as over:
+                return self._said(active, answered(over.value), state)
 
     def _said(self, active: Member, answer: AIMessage, state: State) -> dict[str, Any]:
         name = active.agent.name
@@ -223,21 +245,10 @@ class _Loop:
     def _scope(self, agent: Agent, delegation: Sequence[str] | None) -> Scope:
         scope = scopes.require(agent.name)
         chain = (*scope.origin, *scopes.delegated(delegation or (), agent.name))
-        return scope.acting(self._principal(agent, chain))
+        return scope.acting(self._principal(agent, chain), agent.soft)
 
     def _principal(self, agent: Agent, chain: Sequence[str]) -> Principal:
         return agent.identity.principal(workflow=self.workflow, org=self.org, chain=chain)
-
-
-def _candidates(active: Member) -> Iterator[tuple[Runnable[Any, Any], bool]]:
-    """The models that may be called, and whether each is the last one."""
-    for at, runnable in enumerate(active.runnables, start=1):
-        yield runnable, at == len(active.runnables)
-
-
-def _elsewhere(last: bool) -> tuple[type[Exception], ...]:
-    """What sends a call on to the next model: the policy does not want this one, and it was not called."""
-    return () if last else (Misrouted,)
 
 
 def _fault(active: Member, task: Task) -> str:

@@ -2,8 +2,9 @@
 
 One call: count the input, hold it together with the most that may come out (less of it, where less is left and the model can
 be told), cap the output at what is held, call, and settle what the provider reports. Providers that report nothing are
-settled by estimate, and so is a stream that is abandoned or cancelled: with what had come out by then. Sealing is in place,
-for the reasons given in ``openclaw.graph.seal``.
+settled by estimate, and so is a stream that is abandoned or cancelled: with what had come out by then. A stream from which
+more comes than is held, holds more as long as the accounts carry it, and is cut where they do not. Sealing is in place, for
+the reasons given in ``openclaw.graph.seal``.
 
 Tokens are whole numbers as LangChain's ``usage_metadata`` has them: cached input and reasoning output are parts of input
 and output there, so the details are never added on top. Money is micro-USD.
@@ -19,6 +20,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -27,16 +29,17 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langgraph.errors import GraphBubbleUp
 
 from openclaw.action import ModelCall
-from openclaw.budget import Unit, Usage
+from openclaw.budget import Fit, Reservation, Soft, Unit, Usage
 from openclaw.canonical import printable
-from openclaw.errors import ConfigurationError, Halted, Misrouted, Refused
+from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
-from openclaw.graph.counting import input_of, output_limit, output_of, tellable, usage_of
+from openclaw.graph.counting import input_of, output_limit, output_of, quarters_of, tellable, usage_of
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
 from openclaw.graph.watch import Watch, watching
+from openclaw.passing import NOTHING
 
 if TYPE_CHECKING:
     from openclaw.graph.agent import Identity
@@ -45,6 +48,9 @@ ModelT = TypeVar("ModelT", bound=BaseChatModel)
 
 SEALED_MARK = "openclaw_sealed"
 """Key in a sealed model's serialised form, by which the tripwire tells it from a raw one."""
+
+STEP_TOKENS = 64
+"""At least so many output tokens more are held where a stream goes on beyond its hold; else a quarter more each time."""
 
 _END = object()
 _sealing = threading.Lock()
@@ -200,7 +206,7 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
         if _INSIDE.get() is self:
             yield from stream(self, messages, *args, **kwargs)
             return
-        call = _Call(self, messages, kwargs)
+        call = _Call(self, messages, kwargs, streams=True)
         admission = call.scope.gate.admit(call.request) if not call.foreign else call.refuse()
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
@@ -219,10 +225,12 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
                     return
                 call.add(chunk)
                 halted = call.scope.gate.halted(admission)
+                if halted is None:
+                    yield chunk  # what came out is paid for, also where it is the last
+                    halted = call.hold_more(admission)
                 if halted is not None:
                     yield _as_chunk(call.stopped(halted))
                     return
-                yield chunk
         except Exception as error:
             call.fail(error)
             raise
@@ -245,7 +253,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
             async for chunk in astream(self, messages, *args, **kwargs):
                 yield chunk
             return
-        call = _Call(self, messages, kwargs)
+        call = _Call(self, messages, kwargs, streams=True)
         admission = await (call.scope.gate.aadmit(call.request) if not call.foreign else call.arefuse())
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
@@ -266,6 +274,10 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
                     return
                 call.add(chunk)
                 yield chunk
+                exceeded = await call.ahold_more(admission)
+                if exceeded is not None:
+                    yield _as_chunk(call.stopped(exceeded))
+                    return
         except Halted as halted:
             yield _as_chunk(call.stopped(halted))
         except Exception as error:
@@ -287,7 +299,14 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
 class _Call:
     """One call of a sealed model, from the count of its input to what is settled."""
 
-    def __init__(self, model: BaseChatModel, messages: Sequence[BaseMessage], kwargs: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        model: BaseChatModel,
+        messages: Sequence[BaseMessage],
+        kwargs: Mapping[str, object],
+        *,
+        streams: bool = False,
+    ) -> None:
         params = cast("Mapping[str, object]", model._get_ls_params(**_named(kwargs)))  # noqa: SLF001
         self.provider = str(params.get("ls_provider") or "")
         self.name = str(params.get("ls_model_name") or type(model).__name__)
@@ -295,12 +314,18 @@ class _Call:
         self._status = "cancelled"
         self._error = ""
         self._seen: AIMessage | None = None
+        self._produced = self._last = 0
+        self._streams = streams
+        self._extra: list[Reservation] = []
         self._exact: tuple[int, int] | None = None
         scopes.see_messages(self.scope, messages)
         self.foreign = _provider_tools(kwargs.get("tools"))
         self._input = input_of(model, messages, kwargs.get("tools"))
         self._cap, self._told = output_limit(model, kwargs)
         self._tellable = tellable(model, kwargs)
+        soft = self.scope.soft
+        if soft is not None and "shorten" in self.scope.stages and self._tellable and soft.shorten_tokens < self._cap:
+            self._cap, self._told = soft.shorten_tokens, self._tellable
         where = scopes.task()
         self.action = ModelCall(
             principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
@@ -311,13 +336,19 @@ class _Call:
             action=self.action,
             run=self.scope.moment(),
             hold=self._usage(self._input.held, self._cap),
-            fit=self._fit if self._tellable else None,
+            fit=partial(self._fitting, given=self._input.held, least=1, most=self._cap) if self._tellable else None,
             flow=self.scope.shared.describe({}),
             key=self.execution.key,
             can_wait=where.checkpointed,
             unpriced=self.scope.gate.prices.cost_microusd(self.name, self.provider, 1, 1) is None,
             remembers=self.scope.on_refusal == "message",
+            soft=soft,
+            spare=self._spare(soft) if soft is not None and soft.reserve_tokens and not self.scope.last else NOTHING,
         )
+
+    def _spare(self, soft: Soft) -> Usage:
+        """What is kept for a last answer: the input of this call once more, and what the agent keeps."""
+        return self._usage(self._input.held, soft.reserve_tokens)
 
     def refuse(self) -> Refusal:
         """Refuse a call that carries tools which would run at the provider, out of the gate's sight."""
@@ -332,25 +363,24 @@ class _Call:
 
     def capped(self, permit: Permit, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The call's own arguments, with the output capped at what is held where the model takes such an argument."""
-        assert permit.reservation is not None, "INVARIANT: what the gate lets through holds something"
-        held = permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
+        held = _held_output(permit)
         told = self._told if held == self._cap else self._tellable
         return {**kwargs, told: held} if told else dict(kwargs)
 
-    def _fit(self, left: Mapping[Unit, int]) -> Usage | None:
-        """The most that the call can hold of what is left: with less output. None if nothing is left for any output."""
+    def _fitting(self, left: Mapping[Unit, int], *, given: int, least: int, most: int) -> Usage | None:
+        """``given`` tokens of input and as many of output, from ``least`` to ``most``, as fit into what is left."""
 
         def fits(produced: int) -> bool:
-            asked = self._usage(self._input.held, produced)
+            asked = self._usage(given, produced)
             return all(asked.amount(unit) <= amount for unit, amount in left.items())
 
-        if not fits(1):
+        if not fits(least):
             return None
-        low, high = 1, self._cap + 1  # It fits `low`, and is not to have `high`.
+        low, high = least, most + 1  # It fits `low`, and is not to have `high`.
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if fits(middle) else (low, middle)
-        return self._usage(self._input.held, low)
+        return self._usage(given, low)
 
     def instead(self, admission: Admission) -> AIMessage:
         """The message of a call that is not made: an earlier answer, or a refusal that ends an agent's loop."""
@@ -374,6 +404,33 @@ class _Call:
         """Count one chunk of a stream."""
         message = cast("AIMessageChunk", chunk.message)
         self._seen = message if self._seen is None else cast("AIMessage", cast("AIMessageChunk", self._seen) + message)
+        self._last = quarters_of(message)
+        self._produced += self._last
+
+    def hold_more(self, permit: Permit) -> BudgetExceeded | None:
+        """Hold more where more has come out of a stream than was held for it; why the stream must end, if it must."""
+        more = self._missing(permit)
+        return self._extend(self.scope.gate.extensions.more(permit, *more)) if more else None
+
+    async def ahold_more(self, permit: Permit) -> BudgetExceeded | None:
+        """The same without blocking the event loop."""
+        more = self._missing(permit)
+        return self._extend(await self.scope.gate.extensions.amore(permit, *more)) if more else None
+
+    def _missing(self, permit: Permit) -> tuple[Usage, Fit] | None:
+        held = _held_output(permit) + sum(extra.held.output_tokens for extra in self._extra)
+        # Another chunk as long as the last one is to fit, too: what has come out is charged, wherever it is cut.
+        missing = -(-(self._produced + min(self._last, STEP_TOKENS)) // 4) - held
+        if missing <= 0:
+            return None
+        step = max(missing, held // 4, STEP_TOKENS)
+        return self._usage(0, step), partial(self._fitting, given=0, least=missing, most=step)
+
+    def _extend(self, answer: Reservation | BudgetExceeded) -> BudgetExceeded | None:
+        if isinstance(answer, BudgetExceeded):
+            return answer
+        self._extra.append(answer)
+        return None
 
     def complete(self, result: ChatResult | None = None) -> None:
         """The provider is done; what it reports, if it does, is exact."""
@@ -384,24 +441,27 @@ class _Call:
             self._seen = first if isinstance(first, AIMessage) else None
         self._exact = reported
 
-    def stopped(self, halted: Halted) -> AIMessage:
-        """The end of a call that a person has halted: what was said until then, and this."""
-        self.fail(halted)
-        return self.instead(Refusal(halted))
+    def stopped(self, why: Halted | BudgetExceeded) -> AIMessage:
+        """The end of a call that a person has halted, or that no budget carries further: what was said until then, and this."""
+        self.fail(why)
+        return self.instead(Refusal(why))
 
     def fail(self, error: Exception) -> None:
         """The provider, or the way to it, failed. A pause of the graph is not a failure, and neither is a halt."""
-        self._status = "cancelled" if isinstance(error, GraphBubbleUp | Halted) else "failed"
+        self._status = "cancelled" if isinstance(error, GraphBubbleUp | Halted | BudgetExceeded) else "failed"
         self._error = f"{type(error).__name__}: {printable(error)}"
 
     def outcome(self, permit: Permit) -> Outcome:
         """What is settled: the provider's own count, or an estimate that says it is one."""
-        partial = self._exact or usage_of(self._seen) or (0, 0)
-        exact = self._exact is not None and partial[0] > 0  # Some streams tell of no input: it was sent all the same.
-        usage = self._usage(*partial)
+        told = self._exact or usage_of(self._seen) or (0, 0)
+        exact = self._exact is not None and told[0] > 0  # Some streams tell of no input: it was sent all the same.
+        usage = self._usage(*told)
         if not exact:
-            produced = partial[1] if self._exact is not None else max(output_of(self._seen), partial[1])
-            usage = self._usage(max(self._input.tokens, partial[0]), produced)
+            written = -(-self._produced // 4) if self._streams else output_of(self._seen)
+            produced = told[1] if self._exact is not None else max(written, told[1])
+            if self._status == "cancelled" and self._seen is None and not self._streams:
+                produced = _held_output(permit)  # Nobody knows what the provider wrote before, or after, it was let go.
+            usage = self._usage(max(self._input.tokens, told[0]), produced)
         keep = self._status == "done" and permit.key is not None and self._seen is not None
         return Outcome(
             status=cast("Any", self._status),
@@ -410,11 +470,18 @@ class _Call:
             error=self._error,
             replay=pack(_whole(self._seen)) if keep and self._seen is not None else b"",
             estimated=not exact,
+            extra=tuple(self._extra),
         )
 
     def _usage(self, given: int, produced: int) -> Usage:
         cost = self.scope.gate.prices.cost_microusd(self.name, self.provider, given, produced)
         return Usage(tokens=given + produced, input_tokens=given, output_tokens=produced, microusd=cost or 0)
+
+
+def _held_output(permit: Permit) -> int:
+    """What is held for the output of a model call, apart from what a policy charges on top."""
+    assert permit.reservation is not None, "INVARIANT: what the gate lets through holds something"
+    return permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
 
 
 def refusal_answer(refused: Refused) -> AIMessage:

@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessag
 from langchain_core.runnables.config import var_child_runnable_config
 
 from openclaw.action import Principal, Run
+from openclaw.budget import Soft, Stage
 from openclaw.canonical import digest
 from openclaw.errors import Ungoverned
 from openclaw.flow import Flow, Source
@@ -101,7 +102,8 @@ class Scope:
     """One run as one step of it sees it.
 
     ``origin`` is the delegation chain that led into this graph. ``reroutes``: another model stands by, so that a model which
-    the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream.
+    the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream. ``stages`` of
+    ``soft`` hold. ``last``: an agent's last answer is under way, which may use what ``soft`` keeps for it.
     """
 
     gate: Gate
@@ -112,10 +114,13 @@ class Scope:
     trust: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Shared = field(default_factory=Shared)
     reroutes: bool = False
+    soft: Soft | None = None
+    stages: tuple[Stage, ...] = ()
+    last: bool = False
 
-    def acting(self, principal: Principal) -> Scope:
-        """This run with another principal, whose delegation chain goes on from the one that holds now."""
-        return replace(self, principal=principal)
+    def acting(self, principal: Principal, soft: Soft | None = None) -> Scope:
+        """This run with another principal and its soft limits, whose delegation chain goes on from the one that holds now."""
+        return replace(self, principal=principal, soft=soft)
 
     def moment(self, *, calls: int | None = None, repeats: int = 0) -> Run:
         """The run as the policy sees it at this very step: ``calls`` before this one, ``repeats`` of them equal to it."""

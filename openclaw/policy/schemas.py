@@ -88,11 +88,12 @@ class FlowPart(_Part):
 
 
 class BudgetPart(_Part):
-    """What is left to the principal after its holds, by unit; money in micro-USD."""
+    """What is left to the principal after its holds, by unit; money in micro-USD. ``soft``: the soft limits it has reached."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     remaining: dict[str, int] = {}
+    soft: tuple[Literal["warn", "cheaper", "shorten"], ...] = ()
 
 
 class ApprovalPart(_Part):

@@ -13,8 +13,10 @@ import pytest
 from openclaw import workers
 from openclaw.action import Principal, Run, ToolCall
 from openclaw.audit import Entry
-from openclaw.budget import Usage
+from openclaw.budget import CALL_SECONDS, Budget, Usage
+from openclaw.budget.books import check_books
 from openclaw.decision import Obligation
+from openclaw.errors import BudgetExceeded
 from openclaw.gate import Admission, Gate, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
 from openclaw.policy import PolicyEngine
@@ -109,6 +111,28 @@ def test_a_worker_that_beats_lives_and_one_that_does_not_is_taken_for_dead(desk:
     clock.advance(LEASE.total_seconds() + 1)
     assert abandoned(second.gate) == [permit.seq]
     assert abandoned(first.gate) == []
+
+
+def test_a_beat_renews_what_running_actions_hold_and_a_crashed_workers_hold_comes_back(
+    desk: Desk, clock: FakeClock
+) -> None:
+    first, second = desk.open(), desk.open()
+    account = "org/default"
+    second.ledger.set_limit(account, Budget(calls=1))
+    permit = permitted(first.gate.admit(desk.request()))
+    for _ in range(5):
+        clock.advance(CALL_SECONDS * 0.6)
+        assert first.gate._worker.beat()
+    with pytest.raises(BudgetExceeded):
+        second.ledger.reserve(account, calls=1)  # the call runs for longer than any hold lasts, and keeps its own
+    clock.advance(CALL_SECONDS + 1)  # no beat any more
+    held = second.ledger.reserve(account, calls=1)
+    second.ledger.release(held)
+    first.gate.finish(permit, Outcome(status="done", usage=Usage(calls=1)))  # it lived all the same: charged in full
+    first.gate.flush()
+    balance = second.ledger.balance(account)
+    assert (balance.posted.calls, balance.pending.calls) == (1, 0)
+    assert check_books(second._store).holds
 
 
 def test_each_new_action_is_a_beat(desk: Desk, clock: FakeClock) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.tools import BaseTool, tool
 
 from openclaw.approvals import Approvals
-from openclaw.audit import AuditLog, Entry, Signer
+from openclaw.audit import AuditLog, Draft, Entry, Signer
 from openclaw.budget import Ledger
 from openclaw.clock import SystemClock
 from openclaw.gate import Gate
@@ -111,7 +111,13 @@ def house(path: Path, policy: str = POLICY) -> Iterator[House]:
     clock = SystemClock()
     store = Store.open(f"sqlite:///{path / 'house.db'}", clock=clock)
     log = AuditLog(store, Signer("house", b"\7" * 32))
-    ledger, approvals = Ledger(store), Approvals(store)
+    ledger = Ledger(
+        store,
+        recorder=lambda transaction, effect, body: log.record(
+            transaction, Draft(kind="reservation", effect=effect, body=body)
+        ),
+    )
+    approvals = Approvals(store)
     gate = Gate(store=store, log=log, ledger=ledger, approvals=approvals, policy=engine, clock=clock)
     try:
         yield House(gate, store, log, ledger, approvals)

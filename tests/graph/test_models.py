@@ -149,7 +149,9 @@ async def test_a_cancelled_call_is_settled(house: House) -> None:
         await work
     [outcome] = house.outcomes("scripted")
     assert outcome["status"] == "cancelled"
-    assert settled(house, "org/default/agent/solo")[0] > 0
+    given, produced = settled(house, "org/default/agent/solo")
+    assert given > 0
+    assert produced == DEFAULT_OUTPUT_TOKENS, "nobody knows what the provider went on to write: all that was held"
 
 
 def test_output_is_capped_at_what_is_held(house: House) -> None:
