@@ -40,7 +40,7 @@ from openclaw.action import (
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Veil
-from openclaw.budget import Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import Energy, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
@@ -93,6 +93,7 @@ class Gate:
         policy: PolicyEngine,
         clock: Clock,
         prices: Prices | None = None,
+        energy: Energy | None = None,
     ) -> None:
         self._store = store
         self._log = log
@@ -105,6 +106,7 @@ class Gate:
         self._worker = Worker(store)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
+        self._energy = energy
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
     # -- passing -------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ class Gate:
     def finish(self, permit: Permit, outcome: Outcome) -> None:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
-        taken = take(self._log, permit, outcome, ended)
+        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
         self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
 
     def reads(self, permit: Permit) -> bool:
@@ -515,7 +517,8 @@ class Gate:
         """The commit that records a result of which nothing may be seen."""
         if shown.refused is None:
             return None
-        taken = take(self._log, permit, replace(outcome, shown=shown, replay=b""), self._clock.now())
+        ended, outcome = self._clock.now(), replace(outcome, shown=shown, replay=b"")
+        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
         return self._store.submit(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
 
     def _disown(self, job: Job[Admission]) -> None:

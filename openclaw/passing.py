@@ -103,6 +103,7 @@ class Outcome:
         replay: what to hand back if the same execution is asked for again.
         estimated: the usage is an estimate, because the provider gave none.
         shown: what the policy said of the result, where it was asked or demanded that something be cut.
+        cached: of a model call's input, the tokens that were read from the provider's cache, and those written to it.
     """
 
     status: Literal["done", "failed", "cancelled", "suspended"]
@@ -112,6 +113,7 @@ class Outcome:
     replay: bytes = b""
     estimated: bool = False
     shown: Shown | None = None
+    cached: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
