@@ -41,7 +41,7 @@ from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
 from openclaw.audit import AuditLog, Veil
 from openclaw.audit.mask import hides
-from openclaw.budget import CALL_SECONDS, Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import CALL_SECONDS, Energy, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.decision import Decision, Effect
@@ -96,6 +96,7 @@ class Gate:
         policy: PolicyEngine,
         clock: Clock,
         prices: Prices | None = None,
+        energy: Energy | None = None,
     ) -> None:
         self._store = store
         self._log = log
@@ -110,6 +111,7 @@ class Gate:
         self.soft = SoftLimits(ledger, log)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
+        self._energy = energy
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
     # -- passing -------------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class Gate:
     def finish(self, permit: Permit, outcome: Outcome) -> None:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
-        taken = take(self._log, permit, outcome, ended)
+        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
         self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
         for extra in outcome.extra:
             self._store.defer(partial(self._ledger.release_in, reservation=extra))
@@ -541,7 +543,8 @@ class Gate:
         """The commit that records a result of which nothing may be seen."""
         if shown.refused is None:
             return None
-        taken = take(self._log, permit, replace(outcome, shown=shown, replay=b""), self._clock.now())
+        ended, outcome = self._clock.now(), replace(outcome, shown=shown, replay=b"")
+        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
         return self._store.submit(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
 
     def _disown(self, job: Job[Admission]) -> None:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from openclaw.action import Action, Run
 from openclaw.approvals import Approval, Approvals, State
 from openclaw.audit import AuditLog, Draft, Entry, Place, SigningKey, Where, key_files, open_key, open_places
-from openclaw.budget import Ledger, Price, Prices
+from openclaw.budget import Energy, Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
@@ -86,6 +86,7 @@ class Governance:
         signer: SigningKey,
         checkpoints: Sequence[Place],
         prices: Mapping[str, Price] | None,
+        energy: Energy | None,
         on_refusal: OnRefusal,
     ) -> None:
         self._store = store
@@ -107,6 +108,7 @@ class Governance:
             policy=policy,
             clock=store.clock,
             prices=Prices(prices),
+            energy=energy,
         )
         self.approvals = Desk(self.gate, approvals)
         self.shadow: Shadow | None = None
@@ -122,6 +124,7 @@ class Governance:
         key: str | Path | SigningKey | None = None,
         checkpoints: Where | Sequence[Where] | None = None,
         prices: Mapping[str, Price] | None = None,
+        energy: Energy | None = None,
         clock: Clock | None = None,
         cache: bool | int = True,
         on_soft_limit: Callable[[Reached], None] | None = None,
@@ -140,7 +143,8 @@ class Governance:
                 database (SQLite) or in ``~/.openclaw`` (PostgreSQL).
             checkpoints: where each checkpoint is also kept, outside the database: a file, the URL of an object store or of
                 a witness, or several of them. Default: ``OPENCLAW_CHECKPOINTS``, else a file beside the key.
-            prices: what models cost, by name, where the list price is not yours or none is known.
+            prices: what models cost, by name or ``provider/name``, where the list price is not yours or none is known.
+            energy: estimates energy and CO2e of every model call, for the record. Default: nobody does.
             clock: time and identifiers, for tests. Default: the database's clock.
             on_soft_limit: told of each soft limit that an agent reaches, once its entry is durable, on the thread that writes;
                 it must not raise.
@@ -159,7 +163,13 @@ class Governance:
             signer = open_key(opened, key, create=True)
             places = open_places(opened, checkpoints, key=key)
             governance = cls(
-                store=opened, policy=engine, signer=signer, checkpoints=places, prices=prices, on_refusal=on_refusal
+                store=opened,
+                policy=engine,
+                signer=signer,
+                checkpoints=places,
+                prices=prices,
+                energy=energy,
+                on_refusal=on_refusal,
             )
             governance.gate.soft.observer = on_soft_limit
             governance._record_policy()

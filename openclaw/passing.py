@@ -108,6 +108,7 @@ class Outcome:
         estimated: the usage is an estimate, because the provider gave none.
         extra: what was held in addition while it ran, and is given back now that all is posted.
         shown: what the policy said of the result, where it was asked or demanded that something be cut.
+        cached: of a model call's input, the tokens that were read from the provider's cache, and those written to it.
     """
 
     status: Literal["done", "failed", "cancelled", "suspended"]
@@ -118,6 +119,7 @@ class Outcome:
     estimated: bool = False
     extra: tuple[Reservation, ...] = ()
     shown: Shown | None = None
+    cached: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from openclaw.action import Action, Run
+from openclaw.action import Action, ModelCall, Run
 from openclaw.audit import AuditLog, Draft, Veil, take_result
 from openclaw.audit.veil import RESULT_BYTES_MAX
-from openclaw.budget import Usage
+from openclaw.budget import Energy, Prices, Usage
 from openclaw.canonical import Fingerprint, plain
 from openclaw.decision import Decision
 from openclaw.duties import Duties
@@ -27,7 +27,7 @@ from openclaw.store import Transaction
 class Taken:
     """What was taken of an outcome at the moment it came: the values in it may change, or be gone, when it is written.
 
-    ``kept`` is what a node that runs again gets, sealed.
+    ``kept`` is what a node that runs again gets, sealed; ``factors`` what the amounts of a model call stand on.
     """
 
     status: str
@@ -37,6 +37,7 @@ class Taken:
     shown: Shown | None
     kept: bytes
     ended: dt.datetime
+    factors: Mapping[str, JsonValue]
 
     @property
     def withheld(self) -> bool:
@@ -44,12 +45,32 @@ class Taken:
         return self.shown is not None and self.shown.refused is not None
 
 
-def take(log: AuditLog, permit: Permit, outcome: Outcome, ended: dt.datetime) -> Taken:
+def take(
+    log: AuditLog, permit: Permit, outcome: Outcome, ended: dt.datetime, prices: Prices, energy: Energy | None
+) -> Taken:
     """Take what is recorded of an outcome, in the thread that knows its values."""
     result = None if outcome.result is None else take_result(outcome.result)
     withheld = outcome.shown is not None and outcome.shown.refused is not None
     kept = b"" if withheld else log.privacy.keep(permit.seq, outcome.replay)
-    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended)
+    factors = _factors(permit, outcome, ended, prices, energy)
+    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended, factors)
+
+
+def _factors(
+    permit: Permit, outcome: Outcome, ended: dt.datetime, prices: Prices, energy: Energy | None
+) -> dict[str, JsonValue]:
+    """Where the price of a model call is from, what of its input was cached, and what energy it took if that is asked for."""
+    action = permit.action
+    if not isinstance(action, ModelCall) or outcome.status == "suspended":
+        return {}
+    factors: dict[str, JsonValue] = {}
+    factors["price"] = prices.source(action.name, action.provider) or {"source": "unknown"}
+    if any(outcome.cached):
+        factors["cached"] = dict(zip(("read", "written"), outcome.cached, strict=True))
+    if energy is not None and outcome.usage.output_tokens:
+        seconds = max(0.0, (ended - permit.began).total_seconds())
+        factors["energy"] = energy.estimate(action.name, action.provider, outcome.usage.output_tokens, seconds)
+    return factors
 
 
 def veil_of(log: AuditLog, transaction: Transaction, document: Mapping[str, JsonValue], duties: Duties) -> Veil:
@@ -84,6 +105,7 @@ def outcome_draft(
         "status": taken.status,
         "duration_ms": max(0, round((taken.ended - permit.began).total_seconds() * 1000)),
         "used": {**used.present()},
+        **taken.factors,
     }
     if permit.reservation is not None:
         body["reservation"] = permit.reservation.id

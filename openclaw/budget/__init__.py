@@ -1,6 +1,7 @@
 """Limits: accounts, reservations, windows and prices."""
 
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window
+from openclaw.budget.energy import Energy
 from openclaw.budget.ledger import CALL_SECONDS, Balance, Fit, Ledger, Reservation
 from openclaw.budget.prices import Price, Prices
 from openclaw.budget.soft import STAGES, Soft, Stage, Use
@@ -11,6 +12,7 @@ __all__ = [
     "UNITS",
     "Balance",
     "Budget",
+    "Energy",
     "Fit",
     "Ledger",
     "Price",

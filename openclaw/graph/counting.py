@@ -105,6 +105,17 @@ def usage_of(message: BaseMessage | None) -> tuple[int, int] | None:
     return given, produced
 
 
+def cached_of(message: BaseMessage | None) -> tuple[int, int]:
+    """Of the input, what the provider has read from its cache, and what it has written to it. Parts of it, never on top."""
+    usage = getattr(message, "usage_metadata", None)
+    details = cast("Mapping[str, object]", usage).get("input_token_details") if isinstance(usage, Mapping) else None
+    if not isinstance(details, Mapping):
+        return 0, 0
+    parts = (cast("Mapping[str, object]", details).get(name) for name in ("cache_read", "cache_creation"))
+    read, written = (part if isinstance(part, int) and part > 0 else 0 for part in parts)
+    return read, written
+
+
 def output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[int, str]:
     """The most that may come out, and the argument by which the call has to be told so; empty if it knows.
 
@@ -145,6 +156,7 @@ __all__ = [
     "OUTPUT_TOKENS_MAX",
     "Input",
     "approximate",
+    "cached_of",
     "input_of",
     "output_limit",
     "output_of",

@@ -34,7 +34,7 @@ from openclaw.canonical import printable
 from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
-from openclaw.graph.counting import input_of, output_limit, output_of, quarters_of, tellable, usage_of
+from openclaw.graph.counting import cached_of, input_of, output_limit, output_of, quarters_of, tellable, usage_of
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
@@ -455,7 +455,8 @@ class _Call:
         """What is settled: the provider's own count, or an estimate that says it is one."""
         told = self._exact or usage_of(self._seen) or (0, 0)
         exact = self._exact is not None and told[0] > 0  # Some streams tell of no input: it was sent all the same.
-        usage = self._usage(*told)
+        cached = cached_of(self._seen) if exact else (0, 0)
+        usage = self._usage(*told, *cached)
         if not exact:
             written = -(-self._produced // 4) if self._streams else output_of(self._seen)
             produced = told[1] if self._exact is not None else max(written, told[1])
@@ -471,10 +472,13 @@ class _Call:
             replay=pack(_whole(self._seen)) if keep and self._seen is not None else b"",
             estimated=not exact,
             extra=tuple(self._extra),
+            cached=cached,
         )
 
-    def _usage(self, given: int, produced: int) -> Usage:
-        cost = self.scope.gate.prices.cost_microusd(self.name, self.provider, given, produced)
+    def _usage(self, given: int, produced: int, cached: int = 0, written: int = 0) -> Usage:
+        cost = self.scope.gate.prices.cost_microusd(
+            self.name, self.provider, given, produced, cached_tokens=cached, written_tokens=written
+        )
         return Usage(tokens=given + produced, input_tokens=given, output_tokens=produced, microusd=cost or 0)
 
 

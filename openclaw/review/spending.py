@@ -70,7 +70,8 @@ def _spent(line: Line, decision: JsonValue) -> Spent:
     asked, told = part(decision, "input"), part(line.body, "used")
     used: dict[Unit, int] = {unit: amount for unit in UNITS if (amount := number(told, unit))}
     kind = text(asked, "kind") or ("tool" if "calls" in used else "model")
-    priced = kind != "model" or "microusd" in used or "tokens" not in used
+    known = text(line.body, "price", "source") not in ("", "unknown")
+    priced = known or kind != "model" or "microusd" in used or "tokens" not in used
     again = part(line.body, "late") is True
     if again:  # what it held was posted when nobody knew what became of it; the ledger has posted the rest since
         used = {unit: max(0, amount - number(decision, "reservation", "held", unit)) for unit, amount in used.items()}
