@@ -23,7 +23,8 @@ from langchain_core.tools import BaseTool
 from langgraph.pregel import Pregel
 from langgraph.pregel.remote import RemoteGraph
 
-from openclaw.errors import ConfigurationError
+from openclaw.canonical import printable
+from openclaw.errors import ConfigurationError, OpenClawError
 from openclaw.graph import seal
 
 _OBJECTS_MAX = 200_000
@@ -88,7 +89,7 @@ class _Walker:
         pending = list(roots)
         while pending:
             thing = pending.pop()
-            if isinstance(thing, _ATOMS) or id(thing) in self._visited:
+            if type(thing) in _ATOMS or id(thing) in self._visited:
                 continue
             self._visited.add(id(thing))
             self._held.append(thing)
@@ -97,7 +98,20 @@ class _Walker:
                     f"node `{node}` holds more than {_OBJECTS_MAX:,} objects, too many to look through",
                     hint="let its functions take large data from the state instead of closing over it",
                 )
-            pending.extend(self._visit(thing, node))
+            pending.extend(self._look(thing, node))
+
+    def _look(self, thing: object, node: str) -> list[object]:
+        """What is held by one object. Looking at it may run code of its class, which may raise whatever it likes."""
+        try:
+            return [] if isinstance(thing, _ATOMS) else list(self._visit(thing, node))
+        except OpenClawError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(
+                f"node `{node}` holds an object of class `{type(thing).__qualname__}` that cannot be looked into: "
+                f"{type(error).__name__}: {printable(error)}",
+                hint="let the node's functions take it from the state or make it when they run, instead of holding it",
+            ) from error
 
     def _visit(self, thing: object, node: str) -> Iterator[object]:
         if isinstance(thing, BaseTool):
@@ -201,9 +215,9 @@ def _globals(function: types.FunctionType) -> Iterator[object]:
     names = set(_names(function.__code__))
     for name in names:
         value = function.__globals__.get(name)
-        if isinstance(value, types.ModuleType):
+        if issubclass(type(value), types.ModuleType):  # not `isinstance`, which asks the object what it is
             # `import tools; tools.refund.invoke(…)`: the attribute is among the same names.
-            space = vars(value) if _own(value.__name__) else {}
+            space = vars(value) if _own(cast("types.ModuleType", value).__name__) else {}
             yield from (space[other] for other in names if other in space)
         elif value is not None:
             yield value

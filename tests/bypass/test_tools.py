@@ -382,6 +382,54 @@ def test_a_tool_is_found_and_governed_wherever_a_node_keeps_it(house: House, hid
     assert_governed(house, "look")
 
 
+class Touchy:
+    """Raises whatever is asked of it, like a proxy of something that is not there."""
+
+    def __init__(self, look: BaseTool) -> None:
+        object.__setattr__(self, "_look", look)
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"no `{name}` outside of a request")
+
+
+class Pretending:
+    """Raises when asked what it is."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("nothing is here")
+
+
+TOUCHY: list[Any] = []
+
+
+def _node_by_touchy_global(state: MessagesState) -> dict[str, Any]:
+    TOUCHY[0].act()
+    return {}
+
+
+def _by_touchy_closure(thing: Any) -> Any:
+    return lambda state: {"messages": [str(thing)]}
+
+
+@pytest.mark.parametrize("make", [Touchy, lambda look: Pretending()])
+@pytest.mark.parametrize(
+    "hide",
+    [_by_touchy_closure, lambda thing: (TOUCHY.append(thing), _node_by_touchy_global)[1]],
+    ids=["closure", "global"],
+)
+def test_an_object_that_raises_when_it_is_looked_into_is_one_clear_refusal(
+    house: House, make: Callable[[BaseTool], Any], hide: Callable[[Any], Any]
+) -> None:
+    TOUCHY.clear()
+    with pytest.raises(
+        ConfigurationError, match=r"node `act` holds an object of class `.*` that cannot be looked into"
+    ) as raised:
+        house.compile(drawn(hide(make(house.tool("look")))))
+    assert "RuntimeError" in raised.value.message
+    assert raised.value.hint
+
+
 def test_a_tool_in_a_conditional_edge_is_governed(house: House) -> None:
     look = house.tool("look")
 

@@ -90,6 +90,14 @@ class House:
         for approval in self.pending():
             self.gate.answer(approval, by="ada", approve=True)
 
+    def assert_one_record_each(self) -> None:
+        """Every permitted action has exactly one outcome, every outcome an action, and nothing ran without them."""
+        permitted = [entry.seq for entry in self.entries("decision") if entry.effect == "allow"]
+        ended = [entry.body["decision"] for entry in self.entries("outcome")]
+        assert sorted(permitted) == sorted(ended)  # type: ignore[type-var]
+        for name in {name for name, _ in self.did}:
+            assert self.decisions(name).count("allow") == sum(name == other for other, _ in self.did)
+
     def tool(self, name: str, **kwargs: Any) -> BaseTool:
         """A tool that takes a number ``x`` and notes in ``did`` that it ran."""
 
