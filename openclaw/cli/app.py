@@ -26,6 +26,7 @@ from openclaw.cli import (
     privacy,
     proving,
     retention,
+    reviewing,
     schema,
     show,
 )
@@ -72,6 +73,7 @@ proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
 audit_export.add_to(audit.app)
+reviewing.add_to(app, audit.app)
 app.add_typer(audit.app, name="audit")
 budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)
