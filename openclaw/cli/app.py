@@ -14,6 +14,7 @@ from openclaw.cli import (
     audit_export,
     audit_list,
     audit_query,
+    audit_report,
     audit_stats,
     budget,
     budget_forecast,
@@ -69,6 +70,7 @@ audit_list.add_to(audit.app)
 audit_explain.add_to(audit.app)
 audit_query.add_to(audit.app)
 audit_stats.add_to(audit.app)
+audit_report.add_to(app, audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
