@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 from openclaw.audit.merkle import leaf_hash
 from openclaw.canonical import encode, plain, storable
 
-EntryKind = Literal["decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold", "erasure"]
+EntryKind = Literal[
+    "decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold", "erasure", "review"
+]
 
 ROW_COLUMNS = ("seq", "at", "kind", "run", "workflow", "agent", "tool", "call_id", "effect", "body", "leaf")
 """The columns of a stored entry, in the order in which ``rows_bytes`` reads them."""

@@ -14,6 +14,7 @@ from openclaw.cli import (
     audit_export,
     audit_list,
     audit_query,
+    audit_report,
     audit_stats,
     budget,
     budget_forecast,
@@ -26,6 +27,7 @@ from openclaw.cli import (
     privacy,
     proving,
     retention,
+    reviewing,
     schema,
     show,
 )
@@ -68,10 +70,12 @@ audit_list.add_to(audit.app)
 audit_explain.add_to(audit.app)
 audit_query.add_to(audit.app)
 audit_stats.add_to(audit.app)
+audit_report.add_to(app, audit.app)
 proving.add_to(audit.app)
 retention.add_to(audit.app)
 privacy.add_to(audit.app)
 audit_export.add_to(audit.app)
+reviewing.add_to(app, audit.app)
 app.add_typer(audit.app, name="audit")
 budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)

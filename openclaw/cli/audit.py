@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from openclaw.audit.standing import standing
+from openclaw.audit import Entry
+from openclaw.audit.reading import Reader
+from openclaw.audit.standing import Standing, standing
 from openclaw.cli import show
 from openclaw.cli.audit_list import print_entries
 from openclaw.cli.books import opened
@@ -19,6 +22,7 @@ from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
 from openclaw.review.entries import call, event, reasons, text, texts
 from openclaw.review.timeline import Step, Timeline, timeline
+from openclaw.review.verdicts import Review, reviews
 
 app = typer.Typer(help="Read the log, check it, prove its entries.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,9 +46,18 @@ def show_entry(
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
         stands = standing(books.store, books.log, seq)
+        said = [*reviews(Reader(books.store), seq)]
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
         return
+    print_entry(entry, stands, said)
+    show.lines("")
+    body = json.dumps(entry.body, indent=2, ensure_ascii=False)
+    show.lines("\n".join(show.safe(line) for line in body.split("\n")))
+
+
+def print_entry(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> None:
+    """Print what an entry says, how it stands in the tree, and what reviewers have said of it."""
     pairs: list[tuple[str, str | Text]] = [
         ("entry", str(entry.seq)),
         ("at", show.moment(entry.at)),
@@ -61,10 +74,14 @@ def show_entry(
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
     verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
-    show.fields([*pairs, ("leaf", entry.leaf), ("proof", verdict)])
-    show.lines("")
-    body = json.dumps(entry.body, indent=2, ensure_ascii=False)
-    show.lines("\n".join(show.safe(line) for line in body.split("\n")))
+    remarks = [("reviewed", f"{one.verdict or 'note'} by {one.by}, entry {one.seq}{told_of(one)}") for one in said]
+    show.fields([*pairs, ("leaf", entry.leaf), ("proof", verdict), *remarks])
+
+
+def told_of(review: Review) -> str:
+    """The flags and the comment of a review, after a colon."""
+    words = [*(f"#{flag}" for flag in review.flags), *filter(None, [review.comment])]
+    return f": {'; '.join(words)}" if words else ""
 
 
 @app.command("open")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, ope
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
-from openclaw.errors import AuditError
+from openclaw.errors import AuditError, StoreError
 from openclaw.halts import Halts
 from openclaw.review.replay import moment_since
 from openclaw.store import Store, Transaction
@@ -71,6 +72,34 @@ def opened(
         StoreError: there is no database at that place, or it is not ours.
         AuditError: the key is needed and not there.
     """
+    with _says_that_it_writes() if write else contextlib.nullcontext():
+        yield from _books(context, told, write=write, key=key, signs=signs, compares=compares, places=places)
+
+
+@contextlib.contextmanager
+def _says_that_it_writes() -> Generator[None]:
+    """A reviewer may have no write access: then it is said that this command needs it, and not only what the driver says."""
+    try:
+        yield
+    except StoreError as error:
+        if not _UNWRITABLE.search(error.message):
+            raise
+        raise StoreError(f"this command writes, and {error.message}", hint=error.hint) from error
+
+
+_UNWRITABLE = re.compile(r"readonly|read-only|permission denied", re.IGNORECASE)
+
+
+def _books(
+    context: typer.Context,
+    told: str | None,
+    *,
+    write: bool,
+    key: str | None,
+    signs: bool,
+    compares: bool,
+    places: Sequence[str] | None,
+) -> Generator[Books]:
     store = Store.open(store_url(context, told), clock=CLOCK, create=False, readonly=not write)
     try:
         outside = open_places(store, places, key=key) if signs or compares or write else ()

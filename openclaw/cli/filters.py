@@ -36,6 +36,7 @@ class Kind(StrEnum):
     HALT = "halt"
     HOLD = "hold"
     ERASURE = "erasure"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ def event(entry: Entry) -> str:
             return text(entry.body, "event") or entry.kind
         case "checkpoint" | "erasure":
             return entry.kind
+        case "review":
+            return text(entry.body, "verdict") or "note"
 
 
 def reasons(entry: Entry) -> tuple[str, ...]:
@@ -102,6 +104,9 @@ def detail(entry: Entry) -> str:
             return f"{text(body, 'hold')} by {text(body, 'by')}: {text(body, 'reason')}"
         case "erasure":
             return f"{text(body, 'subject')[:24]}… by {text(body, 'by')}"
+        case "review":
+            said = "; ".join(filter(None, (*(f"#{flag}" for flag in texts(body, "flags")), text(body, "comment"))))
+            return f"of {number(body, 'of')} by {text(body, 'by')}" + (f": {said}" if said else "")
         case "policy" if text(body, "event"):
             return _policy(body)
         case "policy":

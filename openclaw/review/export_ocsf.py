@@ -123,7 +123,7 @@ def _severity(entry: Entry) -> int:
 
 def _status(entry: Entry) -> int:
     said = event(entry)
-    if said in ("done", "approved", "allow") or entry.kind in ("checkpoint", "policy", "erasure"):
+    if said in ("done", "approved", "allow") or entry.kind in ("checkpoint", "policy", "erasure", "review"):
         return _SUCCESS
     return _FAILURE if said in ("deny", "failed", "cancelled", "rejected") else _UNKNOWN
 

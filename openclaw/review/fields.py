@@ -43,6 +43,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "microusd": ("used", "microusd"),
     "verdict": ("verdict",),
     "comment": ("comment",),
+    "flags": ("flags",),
+    "of": ("of",),
 }
 """Other names, by where they stand in a body. What leads to an object goes on with dots: ``args.amount``."""
 

@@ -136,7 +136,8 @@ def last_run(log: AuditLog) -> str | None:
 
 def build(entries: Iterable[Entry]) -> Timeline:
     """The timeline of the entries of one run, in log order."""
-    known = list(entries)
+    found = list(entries)
+    known = [entry for entry in found if entry.kind != "review"] or found  # what was said of it later is no part of it
     steps: dict[int, tuple[str, Step]] = {}  # by the decision that came first, with its agent
     begun: dict[int, int] = {}  # any decision → the one that came first
     asks: dict[str, int] = {}  # question → the decision that asked it

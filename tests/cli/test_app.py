@@ -22,6 +22,9 @@ READING = [
     ["audit", "verify"],
     ["audit", "open"],
     ["audit", "timeline"],
+    ["audit", "stats"],
+    ["audit", "query", "SELECT seq FROM openclaw_entry"],
+    ["review"],
     ["budget", "list"],
     ["budget", "show", "org/default"],
     ["approvals", "list"],
@@ -29,6 +32,7 @@ READING = [
 WRITING = [
     ["audit", "prove", "1"],
     ["audit", "checkpoint"],
+    ["audit", "note", "11", "--by", "eva", "--verdict", "agreed"],
     ["budget", "set", "org/default", "--calls", "1"],
     ["approvals", "approve", "ask-0002", "--by", "eva"],
     ["approvals", "reject", "ask-0002", "--by", "eva"],

@@ -149,3 +149,8 @@ def test_a_call_that_waited_by_itself_and_one_whose_process_is_gone_are_told_apa
         ]
     )
     assert [step.state for step in found.steps] == ["suspended", "done"]
+
+
+def test_what_is_said_of_a_run_later_does_not_make_it_longer() -> None:
+    steps = [entry(1, "decision", "allow"), entry(2, "outcome", decision=1, status="done")]
+    assert build([*steps, entry(900, "review", of=1)]) == build(steps)

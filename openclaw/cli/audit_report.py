@@ -1,0 +1,112 @@
+"""``openclaw audit report``: a time of the log as evidence for an auditor, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openclaw.audit import Verifier
+from openclaw.audit.reading import Reader
+from openclaw.cli import DOES_NOT_HOLD, show
+from openclaw.cli.audit_list import quiet_interrupt
+from openclaw.cli.books import opened
+from openclaw.cli.files import write_file
+from openclaw.cli.options import JsonOption, KeyOption, PlacesOption, StoreOption
+from openclaw.cli.progress import reading
+from openclaw.cli.proving import PublicKey
+from openclaw.errors import ConfigurationError
+from openclaw.review.document import Document, as_html, as_markdown
+from openclaw.review.evidence import Evidence, gather
+from openclaw.review.pdf import as_pdf
+from openclaw.review.period import Period
+from openclaw.review.report import report_of
+
+FORMS: dict[str, Callable[[Document], bytes]] = {".html": as_html, ".md": as_markdown, ".pdf": as_pdf}
+EXAMPLES = """Examples:
+
+  openclaw audit report --period 2026-Q4 --out report.html
+
+  openclaw audit report --period 2026-11-01..2026-12-01 --out november.pdf
+
+  openclaw audit report --period 7d.. --out week.md --public-key NAME+ID+KEY
+"""
+
+
+def add_to(root: typer.Typer, audit: typer.Typer) -> None:
+    """Add the command to ``openclaw audit``, and to ``openclaw`` where some look for it."""
+    audit.command("report", epilog=EXAMPLES)(report)
+    root.command("report", epilog=EXAMPLES, hidden=True)(report)
+
+
+def report(
+    context: typer.Context,
+    period: Annotated[
+        str, typer.Option("--period", metavar="TIME", help="2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23 or FROM..TO.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A file that ends in .html, .md or .pdf.")],
+    public_key: PublicKey = None,
+    key: KeyOption = None,
+    checkpoints: PlacesOption = None,
+    inside_only: Annotated[
+        bool, typer.Option("--inside-only", help="Compare with no place outside when verifying.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a dated report for an auditor: what was governed, refused, asked and spent, with proof. Exit code 1 if it is broken.
+
+    The log is verified first. The same time of the same log gives the same bytes, once a checkpoint covers it.
+    """
+    form = FORMS.get(out.suffix.lower())
+    if form is None:
+        raise ConfigurationError(
+            f"`{out}` has no form that is known", hint="name a file that ends in .html, .md or .pdf"
+        )
+    verifier = Verifier.parse(public_key) if public_key else None
+    places = () if inside_only else checkpoints or None
+    with (
+        quiet_interrupt(),
+        opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books,
+    ):
+        meant = Period.parse(period, books.store.clock.now())
+        reader = Reader(books.store)
+        with reading("reading", reader.size()) as seen:
+            found = gather(books.log, reader, meant, verifier=verifier, seen=seen)
+        write_file(out, form(report_of(found)))
+    _say(found, out, as_json=as_json)
+    if not found.verified.ok:
+        raise typer.Exit(DOES_NOT_HOLD)
+
+
+def _say(found: Evidence, out: Path, *, as_json: bool) -> None:
+    verdict = "holds" if found.verified.ok else "broken"
+    if as_json:
+        pin = found.pin
+        show.as_json(
+            {
+                "file": str(out),
+                "since": found.period.since.isoformat(),
+                "until": found.period.until.isoformat(),
+                "entries": found.stats.entries,
+                "verdict": verdict,
+                "checkpoint": {"seq": pin.seq, "size": pin.size, "root": pin.root} if pin else None,
+            }
+        )
+        return
+    covered = (
+        f"checkpoint {found.pin.seq}, of {show.count(found.pin.size)} entries" if found.pin else "no checkpoint yet"
+    )
+    show.fields(
+        [
+            ("wrote", str(out)),
+            ("entries", f"{show.count(found.stats.entries)}, {found.first} to {found.last}"),
+            ("covered by", covered),
+            ("verdict", show.word(verdict)),
+        ]
+    )
+
+
+__all__ = ["add_to"]

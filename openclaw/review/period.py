@@ -1,0 +1,73 @@
+"""Times as auditors name them: a year, a quarter, a month, a week, a day, or from one moment to another. All in UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+from openclaw.errors import ConfigurationError
+from openclaw.review.replay import moment_since
+
+_HINT = "write 2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23 or FROM..TO, as in 2026-11-01..2026-12-01 or 7d.."
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From ``since`` on, and before ``until``; ``name`` is how it was called."""
+
+    name: str
+    since: dt.datetime
+    until: dt.datetime
+
+    @classmethod
+    def parse(cls, text: str, now: dt.datetime) -> Period:
+        """The time that ``text`` names; a span in it is before ``now``, and so is an end that is left out.
+
+        Raises:
+            ConfigurationError: it names none, or one that ends before it begins.
+        """
+        if ".." in text:
+            first, _, last = text.partition("..")
+            if not first:
+                raise ConfigurationError(f"`{text}` has no beginning", hint=_HINT)
+            found = cls(text, moment_since(first, now), moment_since(last, now) if last else now)
+        else:
+            found = cls(text, *_named(text))
+        if found.since >= found.until:
+            raise ConfigurationError(f"`{text}` ends before it begins", hint=_HINT)
+        return found
+
+
+def _named(text: str) -> tuple[dt.datetime, dt.datetime]:
+    try:
+        if found := re.fullmatch(r"(\d{4})", text):
+            return _month(int(found[1]), 1), _month(int(found[1]), 13)
+        if found := re.fullmatch(r"(\d{4})-Q([1-4])", text):
+            first = 3 * int(found[2]) - 2
+            return _month(int(found[1]), first), _month(int(found[1]), first + 3)
+        if found := re.fullmatch(r"(\d{4})-(\d{2})", text):
+            if not 1 <= int(found[2]) <= 12:
+                raise ConfigurationError(f"`{text}` is no month", hint=_HINT)
+            return _month(int(found[1]), int(found[2])), _month(int(found[1]), int(found[2]) + 1)
+        if found := re.fullmatch(r"(\d{4})-W(\d{2})", text):
+            day = _midnight(dt.date.fromisocalendar(int(found[1]), int(found[2]), 1))
+            return day, day + dt.timedelta(days=7)
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            day = _midnight(dt.date.fromisoformat(text))
+            return day, day + dt.timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(f"`{text}` is no time: {error}", hint=_HINT) from error
+    raise ConfigurationError(f"`{text}` names no time", hint=_HINT)
+
+
+def _month(year: int, month: int) -> dt.datetime:
+    """The beginning of a month; the thirteenth is the first of the next year."""
+    return dt.datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=dt.UTC)
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+
+
+__all__ = ["Period"]

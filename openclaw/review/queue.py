@@ -1,0 +1,86 @@
+"""What waits for a reviewer: entries of the kinds that somebody should have looked at, and that nobody has judged yet.
+
+An entry leaves the queue by a verdict, ``agreed`` or ``disputed``; ``follow-up`` leaves it there, marked. ``QUEUED`` says which
+entries are meant: another kind joins by a line there.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from openclaw.audit import Entry
+from openclaw.audit.reading import Reader, Selection
+from openclaw.review.entries import part, text
+from openclaw.review.query import Query, Search
+from openclaw.review.verdicts import Review, reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A kind of entry that waits for a reviewer.
+
+    Attributes:
+        name: what it is called.
+        equal: columns and their values, by which the database finds such entries.
+        fits: whether an entry that was found so is meant.
+    """
+
+    name: str
+    equal: dict[str, str]
+    fits: Callable[[Entry], bool]
+
+
+def _is_own_denial(entry: Entry) -> bool:
+    """A person's refusal is judged with the question that it answers."""
+    return text(entry.body, "refused_by") != "approval"
+
+
+QUEUED: tuple[Queued, ...] = (
+    Queued("denial", {"kind": "decision", "effect": "deny"}, _is_own_denial),
+    Queued("ask", {"kind": "decision", "effect": "ask"}, lambda _: True),
+    Queued("halt", {"kind": "halt"}, lambda entry: part(entry.body, "event") == "halt"),
+)
+"""What waits for a reviewer. The database must find each by an index: a refusal's effect, or a rare kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An entry that waits; ``last`` is what was said of it last without taking it out of the queue."""
+
+    name: str
+    entry: Entry
+    last: Review | None
+
+
+def queue(reader: Reader, query: Query | None = None, *, limit: int | None = None) -> Iterator[Item]:
+    """What waits for a reviewer, oldest first; ``query`` narrows it.
+
+    Raises:
+        ConfigurationError: a condition in the query is none.
+    """
+    search = Search(query or Query())
+    said: dict[int, Review] = {review.of: review for review in reviews(reader) if review.verdict}
+    found = heapq.merge(*(_of(reader, search, queued) for queued in QUEUED), key=lambda item: item[1].seq)
+    waiting = (
+        Item(name, entry, said.get(entry.seq))
+        for name, entry in found
+        if entry.seq not in said or said[entry.seq].verdict == "follow-up"
+    )
+    yield from itertools.islice(waiting, limit)
+
+
+def _of(reader: Reader, search: Search, queued: Queued) -> Iterator[tuple[str, Entry]]:
+    asked = search.selection.equal
+    if any(asked.get(name, value) != value for name, value in queued.equal.items()):
+        return
+    selection: Selection = replace(search.selection, equal={**asked, **queued.equal})
+    for page in reader.entries(selection):
+        for entry in page:
+            if queued.fits(entry) and search.fits(entry):
+                yield queued.name, entry
+
+
+__all__ = ["QUEUED", "Item", "Queued", "queue"]

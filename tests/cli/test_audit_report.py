@@ -1,0 +1,90 @@
+"""``openclaw audit report``: the same time gives the same bytes, whatever comes after; and a broken log is no secret."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from openclaw.audit import AuditLog, Draft, open_key
+from openclaw.review.frameworks import demands
+from openclaw.store import Store
+from tests.cli.conftest import Command
+from tests.support.readers import reading_only
+from tests.support.story import StillClock, tell_on, told
+
+DAY = ("audit", "report", "--period", "2026-11-23")
+
+
+@pytest.mark.parametrize("form", ["html", "md", "pdf"])
+def test_the_same_time_gives_the_same_bytes_also_when_the_log_has_grown(
+    form: str, store_url: str, tmp_path: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clock, key = StillClock(), str(tmp_path / "openclaw.db.key")
+    with told(store_url, tmp_path, clock=clock) as story:
+        tell_on(story)
+    first, second = tmp_path / f"first.{form}", tmp_path / f"second.{form}"
+    with reading_only(store_url) as reads:
+        said = openclaw(*DAY, "--out", str(first), "--store", reads, "--key", key)
+    assert (said.code, said.out.splitlines()[2]) == (0, "covered by  checkpoint 23, of 22 entries")
+    clock.pass_ms(5 * 24 * 3_600_000)
+    store = Store.open(store_url, clock=clock)
+    log = AuditLog(store, open_key(store, key))
+    log.append(Draft(kind="halt", body={"event": "halt", "by": "eva"}))
+    log.checkpoint()
+    log.close()
+    store.close()
+    assert openclaw(*DAY, "--out", str(second), "--store", store_url, "--key", key).code == 0
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_report_tells_of_everything(desk: Path, openclaw: Command) -> None:
+    openclaw("audit", "note", "11", "--by", "ann", "--verdict", "agreed", "--comment", "not theirs")
+    openclaw("audit", "checkpoint")
+    said = openclaw(*DAY, "--out", "report.md", "--json").json
+    assert (said["verdict"], said["checkpoint"]["seq"]) == ("holds", 25)
+    text = (desk / "report.md").read_text()
+    for line in (
+        "| Decisions | 12: 8 allowed, 2 asked of people, 2 denied (16.7 %) |",
+        "Denied: 2 (1 by budget, 1 by policy).",
+        'refund(account="DE-77", amount=120, order="A-18") | approved | eva | order checked | 13 |',
+        "| org/default/workflow/returns | total | 10 calls, \\$0.50, 20,000 tokens | 2 |",
+        "| 11 | agreed | ann |  | not theirs | 24 |",
+        "| EU AI Act Art. 14 | Human oversight | questions to people, answers, halts | 3 | 12, 13, 18 |",
+    ):
+        assert line in text
+    for demand in demands():
+        assert f"{demand.framework} {demand.number}" in text
+
+
+def test_a_log_that_was_changed_is_reported_as_broken(desk: Path, openclaw: Command) -> None:
+    with sqlite3.connect(desk / "openclaw.db") as database:
+        database.execute("UPDATE openclaw_entry SET effect = 'allow' WHERE seq = 11")
+    database.close()
+    said = openclaw(*DAY, "--out", "report.html")
+    assert said.code == 1
+    assert "Nothing below can be relied upon" in (desk / "report.html").read_text()
+
+
+def test_what_an_agent_wrote_is_no_markup(desk: Path, openclaw: Command) -> None:
+    with sqlite3.connect(desk / "openclaw.db") as database:
+        database.execute("UPDATE openclaw_entry SET agent = '<script>alert(1)</script>'")
+    database.close()
+    openclaw(*DAY, "--out", "report.html")
+    page = (desk / "report.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_what_cannot_be_reported_is_said(desk: Path, openclaw: Command) -> None:
+    assert openclaw(*DAY, "--out", "report.docx").code == 2
+    said = openclaw("audit", "report", "--period", "2025", "--out", "report.md")
+    assert said.err.startswith("error: nothing was recorded in `2025`")
+    assert not (desk / "report.md").exists()
+    (desk / "openclaw.db.key").unlink()
+    said = openclaw(*DAY, "--out", "report.md")
+    assert said.code == 2
+    key = "openclaw-0001+cfd56b6c+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
+    assert openclaw(*DAY, "--out", "report.md", "--public-key", key, "--inside-only").code == 0
