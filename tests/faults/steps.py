@@ -13,12 +13,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from openclaw.action import Principal, Run, ToolCall
 from openclaw.budget import Usage
 from openclaw.gate import Gate, Outcome, Permit, Request, Waiting
 from openclaw.governance import Governance
+from openclaw.policy import Bundle, PolicyEngine
+from openclaw.policy.embedded import open_bundle
 from openclaw.store import Store
 
 CALLS = ("plain", "refused", "asked", "failing", "async", "kept")
@@ -104,6 +107,11 @@ class Cursor:
         return result
 
 
+def engine(folder: str) -> PolicyEngine:
+    """The policies, with all the time that they need: the machine may be busy, and a late answer is a refusal."""
+    return open_bundle(Bundle.read(Path(folder) / "policies"), deadline_s=60)
+
+
 def request(number: int, which: str, run: Run) -> Request:
     """One of the calls; two processes of one number ask for the very same ones."""
     principal = Principal(agent=f"clerk-{number}", workflow="desk")
@@ -143,7 +151,7 @@ def work(url: str, folder: str, number: int, deadly: int, told: int) -> None:
     """The life of one process."""
     steps = Steps(deadly, told)
     effects = os.open(f"{folder}/effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    with Governance.open(url, policies=f"{folder}/policies", key=f"{folder}/key") as governance:
+    with Governance.open(url, policies=engine(folder), key=f"{folder}/key") as governance:
         steps.over(governance.gate, governance._store)
         run = governance.gate.open_run(workflow="desk", thread=f"thread-{number}", resumed=False)
         steps.armed = True

@@ -21,7 +21,7 @@ import pytest
 from openclaw.budget import Budget
 from openclaw.gate import Permit, Refusal, Replayed
 from openclaw.governance import Governance
-from tests.faults.steps import CALLS, act, request
+from tests.faults.steps import CALLS, act, engine, request
 
 PROJECT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("OPENCLAW_KILLS", "1000"))
@@ -151,7 +151,7 @@ def kill_at(url: str, folder: Path, kills: int, *, every: int) -> Killer:
     with killer(url, folder) as killing:
         steps = killing.count(0)
         assert steps > 100
-        with Governance.open(url, policies=folder / "policies", key=folder / "key") as governance:
+        with Governance.open(url, policies=engine(str(folder)), key=folder / "key") as governance:
             governance.ledger.set_limit("org/default/workflow/desk", Budget(calls=10**9))
             check(governance, folder, 0)
             for number in range(1, kills + 1):

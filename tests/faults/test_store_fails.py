@@ -24,6 +24,7 @@ from openclaw.budget import Budget, Usage
 from openclaw.gate import Outcome, Permit, Refusal, Request
 from openclaw.governance import Governance
 from tests.conftest import require
+from tests.faults.steps import engine
 from tests.support import postgres
 
 ACCOUNT = "org/default/workflow/desk"
@@ -44,7 +45,7 @@ def opened(url: str, folder: Path) -> Iterator[Governance]:
     (folder / "policies" / "desk.rego").write_text(
         'package openclaw.policies.desk\n\nimport rego.v1\n\nallow if input.tool.name == "note"\n'
     )
-    with Governance.open(url, policies=folder / "policies", key=folder / "key") as governance:
+    with Governance.open(url, policies=engine(str(folder)), key=folder / "key") as governance:
         governance.ledger.set_limit(ACCOUNT, Budget(calls=1000))
         yield governance
 
