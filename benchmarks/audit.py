@@ -1,4 +1,4 @@
-"""The log: verifying it, against SHA-256 of the same bytes; and appending to it, against raw inserts of the same rows.
+"""The log: verifying it and proving from it, against SHA-256 of the same bytes; appending to it, against raw inserts of its rows.
 
     python -m benchmarks.audit [--entries 1000000] [--appends 2000] [--postgres URL]
 
@@ -30,6 +30,7 @@ from openclaw.store import Store, Transaction
 WRITERS = (1, 8, 64)
 ROUNDS = 3
 BATCH = 5_000
+PROOFS = 200
 
 INPUT: dict[str, Any] = {
     "kind": "tool",
@@ -150,6 +151,35 @@ def verifying(folder: Path, count: int) -> None:
     for label, seconds in lines:
         print(f"{label:44}{seconds / size * 1e6:>14.2f}{seconds / base:>8.2f}")
     print(f"against the single stream it is {min(verified) / min(stream):.2f}\n")
+    proving(path, folder, base / size)
+
+
+def proving(path: Path, folder: Path, base: float) -> None:
+    """Proofs of entries all over the log, and from sizes all over it: made from stored hashes, and checked offline.
+
+    A proof of one entry signs a checkpoint of the present log, a durable commit; one of growth signs two, and keeps none.
+    """
+    store = Store.open(f"sqlite:///{path}", create=False)
+    log = AuditLog(store, Signer.load(folder / "log.key", store.origin))
+    size = log.size()
+    places = [1 + size * at // PROOFS for at in range(PROOFS)]
+    proof, growth = log.prove(places[-1]), log.prove_consistency(places[1], size)
+    lines = (
+        ("a proof of one entry, made with its checkpoint", best(lambda: [log.prove(seq) for seq in places]) / PROOFS),
+        ("… and checked", best(lambda: [proof.check(log.verifier) for _ in places]) / PROOFS),
+        (
+            "a proof of growth, made",
+            best(lambda: [log.prove_consistency(seq, size) for seq in places]) / PROOFS,
+        ),
+        ("… and checked", best(lambda: [growth.check(log.verifier) for _ in places]) / PROOFS),
+    )
+    print(f"proofs in the same log: {len(proof.path)} hashes of an entry, {len(growth.path)} of growth")
+    print(f"{'':44}{'µs':>14}{'SHA-256 of entries':>20}")
+    for label, seconds in lines:
+        print(f"{label:44}{seconds * 1e6:>14.0f}{seconds / base:>20.0f}")
+    print()
+    log.close()
+    store.close()
 
 
 def together(writers: int, count: int, action: Callable[[int, int], None]) -> float:
