@@ -1,8 +1,8 @@
 """A program that is killed at a numbered step of the gate: every statement, commit and stage of a few governed calls.
 
 It forks one process for each line that it reads: ``URL FOLDER NUMBER STEP``. That process opens the governance, passes the
-gate with every kind of call, and kills itself (SIGKILL) at its ``STEP``-th step; a step of 0 counts them. The steps are set
-in this program alone, around the gate as it is shipped.
+gate with every kind of call, and kills itself (SIGKILL) at its ``STEP``-th step, or at the first of that name; 0 counts them.
+The steps are set in this program alone, around the gate as it is shipped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from openclaw.policy import Bundle, PolicyEngine
 from openclaw.policy.embedded import open_bundle
 from openclaw.store import Store
 
+COUNTING = "0"
+
 CALLS = ("plain", "refused", "asked", "failing", "async", "kept")
 """The calls of one process, in their order."""
 
@@ -31,7 +33,7 @@ CALLS = ("plain", "refused", "asked", "failing", "async", "kept")
 class Steps:
     """Counts steps, and dies at one of them."""
 
-    def __init__(self, deadly: int, told: int) -> None:
+    def __init__(self, deadly: str, told: int) -> None:
         self._deadly = deadly
         self._told = told
         self._lock = threading.Lock()
@@ -43,7 +45,7 @@ class Steps:
             return
         with self._lock:
             self.names.append(name)
-            if len(self.names) == self._deadly:
+            if self._deadly in (name, str(len(self.names))):
                 self.die(name)
 
     def die(self, name: str) -> None:
@@ -147,7 +149,7 @@ def act(governance: Governance, asked: Request, effects: int, step: Callable[[st
     return whole
 
 
-def work(url: str, folder: str, number: int, deadly: int, told: int) -> None:
+def work(url: str, folder: str, number: int, deadly: str, told: int) -> None:
     """The life of one process."""
     steps = Steps(deadly, told)
     effects = os.open(f"{folder}/effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -158,7 +160,7 @@ def work(url: str, folder: str, number: int, deadly: int, told: int) -> None:
         for which in CALLS:
             act(governance, request(number, which, run), effects, steps.at)
         governance.gate.flush()
-    if deadly:
+    if deadly != COUNTING:
         steps.die("the end")
     os.write(told, f"{len(steps.names)} counted\n".encode())
 
@@ -170,7 +172,7 @@ def main() -> None:
         if child == 0:
             status = 1
             try:
-                work(url, folder, int(number), int(deadly), sys.stdout.fileno())
+                work(url, folder, int(number), deadly, sys.stdout.fileno())
                 status = 0
             finally:
                 os._exit(status)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -18,9 +19,11 @@ from typing import IO
 
 import pytest
 
-from openclaw.budget import Budget
-from openclaw.gate import Permit, Refusal, Replayed
+from openclaw.budget import Budget, Usage
+from openclaw.budget.ledger import HOLD_SECONDS
+from openclaw.gate import Outcome, Permit, Refusal, Replayed
 from openclaw.governance import Governance
+from openclaw.testing import FakeClock
 from tests.faults.steps import CALLS, act, engine, request
 
 PROJECT = Path(__file__).parents[2]
@@ -55,7 +58,7 @@ class Killer:
     process: subprocess.Popen[str]
     hit: collections.Counter[str] = field(default_factory=collections.Counter)
 
-    def kill(self, number: int, step: int) -> str:
+    def kill(self, number: int, step: int | str) -> str:
         """Run process ``number`` until its ``step``-th step; the name of the step that it was killed at."""
         said, code = self._run(number, step)
         assert code == -signal.SIGKILL, f"process {number} was not killed at step {step}: {said}"
@@ -68,7 +71,7 @@ class Killer:
         assert code == 0, said
         return int(said.split()[0])
 
-    def _run(self, number: int, step: int) -> tuple[str, int]:
+    def _run(self, number: int, step: int | str) -> tuple[str, int]:
         stdin, stdout = (cast_io(it) for it in (self.process.stdin, self.process.stdout))
         stdin.write(f"{self.url} {self.folder} {number} {step}\n")
         stdin.flush()
@@ -174,6 +177,33 @@ def kill_at(url: str, folder: Path, kills: int, *, every: int) -> Killer:
 def test_a_process_that_is_killed_at_some_steps_leaves_nothing_undone(store_url: str, tmp_path: Path) -> None:
     killing = kill_at(store_url, tmp_path, 17, every=13)
     assert len(killing.hit) > 8
+
+
+def test_what_a_dead_process_held_comes_back_when_its_time_is_over(store_url: str, tmp_path: Path) -> None:
+    """Where nobody resumes what it left: then its hold expires, and what it did is still counted once it is known."""
+    clock = FakeClock(dt.datetime.now(dt.UTC))
+    desk = "org/default/workflow/desk"
+    with killer(store_url, tmp_path) as killing:
+        killing.kill(1, "acted")
+        cast_io(killing.process.stdin).close()
+    with Governance.open(store_url, policies=engine(str(tmp_path)), key=tmp_path / "key", clock=clock) as governance:
+        governance.ledger.set_limit(desk, Budget(calls=1))
+        run = governance.gate.open_run(workflow="desk", thread="another", resumed=False)
+        refused = governance.gate.admit(request(2, "plain", run))
+        assert isinstance(refused, Refusal)
+        assert refused.error.source == "budget"
+        clock.advance(HOLD_SECONDS + 60)
+        again = governance.gate.admit(request(3, "plain", run))
+        assert isinstance(again, Permit), "the hold of the dead process is back"
+        governance.gate.finish(again, Outcome(status="done", usage=Usage(calls=1)))
+        governance.gate.flush()
+        assert governance.ledger.balance(desk).pending.calls == 0
+        opened = governance.gate.abandoned(workflow="desk", thread="thread-1")
+        assert [it.call_id for it in opened] == ["1-plain"]
+        governance.gate.conclude(opened, {})
+        balance = governance.ledger.balance(desk)
+        assert (balance.pending.calls, balance.posted.calls) == (0, 2), "what nobody knows of counts as used"
+        governance.audit.verify().require()
 
 
 @pytest.mark.slow
