@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
 from typing import Literal, cast
@@ -80,17 +79,13 @@ def entry_bytes(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
 
     The keys of an entry are fixed ASCII names, so their order is known and the body is spliced in as it stands.
     """
-    head = {"agent": draft.agent, "at": at}
-    tail = {
-        "call_id": draft.call_id,
-        "effect": draft.effect,
-        "kind": draft.kind,
-        "run": draft.run,
-        "seq": seq,
-        "tool": draft.tool,
-        "workflow": draft.workflow,
-    }
-    return b"".join((_members(head), b',"body":', body, b",", _members(tail)[1:], b"}"))
+    known, quote = _known, _quote
+    head = f'{{"agent":{known[draft.agent]},"at":{quote(at)},"body":'
+    tail = (
+        f',"call_id":{quote(draft.call_id)},"effect":{known[draft.effect]},"kind":{known[draft.kind]},'
+        f'"run":{known[draft.run]},"seq":{seq},"tool":{known[draft.tool]},"workflow":{known[draft.workflow]}}}'
+    )
+    return b"".join((head.encode(), body, tail.encode()))
 
 
 def rows_bytes(rows: Sequence[Sequence[object]]) -> list[bytes]:
@@ -141,11 +136,6 @@ def body_bytes(draft: Draft) -> bytes:
 def moment(text: str) -> dt.datetime:
     """The time in a row; the inverse of ``openclaw.action.utc``."""
     return dt.datetime.fromisoformat(text)
-
-
-def _members(texts: dict[str, str] | dict[str, str | int]) -> bytes:
-    # For texts and small integers the C encoder writes what RFC 8785 demands (shown by a property test).
-    return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()[:-1]
 
 
 __all__ = [
