@@ -34,7 +34,16 @@ from openclaw.canonical import printable
 from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
-from openclaw.graph.counting import cached_of, input_of, output_limit, output_of, quarters_of, tellable, usage_of
+from openclaw.graph.counting import (
+    DEFAULT_OUTPUT_TOKENS,
+    cached_of,
+    input_of,
+    output_limit,
+    output_of,
+    quarters_of,
+    tellable,
+    usage_of,
+)
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
@@ -336,7 +345,7 @@ class _Call:
             action=self.action,
             run=self.scope.moment(),
             hold=self._usage(self._input.held, self._cap),
-            fit=partial(self._fitting, given=self._input.held, least=1, most=self._cap) if self._tellable else None,
+            fit=self._fit if self._tellable else None,
             flow=self.scope.shared.describe({}),
             key=self.execution.key,
             can_wait=where.checkpointed,
@@ -366,6 +375,14 @@ class _Call:
         held = _held_output(permit)
         told = self._told if held == self._cap else self._tellable
         return {**kwargs, told: held} if told else dict(kwargs)
+
+    def _fit(self, left: Mapping[Unit, int]) -> Usage | None:
+        """What the call holds where what it asks for is not left: half of what is, so that it does not starve the others; yet
+        all that is left, up to as much as a call holds that asks for nothing."""
+        fitting = self._fitting(left, given=self._input.held, least=1, most=self._cap)
+        if fitting is None or fitting.output_tokens <= DEFAULT_OUTPUT_TOKENS:
+            return fitting
+        return self._usage(self._input.held, max(fitting.output_tokens // 2, DEFAULT_OUTPUT_TOKENS))
 
     def _fitting(self, left: Mapping[Unit, int], *, given: int, least: int, most: int) -> Usage | None:
         """``given`` tokens of input and as many of output, from ``least`` to ``most``, as fit into what is left."""
