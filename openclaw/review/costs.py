@@ -34,9 +34,8 @@ class Group(BaseModel):
     """The actions of one agent, model, day, …: how many there were, how they ended, what they used.
 
     ``runs`` are those that it had a part in. ``mwh`` and ``co2e_mg`` are the sums of the estimates on record, the least and the
-    most; ``energy_unknown`` are the model calls without one, of which those sums
-    have nothing. Money is micro-USD; what is per something is rounded up, and None where there is
-    none of it.
+    most, and None where there is no estimate; ``energy_unknown`` are the model calls without one, of which the sums have nothing.
+    Money is micro-USD; what is per something is rounded up, and None where there is none of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,8 +49,8 @@ class Group(BaseModel):
     unpriced: int
     estimated: int
     used: dict[Unit, int]
-    mwh: tuple[int, int]
-    co2e_mg: tuple[int, int]
+    mwh: tuple[int, int] | None
+    co2e_mg: tuple[int, int] | None
     energy_unknown: int
 
     @computed_field
@@ -190,7 +189,7 @@ def _dearest_first(group: Group) -> tuple[int, int, int, str]:
 class _Tally:
     def __init__(self) -> None:
         self.actions = self.done = self.approved = self.unpriced = self.estimated = self.dark = 0
-        self.energy = [0, 0, 0, 0]
+        self.energy: tuple[int, ...] = ()
         self.runs: set[str] = set()
         self.used: dict[Unit, int] = dict.fromkeys(UNITS, 0)
 
@@ -210,7 +209,8 @@ class _Tally:
 
     def _add_energy(self, spent: Spent) -> None:
         if spent.energy is not None:
-            self.energy = [one + more for one, more in zip(self.energy, spent.energy, strict=True)]
+            known = self.energy or (0, 0, 0, 0)
+            self.energy = tuple(one + more for one, more in zip(known, spent.energy, strict=True))
         elif spent.kind == "model":
             self.dark += 1
 
@@ -225,8 +225,8 @@ class _Tally:
             unpriced=self.unpriced,
             estimated=self.estimated,
             used=dict(self.used),
-            mwh=(self.energy[0], self.energy[1]),
-            co2e_mg=(self.energy[2], self.energy[3]),
+            mwh=(self.energy[0], self.energy[1]) if self.energy else None,
+            co2e_mg=(self.energy[2], self.energy[3]) if self.energy else None,
             energy_unknown=self.dark,
         )
 

@@ -34,8 +34,8 @@ def rows(report: CostReport) -> Iterator[list[JsonValue]]:
             dollars(group.used["microusd"]),
             *each,
             group.tokens_per_action,
-            *group.mwh,
-            *group.co2e_mg,
+            *(group.mwh or (None, None)),
+            *(group.co2e_mg or (None, None)),
             group.energy_unknown,
         ]
 
