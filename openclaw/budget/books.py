@@ -6,7 +6,8 @@ What is checked, in one moment of the database:
 - posted of an account is the posted of the accounts below it, and what was reserved on itself
 - at each admission posted + pending ≤ limit, where the log says what the limit was; what a program declares is not in the
   log, so admissions under such limits are counted as ``unjudged``
-- every reservation stands in the log: a permitted action or a ``reserve``, and how it was closed, with the same amounts
+- every reservation stands in the log: a permitted action or a ``reserve``, with what it held and of which account, and how it was
+  closed, with the same amounts
 
 Entries that were pruned are missed by nobody: reservations that were closed before the oldest entry are not looked for.
 """
@@ -124,12 +125,17 @@ class _Checking:
     def _read_log(self) -> None:
         query = (
             sa.select(_ENTRY.c.seq, _ENTRY.c.at, _ENTRY.c.kind, _ENTRY.c.body)
-            .where(_ENTRY.c.kind.in_(("outcome", "reservation")))
+            .where(
+                sa.or_(
+                    _ENTRY.c.kind.in_(("outcome", "reservation")),
+                    sa.and_(_ENTRY.c.kind == "decision", _ENTRY.c.effect == "allow"),
+                )
+            )
             .order_by(_ENTRY.c.seq)
         )
         for page in self._pages(query):
             bodies = [(row, _object(str(row["body"]))) for row in page]
-            names = {str(body["reservation"]) for _, body in bodies if body.get("reservation")}
+            names = {name for _, body in bodies if (name := _reservation(body))}
             known = {str(row["id"]): row for row in self._rows(_reserved(names))} if names else {}
             for row, body in bodies:
                 self.entries += 1
@@ -149,13 +155,23 @@ class _Checking:
                 at = (str(row["at"]), cast("dict[str, int]", limits))
                 self.limits[str(body.get("account")), str(body.get("window"))].append(at)
             return
-        name = body.get("reservation")
-        if not isinstance(name, str) or not name:
+        name = _reservation(body)
+        if not name:
             return
         reserved = known.get(name)
         if reserved is None:
             says = f"entry {seq} moves reservation `{name}`, which the ledger does not have"
             self._differs("log", says, reservation=name, seq=seq)
+            return
+        if row["kind"] == "decision":
+            told = cast("dict[str, JsonValue]", body["reservation"])
+            self.opened.add(name)
+            self._same(seq, name, "held", told.get("held"), str(reserved["held"]))
+            if told.get("account") != reserved["path"]:
+                says = (
+                    f"entry {seq} holds on `{told.get('account')}`, and reservation `{name}` is of `{reserved['path']}`"
+                )
+                self._differs("log", says, reservation=name, seq=seq)
             return
         if event in ("reserve", "expire"):  # what has expired may be settled later on
             self.opened.update({name} if event == "reserve" else ())
@@ -374,6 +390,13 @@ class _Sum:
 
     def of(self, unit: Unit) -> int:
         return self._amounts[unit]
+
+
+def _reservation(body: dict[str, JsonValue]) -> str:
+    """The reservation that an entry is about: its name, or in a decision the name, account and amount of what was held."""
+    told = body.get("reservation")
+    name = told.get("id") if isinstance(told, dict) else told
+    return name if isinstance(name, str) else ""
 
 
 def _reserved(names: set[str]) -> _Query:

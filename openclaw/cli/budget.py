@@ -117,7 +117,10 @@ def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption
             ("accounts", show.count(report.accounts)),
             ("reservations", show.count(report.reservations)),
             ("entries", show.count(report.entries)),
-            ("admissions", f"{show.count(report.admissions)} judged, {show.count(report.unjudged)} not: see the docs"),
+            (
+                "admissions",
+                f"{show.count(report.admissions)} judged, {show.count(report.unjudged)} not: see docs/commands.md",
+            ),
             ("ledger", show.word("holds" if report.holds else "broken")),
         ]
         show.fields(pairs)

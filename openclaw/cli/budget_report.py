@@ -122,6 +122,14 @@ def _print(made: CostReport) -> None:
             ("per approved action", _each(total.microusd_per_approved_action, total)),
         ]
     )
+    if total.mwh is not None and total.co2e_mg is not None:
+        unknown = f", unknown for {show.count(total.energy_unknown)} model calls" if total.energy_unknown else ""
+        show.fields(
+            [
+                ("energy", f"{_range(total.mwh)} Wh{unknown}"),
+                ("CO2e", f"{_range(total.co2e_mg)} g, by the same estimates"),
+            ]
+        )
     if total.unpriced:
         show.note(
             f"no price is known for {show.count(total.unpriced)} of the model calls: money is the least it can be"
@@ -144,6 +152,11 @@ def _figures(group: Group) -> tuple[str, str, str, str, str]:
     actions, tokens, calls = map(show.count, (group.actions, group.used["tokens"], group.used["calls"]))
     money = show.usd(group.used["microusd"]) + ("+" if group.unpriced else "")
     return show.safe(group.name), actions, tokens, calls, money
+
+
+def _range(thousandths: tuple[int, int]) -> str:
+    """A least and a most in thousandths, ``0.150 to 0.247``."""
+    return " to ".join(f"{amount // 1000:,}.{amount % 1000:03d}" for amount in thousandths)
 
 
 def _bar(part: int, whole: int, room: int) -> str:

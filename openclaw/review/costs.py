@@ -33,8 +33,9 @@ PERIODS: tuple[Period, ...] = get_args(Period)
 class Group(BaseModel):
     """The actions of one agent, model, day, …: how many there were, how they ended, what they used.
 
-    ``runs`` are those that it had a part in. Money is micro-USD; what is per something is rounded up, and None where there is
-    none of it.
+    ``runs`` are those that it had a part in. ``mwh`` and ``co2e_mg`` are the sums of the estimates on record, the least and the
+    most, and None where there is no estimate; ``energy_unknown`` are the model calls without one, of which the sums have nothing.
+    Money is micro-USD; what is per something is rounded up, and None where there is none of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +49,9 @@ class Group(BaseModel):
     unpriced: int
     estimated: int
     used: dict[Unit, int]
+    mwh: tuple[int, int] | None
+    co2e_mg: tuple[int, int] | None
+    energy_unknown: int
 
     @computed_field
     @property
@@ -184,7 +188,8 @@ def _dearest_first(group: Group) -> tuple[int, int, int, str]:
 
 class _Tally:
     def __init__(self) -> None:
-        self.actions = self.done = self.approved = self.unpriced = self.estimated = 0
+        self.actions = self.done = self.approved = self.unpriced = self.estimated = self.dark = 0
+        self.energy: tuple[int, ...] = ()
         self.runs: set[str] = set()
         self.used: dict[Unit, int] = dict.fromkeys(UNITS, 0)
 
@@ -193,6 +198,7 @@ class _Tally:
             self.actions += 1
             self.unpriced += not spent.priced
             self.estimated += spent.estimated
+            self._add_energy(spent)
         if spent.status == "done":
             self.done += 1
             self.approved += spent.approved
@@ -200,6 +206,13 @@ class _Tally:
             self.runs.add(spent.run)
         for unit, amount in spent.used.items():
             self.used[unit] += amount
+
+    def _add_energy(self, spent: Spent) -> None:
+        if spent.energy is not None:
+            known = self.energy or (0, 0, 0, 0)
+            self.energy = tuple(one + more for one, more in zip(known, spent.energy, strict=True))
+        elif spent.kind == "model":
+            self.dark += 1
 
     def group(self, name: str, completed: set[str]) -> Group:
         return Group(
@@ -212,6 +225,9 @@ class _Tally:
             unpriced=self.unpriced,
             estimated=self.estimated,
             used=dict(self.used),
+            mwh=(self.energy[0], self.energy[1]) if self.energy else None,
+            co2e_mg=(self.energy[2], self.energy[3]) if self.energy else None,
+            energy_unknown=self.dark,
         )
 
 

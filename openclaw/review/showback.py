@@ -12,12 +12,13 @@ from openclaw.review.costs import CostReport
 
 _COUNTS = ("actions", "done", "approved", "runs", "completed_runs", "unpriced", "estimated")
 _UNITS: tuple[Unit, ...] = tuple(unit for unit in UNITS if unit != "microusd")
+_ENERGY = ("mwh_least", "mwh_most", "co2e_mg_least", "co2e_mg_most", "energy_unknown")
 _EACH = ("completed_run", "approved_action", "action")
 
 
 def columns(report: CostReport) -> list[str]:
     """The names of the columns: what groups are made by, counts, units, and money in US dollars."""
-    return [report.by, *_COUNTS, *_UNITS, "usd", *(f"usd_per_{each}" for each in _EACH), "tokens_per_action"]
+    return [report.by, *_COUNTS, *_UNITS, "usd", *(f"usd_per_{each}" for each in _EACH), "tokens_per_action", *_ENERGY]
 
 
 def rows(report: CostReport) -> Iterator[list[JsonValue]]:
@@ -26,7 +27,17 @@ def rows(report: CostReport) -> Iterator[list[JsonValue]]:
         counts = (getattr(group, name) for name in _COUNTS)
         amounts = (group.used[unit] for unit in _UNITS)
         each = (dollars(getattr(group, f"microusd_per_{name}")) for name in _EACH)
-        yield [group.name, *counts, *amounts, dollars(group.used["microusd"]), *each, group.tokens_per_action]
+        yield [
+            group.name,
+            *counts,
+            *amounts,
+            dollars(group.used["microusd"]),
+            *each,
+            group.tokens_per_action,
+            *(group.mwh or (None, None)),
+            *(group.co2e_mg or (None, None)),
+            group.energy_unknown,
+        ]
 
 
 def dollars(microusd: int | None) -> str | None:

@@ -27,7 +27,8 @@ class Spent:
     ``provider`` is empty but for a model. ``status`` is how it ended: ``done``, ``failed``, ``cancelled``, ``unknown``;
     ``approved`` says that a person had let it through; ``priced`` that its money is known. ``again`` marks what became known
     late of an action that was told before: its amounts are what was posted since, and it is no other action. ``used`` has
-    the units of which there was any.
+    the units of which there was any. ``energy`` is the estimate on record: the least and the most of milliwatt-hours, then of
+    milligrams of CO2e; None where there is none.
     """
 
     seq: int
@@ -45,6 +46,7 @@ class Spent:
     priced: bool
     again: bool
     used: dict[Unit, int]
+    energy: tuple[int, int, int, int] | None = None
 
     @property
     def model(self) -> str:
@@ -91,7 +93,16 @@ def _spent(line: Line, decision: JsonValue) -> Spent:
         priced=priced,
         again=again,
         used=used,
+        energy=_energy(part(line.body, "energy")),
     )
+
+
+def _energy(told: JsonValue) -> tuple[int, int, int, int] | None:
+    match told:
+        case {"mwh": [int(least), int(most)], "co2e_mg": [int(little), int(much)]}:
+            return least, most, little, much
+        case _:
+            return None
 
 
 def refusals(

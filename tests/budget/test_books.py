@@ -76,6 +76,16 @@ def test_it_holds_after_every_kind_of_movement(store_url: str, tmp_path: Path) -
             f"microusd of `{FLOW}`: posted is 364, but the accounts below it and its own reservations have 164",
         ),
         ("UPDATE openclaw_reservation SET used = '{}' WHERE id = 'hold-0001'", "log", "used of reservation"),
+        (
+            "UPDATE openclaw_reservation SET held = '{}' WHERE id = 'hold-0001'",
+            "log",
+            'held of reservation `hold-0001` is {} in the ledger and {"tokens": 2002} in entry',
+        ),
+        (
+            f"UPDATE openclaw_reservation SET path = '{REFUNDS}' WHERE id = 'hold-0001'",
+            "log",
+            f"holds on `{FLOW}/agent/triage`, and reservation `hold-0001` is of `{REFUNDS}`",
+        ),
         ("DELETE FROM openclaw_reservation WHERE id = 'hold-0001'", "log", "which the ledger does not have"),
         (
             "INSERT INTO openclaw_reservation SELECT 'forged', '', path, accounts, held, used, state, opened_at,"

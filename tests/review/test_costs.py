@@ -9,7 +9,7 @@ import pytest
 
 from openclaw.action import ModelCall, Principal
 from openclaw.audit.reading import Reader
-from openclaw.budget import Usage
+from openclaw.budget import Energy, Usage
 from openclaw.errors import ConfigurationError, VerificationError
 from openclaw.gate import Outcome, Permit, Request
 from openclaw.review import showback
@@ -157,3 +157,27 @@ def test_groups_are_rows_of_a_spreadsheet(tmp_path: Path) -> None:
     rows = [dict(zip(showback.columns(found), row, strict=True)) for row in showback.rows(found)]
     assert [row["agent"] for row in rows] == ["refunds", "triage"]
     assert rows[1] | {"usd": "0.000163", "usd_per_approved_action": None, "tokens": 1001} == rows[1]
+
+
+def test_energy_is_a_sum_of_ranges_and_what_has_no_estimate_is_counted(tmp_path: Path) -> None:
+    with told("sqlite:///" + str(tmp_path / "a.db"), tmp_path) as story:
+        story.gate._energy = Energy(zone="WOR")
+        for model in ("gpt-4o", "gpt-4o", "no-such-model-9"):
+            principal = Principal(agent="writer", workflow="returns")
+            action = ModelCall(principal=principal, name=model, provider="openai")
+            permit = story.gate.admit(Request(action=action, run=story.run, hold=Usage(tokens=10)))
+            assert isinstance(permit, Permit), permit
+            story.clock.pass_ms(2_000)
+            used = Usage(tokens=100, output_tokens=100, microusd=1)
+            story.gate.finish(permit, Outcome(status="done", usage=used))
+            story.gate.flush()
+        [known, _] = [it for it in costs(story, "model").groups if it.name.startswith("openai/")]
+        total = costs(story).total
+        assert next(it for it in costs(story, "model").groups if it.name == "acme/small-1").mwh is None
+    once = Energy(zone="WOR").estimate("gpt-4o", "openai", 100, 2.0)
+    assert (list(known.mwh or ()), list(known.co2e_mg or ())) == (
+        [2 * it for it in once["mwh"]],
+        [2 * it for it in once["co2e_mg"]],
+    )
+    assert (known.energy_unknown, total.energy_unknown) == (0, 3)  # two calls of the story were made without
+    assert total.mwh == known.mwh
