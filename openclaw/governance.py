@@ -199,7 +199,7 @@ class Governance:
         Args:
             spec: an ``Agent``, a ``Workflow``, one's own ``StateGraph``, or a graph that is compiled already.
             checkpointer: LangGraph's; without one, an ``ask`` is a refusal that says so.
-            store: LangGraph's long-term memory.
+            store: LangGraph's long-term memory; its reads and writes are actions of kind ``memory`` (``govern_store``).
             name: what policies see as workflow and agent where ``spec`` is one's own graph.
 
         Raises:
@@ -228,6 +228,19 @@ class Governance:
         from openclaw.graph import govern_model
 
         return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
+
+    def govern_store(self, store: BaseStore, *, trust: Literal["trusted", "untrusted"] = "untrusted") -> BaseStore:
+        """A LangGraph store in which every read and write is decided and recorded, inside the runs of governed graphs.
+
+        ``compile`` does this to the store that it is given. Vouch with ``trust="trusted"`` for one in which no outsider's text is
+        kept; otherwise what is read from it counts as untrusted.
+
+        Raises:
+            ConfigurationError: it is no LangGraph store.
+        """
+        from openclaw.graph import govern_store
+
+        return govern_store(store, trust=trust)
 
     def middleware(self, *, agent: Agent | str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
         """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""

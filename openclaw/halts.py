@@ -107,7 +107,7 @@ class Halts:
         Raises:
             ConfigurationError: nobody is named.
         """
-        target = _checked(target, by)
+        target, reason = _checked(target, by), self._log.text(reason)
 
         def unit(transaction: Transaction) -> Halt:
             known = next((halt for halt in standing(transaction) if halt.target == target), None)
@@ -127,7 +127,7 @@ class Halts:
         Raises:
             ConfigurationError: nobody is named, or this is not halted; the hint names what is.
         """
-        target = _checked(target, by)
+        target, reason = _checked(target, by), self._log.text(reason)
 
         def unit(transaction: Transaction) -> Halt | None:
             known = next((halt for halt in standing(transaction) if halt.target == target), None)

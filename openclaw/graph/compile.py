@@ -24,6 +24,7 @@ from openclaw.graph import recovery, tripwire, walk
 from openclaw.graph import scope as scopes
 from openclaw.graph.agent import Agent, check_name, identity_of
 from openclaw.graph.loop import Member, draw, member
+from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import bound, seal, trust_of
@@ -283,6 +284,9 @@ def _bind(
         seal(tool)
     for model in found.models:
         seal_model(model)
+    for part in found.graphs:
+        if part.store is not None:
+            part.store = govern_store(part.store)
     trust: dict[str, str] = {}
     for tool in found.tools:
         # Two tools of one name and different trust: the worse one counts, since results are known by name.

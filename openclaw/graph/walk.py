@@ -22,10 +22,12 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langgraph.pregel import Pregel
 from langgraph.pregel.remote import RemoteGraph
+from langgraph.store.base import BaseStore
 
 from openclaw.canonical import printable
 from openclaw.errors import ConfigurationError, OpenClawError
 from openclaw.graph import seal
+from openclaw.graph.memory import GovernedStore
 
 _OBJECTS_MAX = 200_000
 _FOREIGN = frozenset({"langchain", "langchain_core", "langgraph", "langsmith", "openclaw", "pydantic"})
@@ -40,6 +42,7 @@ class Found:
 
     tools: list[BaseTool] = field(default_factory=list[BaseTool])
     models: list[BaseChatModel] = field(default_factory=list[BaseChatModel])
+    graphs: list[Pregel[Any, Any, Any, Any]] = field(default_factory=list[Pregel[Any, Any, Any, Any]])
     nodes: dict[int, str] = field(default_factory=dict[int, str])
 
 
@@ -77,6 +80,7 @@ class _Walker:
     def graph(self, graph: Pregel[Any, Any, Any, Any], above: str) -> None:
         """Walk the nodes of a graph, and the functions that route between them."""
         self._visited.add(id(graph))
+        self.found.graphs.append(graph)
         builder = getattr(graph, "builder", None)
         for name, node in cast("dict[str, Any]", graph.nodes).items():
             self._walk([node.bound, *node.writers], above + name)
@@ -123,6 +127,15 @@ class _Walker:
             _refuse(
                 node, "remote graph", thing.name or "", "a graph on another server governs itself; call it from a tool"
             )
+        elif isinstance(thing, BaseStore) and not isinstance(thing, GovernedStore):
+            _refuse(
+                node,
+                "memory",
+                type(thing).__name__,
+                "take the store from the runtime, with `compile(…, store=…)`, or hold `Governance.govern_store(store)`",
+            )
+        elif isinstance(thing, GovernedStore):
+            return
         elif isinstance(thing, BaseLLM):
             _refuse(node, "text model", type(thing).__name__, "use a chat model, which can be metered")
         elif isinstance(thing, Pregel):

@@ -88,6 +88,10 @@ _KNOWN_FAILURES = (
         r"file is not a database|malformed",
         "this file is not an intact SQLite database: choose another, or restore a copy",
     ),
+    (
+        r"no such table: openclaw_|relation \"openclaw_\w+\" does not exist",
+        "an older openclaw wrote it, and it is open for reading only: open it once with a Governance, which adds what it lacks",
+    ),
     (r"disk is full|No space left", "free some space; nothing runs until the log can be written"),
     (
         r"locked",

@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from openclaw.action import MemoryAccess, ModelCall, Principal, Run, ToolCall
+from openclaw.audit import AuditLog
 from openclaw.budget import Usage
-from openclaw.errors import ConfigurationError, Halted
+from openclaw.errors import ConfigurationError, Halted, StoreError
 from openclaw.gate import Outcome, Permit, Refusal, Request, Waiting
 from openclaw.governance import Governance
+from openclaw.halts import Halts
 from openclaw.store import Store
 
 CLERK = Principal(agent="clerk", workflow="desk", chain=("clerk",))
@@ -169,3 +171,32 @@ def test_a_database_from_before_there_were_halts_gets_their_table(
     with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
         governance.halt(by="eva")
         assert halted(governance, lookup()) is not None
+
+
+def test_a_database_from_before_there_were_halts_that_is_only_read_says_what_to_do(
+    store_url: str, policies: Path, tmp_path: Path
+) -> None:
+    store = Store.open(store_url)
+    store.run(lambda transaction: transaction.connection.execute(sa.text("DROP TABLE openclaw_halt")))
+    store.close()
+    reader = Store.open(store_url, create=False, readonly=True)
+    try:
+        with pytest.raises(StoreError, match="openclaw_halt") as raised:
+            Halts(reader, AuditLog(reader, None)).list()
+    finally:
+        reader.close()
+    assert "an older openclaw wrote it" in str(raised.value.hint)
+    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+        assert governance.halts() == []
+
+
+def test_a_secret_in_the_reason_of_a_halt_is_masked_wherever_it_stands(governance: Governance) -> None:
+    secret = "AKIA" + "ABCDEFGHIJKLMNOP"
+    laid = governance.halt(by="eva", reason=f"the key {secret} is out")
+    refused = halted(governance, lookup())
+    governance.resume(by="eva", reason=f"{secret} is gone")
+    assert refused is not None
+    for said in (laid.reason, str(refused), *(str(entry.body) for entry in governance.audit.entries())):
+        assert secret not in said
+    assert laid.reason.startswith("the key ")
+    assert laid.reason.endswith(" is out")

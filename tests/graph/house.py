@@ -25,7 +25,7 @@ package openclaw.policies.house
 
 import rego.v1
 
-allow if input.kind in {"model", "handoff"}
+allow if input.kind in {"model", "handoff", "memory"}
 
 allow if {
 	input.kind == "tool"
