@@ -16,6 +16,7 @@ from openclaw.cli import (
     audit_query,
     audit_report,
     audit_stats,
+    board,
     budget,
     budget_forecast,
     budget_reconcile,
@@ -82,6 +83,7 @@ budget_forecast.add_to(budget.app)
 budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")
+app.command("ui", epilog=board.EXAMPLES)(board.ui)
 app.command("halt")(halts.halt)
 app.command("resume")(halts.resume)
 app.command("halts")(halts.list_halts)

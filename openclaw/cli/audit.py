@@ -58,6 +58,11 @@ def show_entry(
 
 def print_entry(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> None:
     """Print what an entry says, how it stands in the tree, and what reviewers have said of it."""
+    show.fields(entry_pairs(entry, stands, said))
+
+
+def entry_pairs(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> list[tuple[str, str | Text]]:
+    """The same as names and values."""
     pairs: list[tuple[str, str | Text]] = [
         ("entry", str(entry.seq)),
         ("at", show.moment(entry.at)),
@@ -75,7 +80,7 @@ def print_entry(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> 
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
     verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
     remarks = [("reviewed", f"{one.verdict or 'note'} by {one.by}, entry {one.seq}{told_of(one)}") for one in said]
-    show.fields([*pairs, ("leaf", entry.leaf), ("proof", verdict), *remarks])
+    return [*pairs, ("leaf", entry.leaf), ("proof", verdict), *remarks]
 
 
 def told_of(review: Review) -> str:

@@ -63,7 +63,8 @@ def explain_entry(
         _print(found)
 
 
-def _print(found: Account) -> None:
+def account_pairs(found: Account) -> list[tuple[str, str | Text]]:
+    """Who decided and why, as names and values."""
     said = found.recorded
     about = f", about which entry {said.asked_of} is" if said.asked_of != said.seq else ""
     pairs: list[tuple[str, str | Text]] = [
@@ -77,7 +78,11 @@ def _print(found: Account) -> None:
     if said.policy_effect != said.effect:
         pairs.append(("the policy", Text.assemble("said ", show.word(said.policy_effect))))
     pairs += [("engine", said.engine), ("revision", said.revision), ("again", _again(found))]
-    show.fields(pairs)
+    return pairs
+
+
+def _print(found: Account) -> None:
+    show.fields(account_pairs(found))
     if found.explanation is not None:
         show.lines("")
         show.heading("decided again")
@@ -114,7 +119,7 @@ def _print_differences(found: Account) -> None:
         show.outline(0, show_effect("allow"), "  with a person's approval of exactly this call")
     for one in found.differences:
         why = f"  {'; '.join(one.reasons)}" if one.reasons and one.effect != "allow" else ""
-        show.outline(0, show_effect(one.effect), f"  {_change(one)}", (why, "dim"))
+        show.outline(0, show_effect(one.effect), f"  {told_change(one)}", (why, "dim"))
     if not found.differences:
         show.outline(0, "no single change that was tried leads to another answer")
 
@@ -124,7 +129,8 @@ def show_effect(effect: str) -> tuple[str, str]:
     return effect.ljust(5), show.STYLES.get(effect, "")
 
 
-def _change(one: Difference) -> str:
+def told_change(one: Difference) -> str:
+    """A change of the input, as in ``with tool.args.amount = 50 (was 120)``."""
     before = json.dumps(one.before[0], ensure_ascii=False) if one.before else "absent"
     if one.after == (ANOTHER,):
         return f"with {one.path} another than {before}"

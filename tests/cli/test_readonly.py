@@ -1,0 +1,114 @@
+"""A reviewer without write access, on both databases: every command that reads works, and each that must write says so."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from openclaw.cli import books
+from tests.cli.conftest import Command
+from tests.support.readers import reading_only
+from tests.support.story import StillClock, tell_on, told
+
+READING = [
+    ("audit", "list"),
+    ("audit", "list", "--all", "--csv"),
+    ("audit", "list", "--text", "ACME", "--where", 'effect == "deny"'),
+    ("audit", "tail"),
+    ("audit", "show", "11"),
+    ("audit", "explain", "11"),
+    ("audit", "open"),
+    ("audit", "timeline"),
+    ("audit", "timeline", "run-0001", "--svg", "run.svg"),
+    ("audit", "stats"),
+    ("audit", "diff", "run-0001", "run-0001"),
+    ("audit", "query", "SELECT count(*) FROM openclaw_entry"),
+    ("audit", "verify"),
+    ("audit", "report", "--period", "2026-11-23", "--out", "report.html"),
+    ("audit", "hold", "list"),
+    ("review",),
+    ("budget", "list"),
+    ("budget", "show", "org/default"),
+    ("budget", "audit"),
+    ("approvals", "list", "--all"),
+    ("halts",),
+]
+WRITING = [
+    ("audit", "note", "11", "--by", "eva", "--verdict", "agreed"),
+    ("review", "--by", "eva"),
+    ("audit", "checkpoint"),
+    ("audit", "hold", "add", "--by", "eva", "--reason", "case", "--run", "run-0001"),
+    ("budget", "set", "org/default", "--calls", "1"),
+    ("approvals", "approve", "ask-0002", "--by", "eva"),
+    ("approvals", "reject", "ask-0002", "--by", "eva"),
+    ("halt", "--all", "--by", "eva"),
+]
+KEYED = ("verify", "report", "checkpoint", "note", "hold")
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """A database with a story in it, as who owns it sees it and as somebody sees it who may only read."""
+
+    owner: str
+    reads: str
+    key: str
+
+
+@pytest.fixture
+def reviewer(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reviewer]:
+    clock = StillClock()
+    with told(store_url, tmp_path, clock=clock) as story:
+        tell_on(story)
+    clock.pass_ms(60_000)
+    monkeypatch.setattr(books, "CLOCK", clock)
+    monkeypatch.chdir(tmp_path)
+    with reading_only(store_url) as reads:
+        yield Reviewer(store_url, reads, str(tmp_path / "openclaw.db.key"))
+
+
+def test_every_command_that_reads_needs_no_write_access(reviewer: Reviewer, openclaw: Command) -> None:
+    for command in READING:
+        keyed = ("--key", reviewer.key) if set(command) & set(KEYED[:2]) else ()
+        mine = openclaw(*command, "--store", reviewer.reads, *keyed)
+        assert mine.code == 0, (command, mine)
+        owners = openclaw(*command, "--store", reviewer.owner, *keyed)
+        if command[:2] == ("audit", "query") and not reviewer.owner.startswith("sqlite"):
+            assert "superuser" in owners.err
+        else:
+            assert owners.out == mine.out
+
+
+def test_every_command_that_must_write_says_so(
+    reviewer: Reviewer, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reviewer.owner.startswith("sqlite") and os.geteuid() == 0:
+        pytest.skip("nothing is read-only for root")
+    monkeypatch.setenv("OPENCLAW_KEY", reviewer.key)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    before = openclaw("audit", "list", "--all", "--json", "--store", reviewer.reads).out
+    for command in WRITING:
+        said = openclaw(*command, "--store", reviewer.reads)
+        if command == ("review", "--by", "eva") and said.code == 0:
+            continue  # on PostgreSQL nothing has been written before the first verdict
+        assert said.code == 2, (command, said)
+        assert said.err.startswith("error: this command writes, and the database"), (command, said.err)
+    assert openclaw("audit", "list", "--all", "--json", "--store", reviewer.reads).out == before
+
+
+def test_a_copy_in_a_folder_that_takes_no_writes_is_read(desk: Path, openclaw: Command) -> None:
+    (desk / "openclaw.db-wal").unlink(missing_ok=True)
+    (desk / "openclaw.db-shm").unlink(missing_ok=True)
+    mode = desk.stat().st_mode
+    desk.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        for command in (("audit", "list"), ("audit", "stats"), ("review",), ("audit", "query", "SELECT 1 AS one")):
+            assert openclaw(*command).code == 0
+    finally:
+        desk.chmod(mode)
