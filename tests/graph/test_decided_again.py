@@ -67,5 +67,8 @@ def test_what_has_changed_since_the_question_counts(
         assert refused.startswith(f"Refused by {source}: ")
         assert said in refused
         assert_valid(messages)
-        assert [entry.effect for entry in gov.audit.entries(kind="decision") if entry.tool == "risky"] == ["ask", "deny"]
+        assert [entry.effect for entry in gov.audit.entries(kind="decision") if entry.tool == "risky"] == [
+            "ask",
+            "deny",
+        ]
         assert gov.approvals.list("used") == [], "what was not done has used no approval up"
