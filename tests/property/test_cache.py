@@ -24,7 +24,7 @@ from tests.support.inputs import Input, inputs
 
 LIBRARY = Path(__file__).parents[2] / "policies"
 ROOMY_S = 10.0
-CACHEABLE = sorted({package.name for package in packages()} - {"hours", "reserve"})
+CACHEABLE = sorted({package.name for package in packages()} - {"hours", "reserve", "runs"})
 
 
 @pytest.fixture(scope="module", params=["regorus", "regopy"])
