@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal, InvalidOperation
-from typing import Literal, Self
+from typing import Literal, Self, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -20,7 +21,9 @@ UNITS: tuple[Unit, ...] = ("tokens", "input_tokens", "output_tokens", "calls", "
 
 Window = Literal["total", "hour", "day", "week", "month"]
 WINDOWS: tuple[Window, ...] = ("total", "hour", "day", "week", "month")
-"""How long a limit lasts before it starts afresh: never, or by the calendar in UTC, weeks from Monday."""
+"""How long a limit lasts before it starts afresh: never, or by the calendar of a time zone, weeks from Monday."""
+
+UTC = "UTC"
 
 
 class Usage(BaseModel):
@@ -53,6 +56,7 @@ class Budget(BaseModel):
         calls: tool calls.
         usd: money for model calls, as text (``"1.50"``), integer or Decimal; never a float. Exact to a micro-USD.
         window: when the count starts afresh.
+        zone: the time zone whose calendar says so, such as ``"Europe/Berlin"`` (IANA time zone database).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +67,13 @@ class Budget(BaseModel):
     calls: int | None = Field(default=None, ge=0, le=AMOUNT_MAX, strict=True)
     usd: Decimal | None = None
     window: Window = "total"
+    zone: str = UTC
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        zone_of(name)
+        return name
 
     @field_validator("usd", mode="before")
     @classmethod
@@ -87,7 +98,14 @@ class Budget(BaseModel):
     def _limits_something(self) -> Self:
         if not self.limits():
             raise ValueError("a budget limits at least one unit: tokens, input_tokens, output_tokens, calls or usd")
+        if self.window == "total" and self.zone != UTC:
+            raise ValueError(f"a total never starts afresh, so zone `{self.zone}` says nothing of it")
         return self
+
+    @property
+    def calendar(self) -> str:
+        """Window and zone in one text, as accounts are stored: ``day``, ``day Europe/Berlin``."""
+        return self.window if self.zone == UTC else f"{self.window} {self.zone}"
 
     def limits(self) -> dict[Unit, int]:
         """The limits that are set, by unit."""
@@ -101,17 +119,46 @@ class Budget(BaseModel):
         return limits
 
 
-def opens_at(window: Window, now: dt.datetime) -> dt.datetime | None:
-    """When the window that ``now`` lies in began; None for ``total``, which has no beginning."""
-    day = now.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def zone_of(name: str) -> dt.tzinfo:
+    """The time zone of that name.
+
+    Raises:
+        ValueError: there is none, or this machine does not know it.
+    """
+    if name == UTC:
+        return dt.UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"`{name}` is no time zone that is known here; expected a name such as `Europe/Berlin` (`pip install tzdata` "
+            "where the machine has none)"
+        ) from error
+
+
+def parts_of(calendar: str) -> tuple[Window, str]:
+    """Window and zone of ``Budget.calendar``."""
+    window, _, zone = calendar.partition(" ")
+    return cast("Window", window), zone or UTC
+
+
+def opens_at(window: Window, now: dt.datetime, zone: str = UTC) -> dt.datetime | None:
+    """When the window that ``now`` lies in began, in UTC; None for ``total``, which has no beginning.
+
+    Where a clock is put forward over midnight, the day begins at the first moment that there is.
+    """
+    if window == "total":
+        return None
+    local = now.astimezone(zone_of(zone))
+    hour = local.replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0, fold=0)
     match window:
-        case "total":
-            return None
         case "hour":
-            return now.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+            opened = hour
         case "day":
-            return day
+            opened = day
         case "week":
-            return day - dt.timedelta(days=day.weekday())
+            opened = day - dt.timedelta(days=day.weekday())
         case "month":
-            return day.replace(day=1)
+            opened = day.replace(day=1)
+    return opened.astimezone(dt.UTC)

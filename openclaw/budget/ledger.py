@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from openclaw.action import utc
-from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window, opens_at
+from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window, opens_at, parts_of
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -75,6 +75,7 @@ class Balance(BaseModel):
 
     account: str
     window: Window
+    zone: str = UTC
     opens_at: dt.datetime | None
     limits: dict[Unit, int]
     posted: Usage
@@ -118,7 +119,7 @@ class Ledger:
             self._store.run(unit)
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
-        row = _current_rows(transaction, [account], create=[(account, budget.window)])[account, budget.window]
+        row = _current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
         if declared and not row["declared"]:
             return
         limits = budget.limits()
@@ -127,7 +128,7 @@ class Ledger:
             sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(**values, declared=declared)
         )
         if not declared:
-            body: dict[str, JsonValue] = {"account": account, "window": budget.window, "limits": {**limits}}
+            body: dict[str, JsonValue] = {"account": account, "window": budget.calendar, "limits": {**limits}}
             self._record(transaction, "", {"event": "limit", **body})
 
     # -- movements -----------------------------------------------------------------------------------------------
@@ -356,13 +357,15 @@ class Ledger:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def balance(self, account: str, window: Window = "total") -> Balance:
+    def balance(self, account: str, window: Window = "total", zone: str = UTC) -> Balance:
         """The balance of one account; an account that nobody has used yet is empty and unlimited."""
         self._check(account)
         for balance in self.accounts(account):
-            if balance.account == account and balance.window == window:
+            if (balance.account, balance.window, balance.zone) == (account, window, zone):
                 return balance
-        return Balance(account=account, window=window, opens_at=None, limits={}, posted=Usage(), pending=Usage())
+        return Balance(
+            account=account, window=window, zone=zone, opens_at=None, limits={}, posted=Usage(), pending=Usage()
+        )
 
     def accounts(self, below: str = "") -> list[Balance]:
         """The balances of all accounts in their present windows, or of ``below`` and the accounts under it."""
@@ -427,11 +430,11 @@ def levels(account: str) -> list[str]:
 
 
 def _current_rows(
-    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, Window]]
-) -> dict[tuple[str, Window], Row]:
+    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Row]:
     """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
     found = transaction.rows(rows_of(len(paths)), named("path", paths))
-    rows: dict[tuple[str, Window], Row] = {(str(row["path"]), cast("Window", row["window"])): row for row in found}
+    rows = {(str(row["path"]), str(row["window"])): row for row in found}
     # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
     stale = [row for row in found if str(row["opens_at"]) < _opens(row, transaction.now)]
     missing = [pair for pair in create if pair not in rows]
@@ -440,13 +443,13 @@ def _current_rows(
     for row in stale:
         transaction.connection.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(current=False))
         limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
-        _insert(transaction, str(row["path"]), cast("Window", row["window"]), {**limits, "declared": row["declared"]})
+        _insert(transaction, str(row["path"]), str(row["window"]), {**limits, "declared": row["declared"]})
     for path, window in missing:
         _insert(transaction, path, window, {"declared": True})
     return _current_rows(transaction, paths, create=())
 
 
-def _insert(transaction: Transaction, path: str, window: Window, values: dict[str, object]) -> None:
+def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
     row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
     transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
@@ -464,7 +467,8 @@ def _left(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
 
 
 def _opens(row: Row, now: dt.datetime) -> str:
-    opened = opens_at(cast("Window", row["window"]), now)
+    window, zone = parts_of(str(row["window"]))
+    opened = opens_at(window, now, zone)
     return "" if opened is None else utc(opened)
 
 
@@ -516,7 +520,8 @@ def _balance(row: Row) -> Balance:
     return Balance.model_validate(
         {
             "account": row["path"],
-            "window": row["window"],
+            "window": parts_of(str(row["window"]))[0],
+            "zone": parts_of(str(row["window"]))[1],
             "opens_at": row["opens_at"] or None,
             "limits": _limits(row),
             "posted": {unit: row[f"{unit}_posted"] for unit in UNITS},

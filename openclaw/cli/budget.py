@@ -76,6 +76,7 @@ def set_limit(
     calls: Annotated[int | None, typer.Option(help="Tool calls.")] = None,
     usd: Annotated[str | None, typer.Option(help="Money for model calls, such as 1.50.")] = None,
     window: Annotated[WindowName, typer.Option(help="When the count starts afresh.")] = WindowName.TOTAL,
+    zone: Annotated[str, typer.Option(help="The time zone whose calendar that is, such as Europe/Berlin.")] = "UTC",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,6 +90,7 @@ def set_limit(
                 "calls": calls,
                 "usd": usd,
                 "window": window.value,
+                "zone": zone,
             }
         )
     except ValidationError as error:
@@ -97,7 +99,7 @@ def set_limit(
         raise BudgetError(where + first["msg"].removeprefix("Value error, ")) from error
     with opened(context, store, write=True) as books:
         books.ledger.set_limit(account, budget)
-        balance = books.ledger.balance(account, window.window)
+        balance = books.ledger.balance(account, window.window, zone)
     if as_json:
         show.as_json(_as_json(balance))
     else:
@@ -149,7 +151,8 @@ def _print(found: list[Balance], *, whole: bool) -> None:
     # Where nothing limits them, the halves of a total say little: only the view of one account has them.
     shown = UNITS if whole else ("tokens", "calls", "microusd")
     for balance in found:
-        name, window = balance.account, balance.window
+        name = balance.account
+        window = balance.window if balance.zone == "UTC" else f"{balance.window} {balance.zone}"
         for unit in UNITS:
             spent, held = balance.posted.amount(unit), balance.pending.amount(unit)
             limit = balance.limits.get(unit)

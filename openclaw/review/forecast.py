@@ -97,7 +97,7 @@ def _reaches(balance: Balance, left: int, each: float, seconds: int, now: dt.dat
 
 
 def _opened(balance: Balance, at: dt.datetime) -> dt.datetime:
-    return opens_at(balance.window, at) or dt.datetime.min.replace(tzinfo=dt.UTC)
+    return opens_at(balance.window, at, balance.zone) or dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 __all__ = ["METHOD", "PERIODS", "Forecast", "Verdict", "forecasts"]

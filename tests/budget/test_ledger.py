@@ -139,6 +139,40 @@ def test_when_a_window_opened(window: str, opened: dt.datetime | None) -> None:
     assert opens_at(window, dt.datetime(2026, 11, 25, 17, 45, 3, tzinfo=dt.UTC)) == opened  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("window", "moment", "opened"),
+    [
+        ("day", "2026-11-25T22:59:59", "2026-11-24T23:00:00"),  # 23:59 of the 25th in Berlin
+        ("day", "2026-11-25T23:00:00", "2026-11-25T23:00:00"),
+        ("month", "2026-11-30T23:30:00", "2026-11-30T23:00:00"),
+        ("week", "2026-11-29T23:00:00", "2026-11-29T23:00:00"),
+        ("day", "2026-03-29T12:00:00", "2026-03-28T23:00:00"),  # the day that has 23 hours: it began in winter time
+        ("day", "2026-10-25T12:00:00", "2026-10-24T22:00:00"),  # the day that has 25: it began in summer time
+        ("hour", "2026-10-25T00:30:00", "2026-10-25T00:00:00"),  # 2:30 comes twice,
+        ("hour", "2026-10-25T01:30:00", "2026-10-25T01:00:00"),  # and is two hours
+    ],
+)
+def test_when_a_window_opened_in_a_time_zone(window: str, moment: str, opened: str) -> None:
+    at = dt.datetime.fromisoformat(f"{moment}+00:00")
+    assert opens_at(window, at, "Europe/Berlin") == dt.datetime.fromisoformat(f"{opened}+00:00")  # type: ignore[arg-type]
+
+
+def test_a_day_in_a_time_zone_starts_afresh_at_its_own_midnight(ledger: Ledger, clock: Still) -> None:
+    clock.moment = dt.datetime(2026, 11, 23, 22, 30, tzinfo=dt.UTC)
+    ledger.set_limit(AGENT, Budget(tokens=100, window="day", zone="Europe/Berlin"))
+    ledger.set_limit(FLOW, Budget(tokens=150, window="day"))
+    ledger.settle(ledger.reserve(AGENT, tokens=100), tokens=100)
+    with pytest.raises(BudgetExceeded, match="0 tokens left in this day"):
+        ledger.reserve(AGENT, tokens=1)
+    clock.moment += dt.timedelta(minutes=30)  # midnight in Berlin, and not in UTC
+    assert ledger.remaining(AGENT) == {"tokens": 50}
+    ledger.reserve(AGENT, tokens=50)
+    balance = ledger.balance(AGENT, "day", "Europe/Berlin")
+    assert (balance.zone, balance.opens_at) == ("Europe/Berlin", dt.datetime(2026, 11, 23, 23, tzinfo=dt.UTC))
+    assert balance.remaining == {"tokens": 50}
+    assert ledger.balance(FLOW, "day").remaining == {"tokens": 0}
+
+
 def test_operators_overrule_what_programs_declare(ledger: Ledger) -> None:
     ledger.declare({AGENT: Budget(tokens=10), FLOW: Budget(tokens=10)})
     ledger.set_limit(AGENT, Budget(tokens=99))
@@ -193,6 +227,12 @@ def test_settling_what_was_never_reserved_is_refused(ledger: Ledger) -> None:
         {"gold": 1},
         {"tokens": 2**60},
         {"tokens": 1, "window": "aeon"},
+        {"tokens": 1, "window": "day", "zone": "Mars/Olympus"},
+        {"tokens": 1, "window": "day", "zone": "../etc/passwd"},
+        {"tokens": 1, "window": "day", "zone": ""},
+        {"tokens": 1, "zone": "Europe/Berlin"},
+        {"tokens": float("nan")},
+        {"tokens": float("inf")},
     ],
 )
 def test_what_is_no_budget_is_refused(limits: dict[str, object]) -> None:
