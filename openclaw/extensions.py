@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import Future
 from functools import partial
 
-from openclaw.budget import CALL_SECONDS, Fit, Ledger, Reservation, Usage
+from openclaw.budget import CALL_SECONDS, Also, Fit, Ledger, Reservation, Usage
 from openclaw.errors import BudgetExceeded
 from openclaw.passing import Permit
 from openclaw.store import Job, Store, Transaction
@@ -23,28 +23,28 @@ class Extensions:
         self._store = store
         self._ledger = ledger
 
-    def more(self, permit: Permit, usage: Usage, fit: Fit) -> Reservation | BudgetExceeded:
+    def more(self, permit: Permit, usage: Usage, fit: Fit, also: Also) -> Reservation | BudgetExceeded:
         """Hold ``usage`` in addition, or what ``fit`` makes of what is left.
 
         Raises:
             StoreError: the database takes no writes; the call must not go on.
         """
-        return self._submit(permit, usage, fit).wait()
+        return self._submit(permit, usage, fit, also).wait()
 
-    async def amore(self, permit: Permit, usage: Usage, fit: Fit) -> Reservation | BudgetExceeded:
+    async def amore(self, permit: Permit, usage: Usage, fit: Fit, also: Also) -> Reservation | BudgetExceeded:
         """``more`` without blocking the event loop."""
-        job = self._submit(permit, usage, fit)
+        job = self._submit(permit, usage, fit, also)
         try:
             return await asyncio.wrap_future(job.future)
         except BaseException:  # cancelled: the commit goes on without its caller, who will never settle it
             job.future.add_done_callback(self._give_back)
             raise
 
-    def _submit(self, permit: Permit, usage: Usage, fit: Fit) -> Job[Reservation | BudgetExceeded]:
+    def _submit(self, permit: Permit, usage: Usage, fit: Fit, also: Also) -> Job[Reservation | BudgetExceeded]:
         account = permit.action.principal.account
 
         def unit(transaction: Transaction) -> Reservation | BudgetExceeded:
-            return self._ledger.reserve_in(transaction, account, usage, ttl_seconds=CALL_SECONDS, fit=fit)
+            return self._ledger.reserve_in(transaction, account, usage, ttl_seconds=CALL_SECONDS, fit=fit, also=also)
 
         return self._store.submit(unit)
 

@@ -295,7 +295,7 @@ class Gate:
             known = self._executions.peek(request.key)
             if known is not None and known.state in ENDED:
                 return known_answer(known)
-        remaining = self.remaining(request.action.principal)
+        remaining = self._ledger.remaining(request.action.principal.account, request.also)
         soft = self.soft.reached(request.action.principal, request.soft)
         return Asked(request, approval, self._document(request, approval, remaining, soft), remaining, soft=soft)
 
@@ -434,7 +434,9 @@ class Gate:
 
         held, account = total(request.hold, charge), request.action.principal.account
         fits = None if request.fit is None else fit
-        return self._ledger.hold(transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare)
+        return self._ledger.hold(
+            transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare, also=request.also
+        )
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
         """Use the approval up, if there is one; somebody else may have been quicker."""

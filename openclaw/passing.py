@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import Action, Run
-from openclaw.budget import Fit, Reservation, Soft, Usage
+from openclaw.budget import Also, Budget, Fit, Reservation, Soft, Usage
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Refused
@@ -28,6 +28,7 @@ class Request:
         hold: what to reserve for it: one call for a tool, tokens and money for a model call.
         fit: what it would hold instead, where no more than so much is left; None if nothing less will do.
         spare: what must be left besides, and is not held.
+        also: accounts that it is held on besides those of its principal: of labels, of the run.
         soft: the soft limits of who acts.
         flow: the ``flow`` part of the policy input, where information flow is tracked.
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
@@ -42,6 +43,7 @@ class Request:
     hold: Usage = NOTHING
     fit: Fit | None = None
     spare: Usage = NOTHING
+    also: Also = field(default_factory=dict[str, Budget | None])
     soft: Soft | None = None
     flow: Mapping[str, JsonValue] | None = None
     key: str | None = None

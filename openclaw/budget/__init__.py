@@ -2,7 +2,7 @@
 
 from openclaw.budget.amount import UNITS, Budget, Unit, Usage, Window
 from openclaw.budget.energy import Energy
-from openclaw.budget.ledger import CALL_SECONDS, Balance, Fit, Ledger, Reservation
+from openclaw.budget.ledger import CALL_SECONDS, Also, Balance, Fit, Ledger, Reservation
 from openclaw.budget.prices import Price, Prices
 from openclaw.budget.soft import STAGES, Soft, Stage, Use
 
@@ -10,6 +10,7 @@ __all__ = [
     "CALL_SECONDS",
     "STAGES",
     "UNITS",
+    "Also",
     "Balance",
     "Budget",
     "Energy",

@@ -19,9 +19,9 @@ Unit = Literal["tokens", "input_tokens", "output_tokens", "calls", "microusd"]
 UNITS: tuple[Unit, ...] = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
 """Total, input and output tokens; tool calls; money in micro-USD."""
 
-Window = Literal["total", "hour", "day", "week", "month"]
-WINDOWS: tuple[Window, ...] = ("total", "hour", "day", "week", "month")
-"""How long a limit lasts before it starts afresh: never, or by the calendar of a time zone, weeks from Monday."""
+Window = Literal["total", "run", "hour", "day", "week", "month"]
+WINDOWS: tuple[Window, ...] = ("total", "run", "hour", "day", "week", "month")
+"""How long a limit lasts before it starts afresh: never, with each run, or by the calendar of a time zone, weeks from Monday."""
 
 UTC = "UTC"
 
@@ -98,8 +98,10 @@ class Budget(BaseModel):
     def _limits_something(self) -> Self:
         if not self.limits():
             raise ValueError("a budget limits at least one unit: tokens, input_tokens, output_tokens, calls or usd")
-        if self.window == "total" and self.zone != UTC:
-            raise ValueError(f"a total never starts afresh, so zone `{self.zone}` says nothing of it")
+        if self.window in ("total", "run") and self.zone != UTC:
+            raise ValueError(
+                f"a {self.window} does not start afresh by the calendar, so zone `{self.zone}` says nothing"
+            )
         return self
 
     @property
@@ -143,11 +145,11 @@ def parts_of(calendar: str) -> tuple[Window, str]:
 
 
 def opens_at(window: Window, now: dt.datetime, zone: str = UTC) -> dt.datetime | None:
-    """When the window that ``now`` lies in began, in UTC; None for ``total``, which has no beginning.
+    """When the window that ``now`` lies in began, in UTC; None for ``total`` and ``run``, which no calendar begins.
 
     Where a clock is put forward over midnight, the day begins at the first moment that there is.
     """
-    if window == "total":
+    if window in ("total", "run"):
         return None
     local = now.astimezone(zone_of(zone))
     hour = local.replace(minute=0, second=0, microsecond=0)

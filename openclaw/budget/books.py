@@ -95,6 +95,7 @@ class _Checking:
         self.accounts = {cast("int", row["id"]): row for row in self._rows(sa.select(_ACCOUNT).order_by(_ACCOUNT.c.id))}
         self.posted: dict[int, _Sum] = defaultdict(_Sum)
         self.pending: dict[int, _Sum] = defaultdict(_Sum)
+        self.beside: dict[str, _Sum] = defaultdict(_Sum)  # of labels and runs: taken besides the path
         self.own: dict[str, _Sum] = defaultdict(_Sum)
         self.limits: dict[tuple[str, str], list[tuple[str, dict[str, int]]]] = defaultdict(list)
         self.opened: set[str] = set()
@@ -208,6 +209,9 @@ class _Checking:
                     self.posted[at].add(used)
             if state != "pending":
                 self.own[path].add(used)
+                above = set(_levels(path))
+                for beside in {str(self.accounts[at]["path"]) for at in ids if at in self.accounts} - above:
+                    self.beside[beside].add(used)
             self._covers(name, path, ids)
             if self._since and state != "pending" and str(row["closed_at"]) <= self._since:
                 continue
@@ -259,11 +263,12 @@ class _Checking:
         below: dict[str, _Sum] = defaultdict(_Sum)
         for path in {level for used in self.own for level in _levels(used)[1:]} & totals.keys():
             for unit in UNITS:
-                below[_above(path)].add_one(unit, cast("int", totals[path][f"{unit}_posted"]))
+                taken = cast("int", totals[path][f"{unit}_posted"]) - self.beside[path].of(unit)
+                below[_above(path)].add_one(unit, taken)
         for path in {level for used in self.own for level in _levels(used)} & totals.keys():
             for unit in UNITS:
                 expected = below[path].of(unit) + self.own[path].of(unit)
-                found = cast("int", totals[path][f"{unit}_posted"])
+                found = cast("int", totals[path][f"{unit}_posted"]) - self.beside[path].of(unit)
                 if found != expected and not (self._since and found > expected):
                     says = f"posted is {found}, but the accounts below it and its own reservations have {expected}"
                     self._amount("children", totals[path], unit, expected, says)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, cast
 
 import sqlalchemy as sa
@@ -47,6 +49,12 @@ CALL_SECONDS = 180
 
 
 _NOTHING = Usage()
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
+
+Also = Mapping[str, Budget | None]
+"""Accounts that a reservation takes from besides those of its path, and the limits of those that are new."""
+
+_NOBODY: Also = MappingProxyType({})
 
 Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonValue]], object]
 """Writes a movement that was asked of the ledger directly into the log: transaction, effect, body."""
@@ -104,6 +112,11 @@ class Ledger:
         A limit below what is already spent is taken: the account admits nothing until it is raised or starts afresh.
         """
         self._check(account)
+        if budget.window == "run":
+            raise BudgetError(
+                "a budget of each run belongs to no account that is there already",
+                hint='declare it: Agent(…, budget=Budget(…, window="run")), or the same of a Workflow',
+            )
         self._store.run(lambda transaction: self._set_limit(transaction, account, budget, declared=False))
 
     def declare(self, budgets: Mapping[str, Budget]) -> None:
@@ -139,6 +152,7 @@ class Ledger:
         *,
         key: str = "",
         ttl_seconds: int = HOLD_SECONDS,
+        labels: Mapping[str, str] = MappingProxyType({}),
         tokens: int = 0,
         input_tokens: int = 0,
         output_tokens: int = 0,
@@ -151,18 +165,20 @@ class Ledger:
             account: path of the lowest account.
             key: idempotency key: the same key gives the same reservation again.
             ttl_seconds: when the hold expires by itself.
+            labels: such as ``{"team": "payments"}``: it is held on the organisation's account of each label, too.
 
         Raises:
             BudgetExceeded: an account of the path cannot carry it; nothing is held.
             BudgetError: an amount is negative or not an integer, or the path is malformed.
         """
         self._check(account)
+        also: Also = dict.fromkeys(label_accounts(account, labels))
         held = _usage(
             tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
         )
 
         answer = self._store.run(
-            lambda transaction: self.reserve_in(transaction, account, held, key=key, ttl_seconds=ttl_seconds)
+            lambda transaction: self.reserve_in(transaction, account, held, key=key, ttl_seconds=ttl_seconds, also=also)
         )
         if isinstance(answer, BudgetExceeded):
             raise answer
@@ -222,9 +238,10 @@ class Ledger:
         key: str = "",
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
+        also: Also = _NOBODY,
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
-        answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit)
+        answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
         refused = isinstance(answer, BudgetExceeded)
         body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
         if not isinstance(answer, BudgetExceeded):
@@ -253,24 +270,25 @@ class Ledger:
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
         spare: Usage = _NOTHING,
+        also: Also = _NOBODY,
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one.
 
         Where ``held`` is more than the path can carry, what ``fit`` makes of what is left is held instead, if anything.
-        ``spare`` must be left besides, and is not held.
+        ``spare`` must be left besides, and is not held. ``also`` are accounts besides those of the path: of labels, of the run.
         """
         if key and (known := _by_key(transaction, key)) is not None:
             return known
-        refusal, rows = self._take(transaction, account, held, spare)
+        refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and self._expire(transaction):
-            refusal, rows = self._take(transaction, account, held, spare)
+            refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
-            paths = levels(account)
+            paths = [*levels(account), *also]
             left = _left(_current_rows(transaction, paths, create=()).values(), transaction.now)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
-                refusal, rows = self._take(transaction, account, held, spare)
+                refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None:
             return refusal
         reservation = Reservation(
@@ -330,11 +348,16 @@ class Ledger:
                 _move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
 
     def _take(
-        self, transaction: Transaction, account: str, held: Usage, spare: Usage = _NOTHING
+        self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
     ) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
-        paths = levels(account)
+        paths = [*levels(account), *also]
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
+        for path, budget in also.items():
+            row = rows[path, "total"]
+            if budget is not None and row["declared"] and _limits(row) != budget.limits():
+                self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
+                rows = _current_rows(transaction, paths, create=())
         ids = [cast("int", row["id"]) for row in rows.values()]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
         taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
@@ -377,9 +400,12 @@ class Ledger:
         with self._store.read() as connection:
             return [_balance({**row}) for row in connection.execute(query).mappings()]
 
-    def remaining(self, account: str) -> dict[Unit, int]:
-        """What is left of each limited unit: the least over the path's accounts and windows. For policy inputs."""
-        paths = levels(account)
+    def remaining(self, account: str, also: Iterable[str] = ()) -> dict[Unit, int]:
+        """What is left of each limited unit: the least over the accounts of the path and ``also``, and their windows.
+
+        For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
+        """
+        paths = [*levels(account), *also]
         return _left(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
 
     def uses(self, account: str) -> list[Use]:
@@ -413,6 +439,25 @@ class Ledger:
     @staticmethod
     def _check(account: str) -> None:
         levels(account)
+
+
+def label_accounts(account: str, labels: Mapping[str, str]) -> list[str]:
+    """The accounts of labels in the organisation of ``account``: ``org/default/team/payments``.
+
+    Raises:
+        BudgetError: a label or its value cannot stand in a path, or the label means a level of the path.
+    """
+    top = levels(account)[0]
+    for name, value in labels.items():
+        if name in ("org", "workflow", "agent", "run") or not all(
+            isinstance(it, str) and _LABEL.fullmatch(it)  # pyright: ignore[reportUnnecessaryIsInstance]
+            for it in (name, value)
+        ):
+            raise BudgetError(
+                f"`{name}={value}` is not a label",
+                hint="use letters, digits, `_`, `.` and `-`, at most 50, and other names than org, workflow, agent and run",
+            )
+    return [f"{top}/{name}/{value}" for name, value in sorted(labels.items())]
 
 
 def levels(account: str) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
@@ -12,6 +13,7 @@ from langchain_core.tools import BaseTool
 
 from openclaw.action import DEFAULT_ORG, Principal
 from openclaw.budget import Budget, Soft
+from openclaw.budget.ledger import label_accounts
 from openclaw.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
@@ -53,10 +55,12 @@ class Agent:
         alternatives: models to call instead, in this order, where a policy (obligation ``route``) does not let one be
             called; each is decided on and recorded by itself.
         soft: how the agent degrades before its budgets stop it: warnings, a cheaper model, shorter answers, a last answer.
+        labels: such as ``{"team": "payments"}``: what it spends counts on ``org/<org>/team/payments``, too.
         cheaper: the model that is called instead where ``soft`` says so.
 
     Raises:
         ConfigurationError: a part is of the wrong kind, or two tools have the same name.
+        BudgetError: a label cannot be one.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Agent:
     alternatives: Sequence[BaseChatModel | str] = ()
     soft: Soft | None = None
     cheaper: BaseChatModel | str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __post_init__(self) -> None:
         check_name("agent", self.name)
@@ -88,6 +93,14 @@ class Agent:
                 f"soft limits of agent `{self.name}` switch to a cheaper model, and it has none",
                 hint="give it one: Agent(…, cheaper=model)",
             )
+        check_kind(
+            f"labels of agent `{self.name}`",
+            self.labels,
+            Mapping,
+            hint='give names and values, such as {"team": "payments"}',
+        )
+        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
+        label_accounts("org/any", self.labels)
         if any(not isinstance(role, str) or not role for role in self.roles):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"roles of agent `{self.name}` are not all names", hint='give ["payer", …]')
         if self.prompt is not None and not isinstance(self.prompt, str | SystemMessage):  # pyright: ignore[reportUnnecessaryIsInstance]

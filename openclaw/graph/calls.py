@@ -117,6 +117,7 @@ class Call:
             can_wait=where.checkpointed,
             remembers=self.scope.on_refusal == "message",
             soft=self.scope.soft,
+            also=self.scope.also,
         )
 
     def comes_again(self) -> None:

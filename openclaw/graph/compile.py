@@ -175,14 +175,18 @@ def compile_graph(
     if on_refusal not in {"message", "raise"}:
         raise ConfigurationError(f"on_refusal is `{on_refusal}`", hint='use "message" or "raise"')
     tripwire.arm()
-    if ledger is not None and isinstance(spec, Agent | Workflow):
-        ledger.declare(declared_budgets(spec))
+    declared = declared_budgets(spec) if isinstance(spec, Agent | Workflow) else {}
+    per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
+    if ledger is not None:
+        ledger.declare({account: budget for account, budget in declared.items() if account not in per_run})
     match spec:
         case Agent():
-            return _compile_agents([spec], spec.name, "", DEFAULT_ORG, gate, on_refusal, checkpointer, store)
+            return _compile_agents([spec], spec.name, "", DEFAULT_ORG, gate, on_refusal, checkpointer, store, per_run)
         case Workflow():
             agents = list(spec.agents)
-            return _compile_agents(agents, spec.name, spec.name, spec.org, gate, on_refusal, checkpointer, store)
+            return _compile_agents(
+                agents, spec.name, spec.name, spec.org, gate, on_refusal, checkpointer, store, per_run
+            )
         case StateGraph():
             compiled = spec.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
             return _govern(compiled, gate, on_refusal, name)
@@ -253,6 +257,7 @@ def _compile_agents(
     on_refusal: OnRefusal,
     checkpointer: BaseCheckpointSaver[Any] | bool | None,
     store: BaseStore | None,
+    per_run: Mapping[str, Budget],
 ) -> GovernedGraph:
     members: list[Member] = [
         member(
@@ -263,7 +268,7 @@ def _compile_agents(
         )
         for agent in agents
     ]
-    drawn = draw(members, workflow=workflow, org=org)
+    drawn = draw(members, workflow=workflow, org=org, per_run=per_run)
     graph = drawn.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
     principal = agents[0].identity.principal(workflow=workflow, org=org)
     return _bind(graph, name=name, principal=principal, gate=gate, on_refusal=on_refusal)

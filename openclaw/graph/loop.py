@@ -27,6 +27,8 @@ from pydantic import BaseModel
 
 from openclaw import action
 from openclaw.action import Principal
+from openclaw.budget import Budget
+from openclaw.budget.ledger import label_accounts
 from openclaw.canonical import printable
 from openclaw.errors import Refused
 from openclaw.gate import Request
@@ -121,9 +123,11 @@ def member(
     return Member(agent, tools, tuple(map(bound, models)), node, None if cheaper is None else bound(cheaper))
 
 
-def draw(members: Sequence[Member], *, workflow: str, org: str) -> StateGraph[Any, Any, Any, Any]:
-    """The graph of these agents, the first of which is the entry."""
-    loop = _Loop({item.agent.name: item for item in members}, members[0].agent.name, workflow, org)
+def draw(
+    members: Sequence[Member], *, workflow: str, org: str, per_run: Mapping[str, Budget]
+) -> StateGraph[Any, Any, Any, Any]:
+    """The graph of these agents, the first of which is the entry. ``per_run``: what each run may spend, by account."""
+    loop = _Loop({item.agent.name: item for item in members}, members[0].agent.name, workflow, org, per_run)
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(State, input_schema=MessagesState, output_schema=MessagesState)
     graph.add_node(  # pyright: ignore[reportUnknownMemberType]
         MODEL, RunnableCallable(loop.call_model, loop.acall_model, trace=False)
@@ -143,6 +147,7 @@ class _Loop:
     entry: str
     workflow: str
     org: str
+    per_run: Mapping[str, Budget]
 
     # --- The model ----------------------------------------------------------------------------------------------------
 
@@ -245,7 +250,12 @@ class _Loop:
     def _scope(self, agent: Agent, delegation: Sequence[str] | None) -> Scope:
         scope = scopes.require(agent.name)
         chain = (*scope.origin, *scopes.delegated(delegation or (), agent.name))
-        return scope.acting(self._principal(agent, chain), agent.soft)
+        principal = self._principal(agent, chain)
+        also: dict[str, Budget | None] = dict.fromkeys(label_accounts(principal.account, agent.labels))
+        for account, budget in self.per_run.items():
+            if f"{principal.account}/".startswith(f"{account}/"):
+                also[f"{account}/run/{scope.run.id}"] = budget
+        return scope.acting(principal, agent.soft, also)
 
     def _principal(self, agent: Agent, chain: Sequence[str]) -> Principal:
         return agent.identity.principal(workflow=self.workflow, org=self.org, chain=chain)

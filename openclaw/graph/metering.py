@@ -352,6 +352,7 @@ class _Call:
             unpriced=self.scope.gate.prices.cost_microusd(self.name, self.provider, 1, 1) is None,
             remembers=self.scope.on_refusal == "message",
             soft=soft,
+            also=self.scope.also,
             spare=self._spare(soft) if soft is not None and soft.reserve_tokens and not self.scope.last else NOTHING,
         )
 
@@ -427,12 +428,12 @@ class _Call:
     def hold_more(self, permit: Permit) -> BudgetExceeded | None:
         """Hold more where more has come out of a stream than was held for it; why the stream must end, if it must."""
         more = self._missing(permit)
-        return self._extend(self.scope.gate.extensions.more(permit, *more)) if more else None
+        return self._extend(self.scope.gate.extensions.more(permit, *more, self.scope.also)) if more else None
 
     async def ahold_more(self, permit: Permit) -> BudgetExceeded | None:
         """The same without blocking the event loop."""
         more = self._missing(permit)
-        return self._extend(await self.scope.gate.extensions.amore(permit, *more)) if more else None
+        return self._extend(await self.scope.gate.extensions.amore(permit, *more, self.scope.also)) if more else None
 
     def _missing(self, permit: Permit) -> tuple[Usage, Fit] | None:
         held = _held_output(permit) + sum(extra.held.output_tokens for extra in self._extra)

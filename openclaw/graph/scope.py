@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessag
 from langchain_core.runnables.config import var_child_runnable_config
 
 from openclaw.action import Principal, Run
-from openclaw.budget import Soft, Stage
+from openclaw.budget import Also, Budget, Soft, Stage
 from openclaw.canonical import digest
 from openclaw.errors import Ungoverned
 from openclaw.flow import Flow, Source
@@ -115,12 +115,14 @@ class Scope:
     shared: Shared = field(default_factory=Shared)
     reroutes: bool = False
     soft: Soft | None = None
+    also: Also = field(default_factory=dict[str, Budget | None])
     stages: tuple[Stage, ...] = ()
     last: bool = False
 
-    def acting(self, principal: Principal, soft: Soft | None = None) -> Scope:
-        """This run with another principal and its soft limits, whose delegation chain goes on from the one that holds now."""
-        return replace(self, principal=principal, soft=soft)
+    def acting(self, principal: Principal, soft: Soft | None = None, also: Also | None = None) -> Scope:
+        """This run with another principal, whose delegation chain goes on from the one that holds now; its soft limits; and
+        the accounts besides its own that it draws on."""
+        return replace(self, principal=principal, soft=soft, also=also or {})
 
     def moment(self, *, calls: int | None = None, repeats: int = 0) -> Run:
         """The run as the policy sees it at this very step: ``calls`` before this one, ``repeats`` of them equal to it."""

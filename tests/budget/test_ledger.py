@@ -173,6 +173,28 @@ def test_a_day_in_a_time_zone_starts_afresh_at_its_own_midnight(ledger: Ledger, 
     assert ledger.balance(FLOW, "day").remaining == {"tokens": 0}
 
 
+def test_labels_are_accounts_that_a_reservation_takes_from_too(ledger: Ledger) -> None:
+    ledger.set_limit(f"{ORG}/team/payments", Budget(tokens=100))
+    held = ledger.reserve(AGENT, tokens=60, labels={"team": "payments", "customer": "acme"})
+    with pytest.raises(BudgetExceeded, match="`org/default/team/payments` cannot carry 60 tokens: 40 tokens left"):
+        ledger.reserve(f"{ORG}/workflow/other", tokens=60, labels={"team": "payments"})
+    ledger.settle(held, tokens=50)
+    for account in (ORG, FLOW, AGENT, f"{ORG}/team/payments", f"{ORG}/customer/acme"):
+        assert ledger.balance(account).posted == Usage(tokens=50), account
+    assert ledger.balance(f"{ORG}/workflow/other").posted == Usage()
+
+
+@pytest.mark.parametrize("labels", [{"agent": "x"}, {"team": "a/b"}, {"team": ""}, {"": "a"}, {"te am": "a"}])
+def test_what_is_no_label_is_refused(ledger: Ledger, labels: dict[str, str]) -> None:
+    with pytest.raises(BudgetError, match="is not a label; use letters"):
+        ledger.reserve(AGENT, tokens=1, labels=labels)
+
+
+def test_a_budget_of_each_run_is_no_limit_of_an_account(ledger: Ledger) -> None:
+    with pytest.raises(BudgetError, match="a budget of each run belongs to no account"):
+        ledger.set_limit(AGENT, Budget(tokens=1, window="run"))
+
+
 def test_operators_overrule_what_programs_declare(ledger: Ledger) -> None:
     ledger.declare({AGENT: Budget(tokens=10), FLOW: Budget(tokens=10)})
     ledger.set_limit(AGENT, Budget(tokens=99))

@@ -165,6 +165,30 @@ def test_what_was_stopped_goes_on_once_the_budget_is_raised_and_repeats_nothing(
     assert_valid(messages)
 
 
+@pytest.mark.parametrize("where", ["agent", "workflow"])
+def test_a_budget_of_each_run(house: House, where: str) -> None:
+    budget = Budget(calls=2, window="run")
+    model = ScriptedModel([("look", {"x": n}) for n in range(5)])
+    hand = Agent("hand", model=model, tools=[house.tool("look")], budget=budget if where == "agent" else None)
+    team = Workflow("team", agents=[hand], budget=budget if where == "workflow" else None)
+    graph = house.compile(team, ledger=house.ledger)
+    for _ in range(2):
+        messages = graph.invoke(GO)["messages"]
+        assert [it.status for it in messages if isinstance(it, ToolMessage)] == ["success"] * 2 + ["error"] * 3
+    assert len(house.did) == calls_of(house) == 4
+    runs = [it for it in house.ledger.accounts() if "/run/" in it.account]
+    assert [(it.limits, it.posted.calls) for it in runs] == [({"calls": 2}, 2)] * 2
+
+
+def test_an_agent_spends_from_the_accounts_of_its_labels(house: House) -> None:
+    house.ledger.set_limit("org/default/team/payments", Budget(calls=3))
+    script = [("look", {"x": n}) for n in range(2)]
+    for name in ("one", "two"):
+        agent = Agent(name, model=ScriptedModel(script), tools=[house.tool("look")], labels={"team": "payments"})
+        assert_valid(house.compile(agent).invoke(GO)["messages"])
+    assert len(house.did) == calls_of(house) == calls_of(house, "org/default/team/payments") == 3
+
+
 def test_a_huge_max_tokens_does_not_starve_the_rest(house: House) -> None:
     house.ledger.set_limit(ORG, Budget(tokens=20_000))
     beside: list[int] = []
