@@ -1,4 +1,10 @@
-"""Known failures of other budget systems, each reproduced by name, and shown not to happen here. Both stores."""
+"""Known failures of other budget systems, each reproduced by name, and shown not to happen here. Both stores.
+
+Those of model calls need a graph. Client abort charged 0 and absurd limits: ``tests/graph/test_models.py``. Unknown price
+unlimited: ``tests/graph/test_prices.py``. Cache tokens counted twice, a stream with input_tokens = 0:
+``tests/graph/test_streams.py``. A huge max_tokens that starves the rest, and every shape of work:
+``tests/graph/test_budget_shapes.py``.
+"""
 
 from __future__ import annotations
 
