@@ -4,8 +4,8 @@ What is checked, in one moment of the database:
 
 - pending of an account is the sum of what its pending reservations hold, and posted the sum of what its closed ones used
 - posted of an account is the posted of the accounts below it, and what was reserved on itself
-- at each admission posted + pending ≤ limit, where the log says what the limit was; what a program declares is not in the
-  log, so admissions under such limits are counted as ``unjudged``
+- at each admission posted + pending ≤ limit, where the log says what the limit was; under a limit of which it does not (it was
+  declared by a version that did not record it, or the entry was pruned) admissions are counted as ``unjudged``
 - every reservation stands in the log: a permitted action or a ``reserve``, with what it held and of which account, and how it was
   closed, with the same amounts
 

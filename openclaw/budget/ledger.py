@@ -120,7 +120,10 @@ class Ledger:
         self._store.run(lambda transaction: self._set_limit(transaction, account, budget, declared=False))
 
     def declare(self, budgets: Mapping[str, Budget]) -> None:
-        """Set the limits that a program declares, except where ``set_limit`` has set others: operators overrule code."""
+        """Set the limits that a program declares, except where ``set_limit`` has set others: operators overrule code.
+
+        What changes is recorded; what is declared again as it was, is not.
+        """
         for account in budgets:
             self._check(account)
 
@@ -136,13 +139,14 @@ class Ledger:
         if declared and not row["declared"]:
             return
         limits = budget.limits()
+        if declared and limits == _limits(row):
+            return  # as it was when the program was last opened
         values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
         transaction.connection.execute(
             sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(**values, declared=declared)
         )
-        if not declared:
-            body: dict[str, JsonValue] = {"account": account, "window": budget.calendar, "limits": {**limits}}
-            self._record(transaction, "", {"event": "limit", **body})
+        body: dict[str, JsonValue] = {"account": account, "window": budget.calendar, "limits": {**limits}}
+        self._record(transaction, "", {"event": "limit", **body} | ({"declared": True} if declared else {}))
 
     # -- movements -----------------------------------------------------------------------------------------------
 
