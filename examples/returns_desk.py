@@ -6,12 +6,14 @@ python -m examples.returns_desk
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from examples.stage import Stage, declared, perform
-from openclaw import Agent, Budget, Workflow
+from openclaw import Workflow
+from openclaw.graph import read_workflow
 
 ORDERS = {"17": "coat, 240 EUR, paid, returned", "18": "hat, 30 EUR, paid, returned"}
 
@@ -31,27 +33,15 @@ def refund(order: str, amount: int) -> str:
 
 
 def desk(stage: Stage) -> Workflow:
-    """Two agents under one budget; the second has a limit of its own."""
+    """Two agents under one budget, as ``returns_desk.yaml`` describes them; tools and models are given here."""
     triage = [
         ("lookup_order", {"order": "17"}),
         ("refund", {"order": "17", "amount": 240}),  # which is not its business
         ("transfer_to_refunds", {}),
     ]
     refunds = [("refund", {"order": "17", "amount": 240}), "240 EUR are on their way."]
-    return Workflow(
-        "returns",
-        agents=[
-            Agent("triage", model=stage.model("triage", triage), tools=[lookup_order, refund], roles=["reader"]),
-            Agent(
-                "refunds",
-                model=stage.model("refunds", refunds),
-                tools=[refund],
-                roles=["payer"],
-                budget=Budget(calls=10),
-            ),
-        ],
-        budget=Budget(tokens=100_000, calls=20),
-    )
+    models = {"triage": stage.model("triage", triage), "refunds": stage.model("refunds", refunds)}
+    return read_workflow(Path(__file__).with_suffix(".yaml"), tools=[lookup_order, refund], models=models)
 
 
 def story(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from openclaw.graph.agent import Agent
 from openclaw.graph.compile import compile_graph, govern_model, govern_tools
 from openclaw.graph.memory import GovernedStore, govern_store
 from openclaw.graph.middleware import middleware
+from openclaw.graph.spec import read_workflow
 from openclaw.graph.workflow import Workflow
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "govern_store",
     "govern_tools",
     "middleware",
+    "read_workflow",
 ]

@@ -12,6 +12,7 @@ import functools
 import inspect
 import sys
 import types
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -54,9 +55,10 @@ def find(graph: Pregel[Any, Any, Any, Any]) -> Found:
     """
     walker = _Walker()
     walker.graph(graph, "")
-    for node, function in walker.functions:
+    walker.inside_of_tools()
+    for node, function, owner in walker.functions:
         tool = walker.tool_of(function)
-        if tool is not None:
+        if tool is not None and tool != owner:
             raise ConfigurationError(
                 f"node `{node}` calls the function behind tool `{tool}` directly, round the gate",
                 hint=f"call `{tool}.invoke(…)` there",
@@ -67,11 +69,15 @@ def find(graph: Pregel[Any, Any, Any, Any]) -> Found:
 class _Walker:
     def __init__(self) -> None:
         self.found = Found()
-        self.functions: list[tuple[str, types.FunctionType]] = []
+        # Each function that is held, by which node, and inside of which tool: what a tool does within its own call is its own.
+        self.functions: list[tuple[str, types.FunctionType, str]] = []
         self._behind: dict[int, str] = {}
-        self._visited: set[int] = set()
+        # By owner, "" for what is reached without passing through a tool. Those come first, so that they are judged strictly.
+        self._visited: dict[str, set[int]] = defaultdict(set)
+        self._owned: list[tuple[object, str, str]] = []
         # Objects are told apart by identity, so those that are made on the way must not be freed on the way.
         self._held: list[object] = []
+        self._known: set[int] = set()
 
     def tool_of(self, function: types.FunctionType) -> str | None:
         """The tool that ``function`` is the function of, if it is one's."""
@@ -79,7 +85,7 @@ class _Walker:
 
     def graph(self, graph: Pregel[Any, Any, Any, Any], above: str) -> None:
         """Walk the nodes of a graph, and the functions that route between them."""
-        self._visited.add(id(graph))
+        self._visited[""].add(id(graph))
         self.found.graphs.append(graph)
         builder = getattr(graph, "builder", None)
         for name, node in cast("dict[str, Any]", graph.nodes).items():
@@ -89,25 +95,34 @@ class _Walker:
         for name, spec in getattr(builder, "nodes", {}).items():
             self._walk([spec.runnable], above + str(name))
 
-    def _walk(self, roots: Iterable[object], node: str) -> None:
+    def inside_of_tools(self) -> None:
+        """Walk what only tools hold, each tool's by itself."""
+        while self._owned:
+            thing, node, owner = self._owned.pop()
+            self._walk([thing], node, owner)
+
+    def _walk(self, roots: Iterable[object], node: str, owner: str = "") -> None:
+        visited, strictly = self._visited[owner], self._visited[""]
         pending = list(roots)
         while pending:
             thing = pending.pop()
-            if type(thing) in _ATOMS or id(thing) in self._visited:
+            if type(thing) in _ATOMS or id(thing) in visited or id(thing) in strictly:
                 continue
-            self._visited.add(id(thing))
-            self._held.append(thing)
+            visited.add(id(thing))
+            if id(thing) not in self._known:
+                self._known.add(id(thing))
+                self._held.append(thing)
             if len(self._held) > _OBJECTS_MAX:
                 raise ConfigurationError(
                     f"node `{node}` holds more than {_OBJECTS_MAX:,} objects, too many to look through",
                     hint="let its functions take large data from the state instead of closing over it",
                 )
-            pending.extend(self._look(thing, node))
+            pending.extend(self._look(thing, node, owner))
 
-    def _look(self, thing: object, node: str) -> list[object]:
+    def _look(self, thing: object, node: str, owner: str) -> list[object]:
         """What is held by one object. Looking at it may run code of its class, which may raise whatever it likes."""
         try:
-            return [] if isinstance(thing, _ATOMS) else list(self._visit(thing, node))
+            return [] if isinstance(thing, _ATOMS) else list(self._visit(thing, node, owner))
         except OpenClawError:
             raise
         except Exception as error:
@@ -117,10 +132,12 @@ class _Walker:
                 hint="let the node's functions take it from the state or make it when they run, instead of holding it",
             ) from error
 
-    def _visit(self, thing: object, node: str) -> Iterator[object]:
+    def _visit(self, thing: object, node: str, owner: str) -> Iterator[object]:
         if isinstance(thing, BaseTool):
+            self._visited[""].add(id(thing))
             yield from self._tool(thing, node)
         elif isinstance(thing, BaseChatModel):
+            self._visited[""].add(id(thing))
             self.found.models.append(thing)
             self.found.nodes[id(thing)] = node
         elif isinstance(thing, RemoteGraph):
@@ -150,7 +167,7 @@ class _Walker:
         else:
             yield from _members(thing)
             if isinstance(thing, types.FunctionType):
-                self.functions.append((node, thing))
+                self.functions.append((node, thing, owner))
 
     def _tool(self, tool: BaseTool, node: str) -> Iterator[object]:
         self.found.tools.append(tool)
@@ -160,7 +177,7 @@ class _Walker:
                 self._behind[id(function)] = tool.name
                 # The function belongs to its tool: what it holds is followed, but meeting it here is no accusation.
                 self._held.append(function)
-                yield from _function(function)
+                self._owned += [(held, node, tool.name) for held in _function(function)]
             else:
                 yield function
         yield from (value for key, value in vars(tool).items() if key not in {"func", "coroutine", "args_schema"})

@@ -626,3 +626,52 @@ def test_bound_copies_of_one_tool_act_as_their_agents(house: House) -> None:
     assert principals[0]["roles"] == ["reader"]
     assert principals[0]["chain"] == ["own", "one"]
     assert {p["workflow"] for p in principals} == {"own"}
+
+
+# --- Functions of tools that other functions hold ---------------------------------------------------------------------
+
+
+def _helping(house: House) -> tuple[BaseTool, Callable[[int], str]]:
+    """A tool, and a helper of it that holds the tool's own function, as deepagents' `task` has one."""
+
+    def again(x: int) -> str:
+        return work(x - 1)
+
+    def work(x: int) -> str:
+        """Work."""
+        house.did.append(("work", x))
+        return again(x) if x else "done"
+
+    return StructuredTool.from_function(work, name="work"), again
+
+
+def test_a_tool_whose_function_calls_itself_by_a_helper_is_one_call(house: House) -> None:
+    work, _ = _helping(house)
+    house.compile(in_node(lambda: work.invoke({"x": 1}))).invoke(GO)
+    assert house.did == [("work", 1), ("work", 0)]
+    assert house.decisions("work") == ["allow"]
+
+
+@pytest.mark.parametrize("first", ["helper", "tool"])
+def test_a_node_that_holds_the_helper_of_a_tool_is_refused(house: House, first: str) -> None:
+    work, again = _helping(house)
+    both: list[Any] = [again, work] if first == "helper" else [work, again]
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [str(both)]}
+
+    with pytest.raises(ConfigurationError, match="calls the function behind tool `work` directly"):
+        house.compile(drawn(act))
+
+
+def test_a_tool_that_holds_the_helper_of_another_is_refused(house: House) -> None:
+    work, again = _helping(house)
+
+    @tool
+    def sly(x: int) -> str:
+        """Go round the other tool."""
+        return again(x)
+
+    for tools in ([work, sly], [sly, work]):
+        with pytest.raises(ConfigurationError, match="calls the function behind tool `work` directly"):
+            house.compile(drawn(ToolNode(tools)))
