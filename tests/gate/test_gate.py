@@ -408,7 +408,7 @@ def test_arguments_are_rewritten_only_where_there_are_some(sqlite_url: str, acti
 # -- every verdict is recorded, or says why it cannot be -----------------------------------------------------------------
 
 
-def unreadable(_: object) -> dict[str, int]:
+def unreadable(*_: object) -> dict[str, int]:
     raise StoreError("the database cannot be read: disk I/O error", hint="check it")
 
 
