@@ -31,7 +31,6 @@ from openclaw.action import (
     Context,
     MemoryAccess,
     ModelCall,
-    Principal,
     Run,
     ToolCall,
     args_digest,
@@ -216,16 +215,11 @@ class Gate:
         self, action: Action, *, run: Run | None = None, flow: Mapping[str, JsonValue] | None = None
     ) -> Decision:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
-        request = Request(action=action, run=run, flow=flow)
-        return self._policy.evaluate(self._document(request, None, self.remaining(action.principal)))
+        return self._policy.evaluate(self._asked(Request(action=action, run=run, flow=flow), None).document)
 
     def halted(self, permit: Permit) -> Halted | None:
         """Why what is running under ``permit`` must stop now, if a person has halted it since; see ``Halts.watched``."""
         return self.halts.watched(permit.action.principal, permit.run)
-
-    def remaining(self, principal: Principal) -> dict[Unit, int]:
-        """What is left to a principal of each limited unit: the least over its accounts."""
-        return self._ledger.remaining(principal.account)
 
     # -- runs and people -----------------------------------------------------------------------------------------
 
@@ -295,8 +289,13 @@ class Gate:
             known = self._executions.peek(request.key)
             if known is not None and known.state in ENDED:
                 return known_answer(known)
-        remaining = self._ledger.remaining(request.action.principal.account, request.also)
-        soft = self.soft.reached(request.action.principal, request.soft)
+        return self._asked(request, approval)
+
+    def _asked(self, request: Request, approval: Approval | None) -> Asked:
+        """What the policy is asked at this moment: the budgets of the action's accounts, and its soft limits, are read."""
+        principal = request.action.principal
+        remaining = self._ledger.remaining(principal.account, request.also)
+        soft = self.soft.reached(principal, request.soft)
         return Asked(request, approval, self._document(request, approval, remaining, soft), remaining, soft=soft)
 
     def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
@@ -304,9 +303,7 @@ class Gate:
         stored = _texts(approval.request.get("reasons"))
         if not hides([*stored]):
             return stored
-        principal = request.action.principal
-        soft = self.soft.reached(principal, request.soft)
-        decision = self._evaluate(self._document(request, None, self.remaining(principal), soft))
+        decision = self._evaluate(self._asked(request, None).document)
         return decision.reasons if decision.effect is Effect.ASK else stored
 
     def _document(

@@ -246,13 +246,13 @@ class Ledger:
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
-        refused = isinstance(answer, BudgetExceeded)
-        body: dict[str, JsonValue] = {"event": "reserve", "account": account, "held": dict(held.present())}
-        if not isinstance(answer, BudgetExceeded):
-            body |= {"reservation": answer.id, "held": dict(answer.held.present())}
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account}
+        if isinstance(answer, BudgetExceeded):
+            body |= {"refused": answer.message, "held": dict(held.present())}
+            self._record(transaction, "deny", body)
         else:
-            body["refused"] = answer.message
-        self._record(transaction, "deny" if refused else "allow", body)
+            body |= {"reservation": answer.id, "held": dict(answer.held.present())}
+            self._record(transaction, "allow", body)
         return answer
 
     def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from openclaw.action import Handoff, MemoryAccess, Principal, Run, ToolCall
 from openclaw.audit import veil as veils
 from openclaw.audit.mask import hides, keyed_digest
 from openclaw.audit.privacy import KEEP_SECONDS, SWEEP_SECONDS
-from openclaw.budget import Usage
+from openclaw.budget import Budget, Usage
 from openclaw.errors import AuditError
 from openclaw.gate import Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
@@ -30,6 +31,8 @@ import rego.v1
 allow if input.kind in {"tool", "handoff", "memory"}
 
 ask contains sprintf("a person must look at %v", [input.tool.args.note]) if input.tool.args.ask
+
+ask contains sprintf("%v calls are left for %v", [input.budget.remaining.calls, what]) if what := input.tool.args.counted
 
 deny contains sprintf("the password %v is too short", [input.tool.args.password]) if count(input.tool.args.password) < 10
 
@@ -317,3 +320,13 @@ async def test_a_question_that_is_put_again_gives_its_reasons_in_the_clear(gover
     assert first.reasons == (f"a person must look at token {TOKEN}",)
     assert again == later == first
     assert TOKEN not in everything(governance)
+
+
+def test_its_reasons_are_those_of_the_same_budgets_of_labels_too(governance: Governance) -> None:
+    team = "org/default/team/payments"
+    governance.ledger.set_limit(team, Budget(calls=7))
+    asked = replace(call("pay", key="k", counted=f"token {TOKEN}"), also={team: None})
+    first, again = governance.gate.admit(asked), governance.gate.admit(asked)
+    assert isinstance(first, Waiting)
+    assert first.reasons == (f"7 calls are left for token {TOKEN}",)
+    assert again == first
