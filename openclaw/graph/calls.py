@@ -25,7 +25,7 @@ from openclaw.graph import scope as scopes
 from openclaw.graph.kept import earlier
 from openclaw.graph.refusals import refusal_message, waiting
 from openclaw.graph.scope import Scope, acting_principal
-from openclaw.graph.tally import same_call
+from openclaw.runs import same_call
 
 _CONTROL = frozenset({"run_manager", "callbacks", "config"})
 

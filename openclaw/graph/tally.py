@@ -6,8 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from openclaw.runs import same_call
-
 _KINDS_MAX = 10_000
 """Different calls that are told apart; of a run with more, the oldest start anew."""
 
@@ -47,4 +45,4 @@ class Tally:
                 self._equal[call] -= 1
 
 
-__all__ = ["Tally", "same_call"]
+__all__ = ["Tally"]

@@ -15,7 +15,8 @@ from langgraph.types import Command, interrupt
 
 from openclaw.action import Context, Principal, Run, ToolCall, policy_input
 from openclaw.graph import Agent
-from openclaw.graph.tally import Tally, same_call
+from openclaw.graph.tally import Tally
+from openclaw.runs import same_call
 from openclaw.testing import ScriptedModel
 from tests.graph.house import POLICY, House
 from tests.graph.house import house as open_house
