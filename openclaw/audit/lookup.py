@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
@@ -18,6 +19,9 @@ from openclaw.store.tables import EntryRow, Table
 PAGE = 500
 SUBSTRING_MIN = 4
 """Characters of a value that is also looked for inside longer texts; a shorter one must be a whole value."""
+
+_MADE = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{64}|\b[a-z]+-[0-9a-f]{12}-[0-9a-f]{8}\b|(?<=T\d\d:\d\d:\d\d)\.\d{6}Z")
+"""Digests, and what the clock gives out, identifiers and microseconds: digits that were made here, not passed by anybody."""
 
 How = Literal["masked", "sealed", "large", "result", "clear"]
 _ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
@@ -114,7 +118,7 @@ class _Search:
         elif isinstance(value, str) and any(digest in value for digest in self._digests):
             yield "masked"
         elif any(type(value) is type(one) and value == one for one in self._values) or (
-            isinstance(value, str) and any(part in value for part in self._parts)
+            isinstance(value, str) and self._is_part(value)
         ):
             yield "clear"
 
@@ -130,9 +134,14 @@ class _Search:
         if value.get("digest") in self._plain or value.get("digest") in self._digests:
             yield "result"
         for name, item in value.items():
-            if any(part in name for part in self._parts):
+            if self._is_part(name):
                 yield "clear"
             yield from self._in(item)
+
+    def _is_part(self, text: str) -> bool:
+        """Whether a value stands inside a text, by more than some digits of a digest or of an identifier."""
+        parts = [part for part in self._parts if part in text]
+        return any(_MADE.search(part) or part in _MADE.sub("\n", text) for part in parts)
 
 
 __all__ = ["Match", "look_up", "values_of"]

@@ -71,6 +71,17 @@ def test_what_was_never_passed_is_not_found(filled: AuditLog, text: str) -> None
     assert found(filled, text) == []
 
 
+def test_digits_of_digests_identifiers_and_moments_were_not_passed(log: AuditLog) -> None:
+    """A pin of four digits is in every other digest by chance; whoever looks for the whole of one finds it."""
+    digest, hold, now = "sha256:" + "4712" * 16, "hold-01a22ded4712-3b643508", "2026-11-30T19:28:04.471275Z"
+    body = {"revision": digest, "reservation": {"id": hold}, "input": {"now": now}, "says": f"held {hold}"}
+    log.append(Draft(kind="decision", run="r", body=body))
+    assert found(log, "4712") == []
+    assert found(log, hold) == found(log, digest) == found(log, "2026-11-30") == [(1, "clear")]
+    log.append(Draft(kind="decision", run="r", body={"note": f"{digest} and pin 4712"}))
+    assert found(log, "4712") == [(2, "clear")]
+
+
 def test_what_is_forgotten_is_not_found_any_more(filled: AuditLog) -> None:
     filled.forget("eva", by="officer")
     assert (3, "sealed") not in found(filled, "hunter22")
