@@ -42,6 +42,7 @@ from openclaw.budget.statements import (
     ONE,
     OPEN,
     RENEW,
+    RENEW_ONE,
     limited_of,
     moving,
     named,
@@ -136,6 +137,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Hold an amount on the account and on every account above it.
 
@@ -152,7 +155,13 @@ class Ledger:
         self._check(account)
         also: Also = dict.fromkeys(label_accounts(account, labels))
         held = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
 
         answer = self._store.run(
@@ -171,6 +180,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Post what was really used and give back the rest of the hold. Settling again changes nothing.
 
@@ -178,7 +189,13 @@ class Ledger:
             BudgetError: the reservation is unknown, or an amount is negative or not an integer.
         """
         used = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
         return self._close(reservation, used, "settled")
 
@@ -199,12 +216,17 @@ class Ledger:
         return answer
 
     def _close_in(
-        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+        self,
+        transaction: Transaction,
+        reservation: Reservation,
+        used: Usage,
+        state: Literal["settled", "released"],
+        decision: int | None = None,
     ) -> Reservation:
         if self.post(transaction, reservation.id, used, state=state) is not None:
             event = "settle" if state == "settled" else "release"
             body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-            self._record(transaction, "", body)
+            self._record(transaction, "", body | _link(decision))
         return reservation.model_copy(update={"state": state})
 
     def reserve_in(
@@ -217,10 +239,14 @@ class Ledger:
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
         also: Also = _NOBODY,
+        decision: int | None = None,
     ) -> Reservation | BudgetExceeded:
-        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it.
+
+        ``decision`` is the entry of the action that it belongs to, where there is one.
+        """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
-        body: dict[str, JsonValue] = {"event": "reserve", "account": account}
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -229,14 +255,21 @@ class Ledger:
             self._record(transaction, "allow", body)
         return answer
 
-    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+    def release_in(
+        self, transaction: Transaction, reservation: Reservation, *, decision: int | None = None
+    ) -> Reservation:
         """``release`` inside a transaction."""
-        return self._close_in(transaction, reservation, Usage(), "released")
+        return self._close_in(transaction, reservation, Usage(), "released", decision)
 
     def renew(self, transaction: Transaction, worker: str) -> int:
         """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
         until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
         return transaction.count(RENEW, {"of_worker": worker, "until": utc(until)})
+
+    def renew_holds(self, transaction: Transaction, reservations: Sequence[str]) -> int:
+        """The same of these reservations, which belong to no action of their own: what running calls hold in addition."""
+        until = utc(transaction.now + dt.timedelta(seconds=CALL_SECONDS))
+        return sum(transaction.count(RENEW_ONE, {"hold": it, "until": until}) for it in reservations)
 
     def hold(
         self,
@@ -472,6 +505,10 @@ def _by_key(transaction: Transaction, key: str) -> Reservation | None:
             }
         )
     return None
+
+
+def _link(decision: int | None) -> dict[str, JsonValue]:
+    return {} if decision is None else {"decision": decision}
 
 
 def _usage(**amounts: int) -> Usage:

@@ -107,4 +107,13 @@ RENEW = Statement(
     )
     .values(expires_at=sa.bindparam("until"))
 )
+RENEW_ONE = Statement(
+    sa.update(RESERVATION)
+    .where(
+        RESERVATION.c.id == sa.bindparam("hold"),
+        RESERVATION.c.state == sa.literal_column("'pending'"),
+        RESERVATION.c.expires_at < sa.bindparam("until"),
+    )
+    .values(expires_at=sa.bindparam("until"))
+)
 BY_KEY = Statement(sa.select(RESERVATION).where(RESERVATION.c.key == sa.bindparam("key")))

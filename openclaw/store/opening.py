@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from openclaw.action import utc
 from openclaw.clock import Clock
@@ -89,7 +90,7 @@ _KNOWN_FAILURES = (
         "this file is not an intact SQLite database: choose another, or restore a copy",
     ),
     (
-        r"no such table: openclaw_|relation \"openclaw_\w+\" does not exist",
+        r"no such (table|column): openclaw_|(relation|column) \"?openclaw_\w+[^ ]* does not exist",
         "an older openclaw wrote it, and it is open for reading only: open it once with a Governance, which adds what it lacks",
     ),
     (r"disk is full|No space left", "free some space; nothing runs until the log can be written"),
@@ -117,6 +118,8 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, read
         origin = _check_version(connection, shown)
         if not readonly and not ours <= found:
             Table.metadata.create_all(connection)  # A table that this version has added: the rest is as it was.
+        if not readonly:
+            _add_columns(connection, found)
         return origin
     # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
     foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
@@ -132,6 +135,20 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, read
     connection.execute(sa.insert(Meta).values(id=1, origin=origin, created_at=utc(clock.now())))
     connection.execute(sa.insert(HeadRow).values(id=1, size=0, edge=b""))
     return origin
+
+
+def _add_columns(connection: Connection, found: set[str]) -> None:
+    """Add the columns that this version has and the database has not: each may be null, or begins at what its table says."""
+    inspector = sa.inspect(connection)
+    for table in Table.metadata.sorted_tables:
+        new = [it for it in table.columns if it.nullable or it.server_default is not None]
+        if table.name not in found or not new:
+            continue
+        known = {str(column["name"]) for column in inspector.get_columns(table.name)}
+        for column in new:
+            if column.name not in known:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
 
 
 def _check_version(connection: Connection, shown: str) -> str:
