@@ -319,7 +319,7 @@ class Ledger:
                 "held": json.dumps(held.present()),
                 "used": "",
                 "state": "pending",
-                "opened_at": utc(transaction.now),
+                "opened_at": transaction.at,
                 "expires_at": utc(reservation.expires_at),
                 "closed_at": "",
             },
@@ -334,7 +334,7 @@ class Ledger:
         A reservation that has expired gave its hold back already; what was used is posted all the same.
         """
         text = json.dumps(used.present())
-        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": utc(transaction.now)}
+        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": transaction.at}
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
@@ -382,7 +382,7 @@ class Ledger:
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
-        due = transaction.rows(EXPIRE, {"now": utc(transaction.now)})
+        due = transaction.rows(EXPIRE, {"now": transaction.at})
         for row in due:
             _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
             body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from openclaw.budget import UNITS, Budget, Ledger, Usage
 from openclaw.decision import Decision, Effect, Obligation
 from openclaw.duties import read_duties
-from openclaw.errors import BudgetExceeded
+from openclaw.errors import BudgetExceeded, StoreError
 from openclaw.policy.obligations import CHARGED
 from openclaw.review.wording import amount
 from openclaw.store import Store
@@ -69,6 +69,10 @@ def test_a_store_of_before_gets_the_new_columns_and_keeps_its_amounts(store_url:
             for column in ("limit", "posted", "pending"):
                 connection.exec_driver_sql(f"ALTER TABLE openclaw_account DROP COLUMN {unit}_{column}")
     engine.dispose()
+    with closing(Store.open(store_url, readonly=True)) as store:
+        with pytest.raises(StoreError, match=r"older openclaw and has no column `openclaw_account\.\w+` yet") as caught:
+            Ledger(store).accounts()
+        assert "open it once with a Governance" in caught.value.hint
     with closing(Store.open(store_url)) as store:
         ledger = Ledger(store)
         assert ledger.balance(AGENT).remaining == {"tokens": 70}
