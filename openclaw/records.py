@@ -81,8 +81,13 @@ def veil_of(log: AuditLog, transaction: Transaction, document: Mapping[str, Json
 
 def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     """The body of a decision entry: enough to decide again, with nothing in it that must be hidden."""
-    answered = plain(decision.model_dump(mode="json", exclude={"engine", "revision"}))
-    assert isinstance(answered, dict)
+    answered: dict[str, JsonValue] = {
+        "effect": decision.effect.value,
+        "reasons": [plain(reason) for reason in decision.reasons],
+        "rules": [plain(rule) for rule in decision.rules],
+        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations],
+        "code": decision.code,
+    }
     return {
         "input": veil.document,
         "decision": veil.decision(answered),

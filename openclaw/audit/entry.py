@@ -10,7 +10,8 @@ from typing import Literal, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from openclaw.audit.merkle import leaf_hash
-from openclaw.canonical import encode, plain, storable
+from openclaw.canonical import plain, storable
+from openclaw.encoding import encode
 
 EntryKind = Literal[
     "decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold", "erasure", "review"

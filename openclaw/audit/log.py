@@ -161,7 +161,7 @@ class AuditLog:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
         seq = growth.edge.size + 1
-        at = utc(transaction.now)
+        at = transaction.at
         body = body_bytes(draft)
         leaf = entry_leaf(seq, at, draft, body)
         growth.nodes += growth.edge.append(leaf)

@@ -20,7 +20,8 @@ from pydantic import JsonValue
 from openclaw.audit.mask import FAILED, LARGE, MASKED, at, is_mark, keyed_digest, mark, mark_in_text, replace, steps_of
 from openclaw.audit.shapes import SECRET_MIN, Span, flag_name, joined, secret_name, secrets_in
 from openclaw.audit.subjects import SubjectKey
-from openclaw.canonical import Fingerprint, encode, fingerprint
+from openclaw.canonical import Fingerprint, fingerprint
+from openclaw.encoding import encode
 
 T = TypeVar("T")
 

@@ -12,16 +12,26 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, cast
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from openclaw.action import utc
-from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window, opens_at, parts_of
+from openclaw.budget.account import (
+    Balance,
+    Reservation,
+    balance_of,
+    label_accounts,
+    left_of,
+    levels,
+    limits_of,
+    opened,
+    refusal_of,
+)
+from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -49,8 +59,6 @@ CALL_SECONDS = 180
 
 
 _NOTHING = Usage()
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-
 Also = Mapping[str, Budget | None]
 """Accounts that a reservation takes from besides those of its path, and the limits of those that are new."""
 
@@ -61,40 +69,6 @@ Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonVa
 
 Fit = Callable[[Mapping[Unit, int]], Usage | None]
 """What to hold instead, where no more is left than this of each limited unit; None if nothing less will do."""
-
-
-class Reservation(BaseModel):
-    """A hold on a path of accounts. ``state`` is what it was when this value was made."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    account: str
-    held: Usage
-    state: Literal["pending", "settled", "released", "expired"] = "pending"
-    key: str = ""
-    expires_at: dt.datetime
-
-
-class Balance(BaseModel):
-    """One account in one window: what it may spend, what it has spent (posted) and what is held (pending)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    account: str
-    window: Window
-    zone: str = UTC
-    opens_at: dt.datetime | None
-    limits: dict[Unit, int]
-    posted: Usage
-    pending: Usage
-
-    @property
-    def remaining(self) -> dict[Unit, int]:
-        """Limit − posted − pending of every limited unit; negative where more was used than allowed."""
-        return {
-            unit: limit - self.posted.amount(unit) - self.pending.amount(unit) for unit, limit in self.limits.items()
-        }
 
 
 class Ledger:
@@ -139,7 +113,7 @@ class Ledger:
         if declared and not row["declared"]:
             return
         limits = budget.limits()
-        if declared and limits == _limits(row):
+        if declared and limits == limits_of(row):
             return  # as it was when the program was last opened
         values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
         transaction.connection.execute(
@@ -288,7 +262,7 @@ class Ledger:
             refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
             paths = [*levels(account), *also]
-            left = _left(_current_rows(transaction, paths, create=()).values(), transaction.now)
+            left = left_of(_current_rows(transaction, paths, create=()).values(), transaction.now)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -312,7 +286,7 @@ class Ledger:
                 "held": json.dumps(held.present()),
                 "used": "",
                 "state": "pending",
-                "opened_at": utc(transaction.now),
+                "opened_at": transaction.at,
                 "expires_at": utc(reservation.expires_at),
                 "closed_at": "",
             },
@@ -327,7 +301,7 @@ class Ledger:
         A reservation that has expired gave its hold back already; what was used is posted all the same.
         """
         text = json.dumps(used.present())
-        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": utc(transaction.now)}
+        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": transaction.at}
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
@@ -359,7 +333,7 @@ class Ledger:
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
-            if budget is not None and row["declared"] and _limits(row) != budget.limits():
+            if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
                 rows = _current_rows(transaction, paths, create=())
         ids = [cast("int", row["id"]) for row in rows.values()]
@@ -371,11 +345,11 @@ class Ledger:
             return None, ids
         if taken:
             _move(transaction, [it for it in ids if it in taken], pending=whole, sign=-1, posted=_NOTHING)
-        return _refusal([row for row in rows.values() if row["id"] not in taken], whole), []
+        return refusal_of([row for row in rows.values() if row["id"] not in taken], whole), []
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
-        due = transaction.rows(EXPIRE, {"now": utc(transaction.now)})
+        due = transaction.rows(EXPIRE, {"now": transaction.at})
         for row in due:
             _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
             body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
@@ -402,7 +376,7 @@ class Ledger:
                 sa.or_(ACCOUNT.c.path == below, ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
             )
         with self._store.read() as connection:
-            return [_balance({**row}) for row in connection.execute(query).mappings()]
+            return [balance_of({**row}) for row in connection.execute(query).mappings()]
 
     def remaining(self, account: str, also: Iterable[str] = ()) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the accounts of the path and ``also``, and their windows.
@@ -410,7 +384,7 @@ class Ledger:
         For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
         """
         paths = [*levels(account), *also]
-        return _left(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
+        return left_of(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -418,8 +392,8 @@ class Ledger:
         now = self._store.clock.now()
         found: list[Use] = []
         for row in self._store.fetch(limited_of(len(paths)), named("path", paths)):
-            balance = _balance(row)
-            fresh = str(row["opens_at"]) < _opens(row, now)
+            balance = balance_of(row)
+            fresh = str(row["opens_at"]) < opened(row, now)
             for unit, limit in balance.limits.items():
                 used = 0 if fresh else balance.posted.amount(unit) + balance.pending.amount(unit)
                 found.append(
@@ -445,39 +419,6 @@ class Ledger:
         levels(account)
 
 
-def label_accounts(account: str, labels: Mapping[str, str]) -> list[str]:
-    """The accounts of labels in the organisation of ``account``: ``org/default/team/payments``.
-
-    Raises:
-        BudgetError: a label or its value cannot stand in a path, or the label means a level of the path.
-    """
-    top = levels(account)[0]
-    for name, value in labels.items():
-        if name in ("org", "workflow", "agent", "run") or not all(
-            isinstance(it, str) and _LABEL.fullmatch(it)  # pyright: ignore[reportUnnecessaryIsInstance]
-            for it in (name, value)
-        ):
-            raise BudgetError(
-                f"`{name}={value}` is not a label",
-                hint="use letters, digits, `_`, `.` and `-`, at most 50, and other names than org, workflow, agent and run",
-            )
-    return [f"{top}/{name}/{value}" for name, value in sorted(labels.items())]
-
-
-def levels(account: str) -> list[str]:
-    """The accounts of a path from the top: ``org/a``, ``org/a/workflow/b``, …
-
-    Raises:
-        BudgetError: it is not a path of pairs.
-    """
-    parts = account.split("/")
-    if len(parts) % 2 or not all(parts) or parts[0] != "org":
-        raise BudgetError(
-            f"`{account}` is not an account", hint="expected pairs such as `org/default/workflow/returns/agent/refunds`"
-        )
-    return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
-
-
 def _current_rows(
     transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Row]:
@@ -485,7 +426,7 @@ def _current_rows(
     found = transaction.rows(rows_of(len(paths)), named("path", paths))
     rows = {(str(row["path"]), str(row["window"])): row for row in found}
     # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
-    stale = [row for row in found if str(row["opens_at"]) < _opens(row, transaction.now)]
+    stale = [row for row in found if str(row["opens_at"]) < opened(row, transaction.now)]
     missing = [pair for pair in create if pair not in rows]
     if not stale and not missing:
         return {pair: rows[pair] for pair in sorted(rows)}
@@ -500,25 +441,8 @@ def _current_rows(
 
 def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
-    row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
+    row = {"path": path, "window": window, "opens_at": opened({"window": window}, transaction.now), "current": True}
     transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
-
-
-def _left(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
-    """What is left of each limited unit: the least over these accounts and windows."""
-    least: dict[Unit, int] = {}
-    for row in rows:
-        fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
-        for unit, limit in _limits(row).items():
-            spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
-            least[unit] = min(limit - spent, least.get(unit, limit - spent))
-    return least
-
-
-def _opens(row: Row, now: dt.datetime) -> str:
-    window, zone = parts_of(str(row["window"]))
-    opened = opens_at(window, now, zone)
-    return "" if opened is None else utc(opened)
 
 
 def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
@@ -548,39 +472,6 @@ def _by_key(transaction: Transaction, key: str) -> Reservation | None:
             }
         )
     return None
-
-
-def _refusal(rows: Sequence[Row], held: Usage) -> BudgetExceeded:
-    """The refusal that names the unit which is shortest, on the account that is shortest of it."""
-    worst: BudgetExceeded | None = None
-    for row in rows:
-        balance = _balance(row)
-        for unit, left in balance.remaining.items():
-            asked = held.amount(unit)
-            if asked > left and (worst is None or left - asked < worst.remaining - worst.requested):
-                worst = BudgetExceeded(
-                    account=balance.account, unit=unit, requested=asked, remaining=left, window=balance.window
-                )
-    assert worst is not None, "INVARIANT: a row that the conditional update left out lacks some unit"
-    return worst
-
-
-def _balance(row: Row) -> Balance:
-    return Balance.model_validate(
-        {
-            "account": row["path"],
-            "window": parts_of(str(row["window"]))[0],
-            "zone": parts_of(str(row["window"]))[1],
-            "opens_at": row["opens_at"] or None,
-            "limits": _limits(row),
-            "posted": {unit: row[f"{unit}_posted"] for unit in UNITS},
-            "pending": {unit: row[f"{unit}_pending"] for unit in UNITS},
-        }
-    )
-
-
-def _limits(row: Row) -> dict[Unit, int]:
-    return {unit: cast("int", row[f"{unit}_limit"]) for unit in UNITS if row[f"{unit}_limit"] is not None}
 
 
 def _usage(**amounts: int) -> Usage:
