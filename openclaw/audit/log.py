@@ -16,7 +16,6 @@ from typing import cast
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
-from openclaw.action import utc
 from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
