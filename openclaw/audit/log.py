@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
 from openclaw.action import utc
-from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line, body_bytes, entry_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
@@ -155,7 +155,7 @@ class AuditLog:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def record(self, transaction: Transaction, draft: Draft) -> int:
+    def record(self, transaction: Transaction, draft: Draft | Line) -> int:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
         seq = growth.edge.size + 1
