@@ -23,7 +23,7 @@ from openclaw.audit.merkle import Edge, peaks
 from openclaw.audit.notary import Notary, rotations_in
 from openclaw.audit.pruned import sign_pruned
 from openclaw.audit.report import VerifyReport
-from openclaw.audit.rows import ACTION, ENTRY, NODE, read_head, subtree
+from openclaw.audit.rows import ACTION, ENTRY, NODE, read_head, subtree, tells_rotation
 from openclaw.errors import AuditError
 from openclaw.store import Store, Transaction
 from openclaw.store.tables import ApprovalRow, Table
@@ -198,9 +198,8 @@ def _guarded(connection: Connection, now: dt.datetime) -> list[tuple[int, str]]:
 
 def _carried(connection: Connection, size: int) -> list[str]:
     """The key rotations on record up to ``size``, which must outlive the entries that hold them."""
-    query = sa.select(ENTRY.c.body).where(ENTRY.c.kind == "checkpoint", ENTRY.c.seq <= size).order_by(ENTRY.c.seq)
-    bodies = [str(body) for (body,) in connection.execute(query)]
-    return [rotation.note for rotation in rotations_in([body for body in bodies if "rotation" in body])]
+    query = sa.select(ENTRY.c.body).where(tells_rotation(connection), ENTRY.c.seq <= size).order_by(ENTRY.c.seq)
+    return [rotation.note for rotation in rotations_in(connection.execute(query).scalars().all())]
 
 
 def _remove(transaction: Transaction, edge: Edge) -> None:

@@ -14,6 +14,7 @@ from openclaw.budget.books import check_books
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import BudgetError
 
 app = typer.Typer(help="Who may spend, and who has spent what.", no_args_is_help=True, rich_markup_mode=None)
@@ -109,8 +110,8 @@ def set_limit(
 @app.command("audit")
 def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Check the ledger against itself and against the log. Exit code 1, naming what differs, if it does not hold."""
-    with opened(context, store) as books:
-        report = check_books(books.store)
+    with opened(context, store) as books, reading("checking") as seen:
+        report = check_books(books.store, seen=seen)
     if as_json:
         document: dict[str, JsonValue] = report.model_dump(mode="json")
         show.as_json({"holds": report.holds, **document})

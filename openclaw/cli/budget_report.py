@@ -13,6 +13,7 @@ from openclaw.cli import show
 from openclaw.cli.audit_list import CsvOption, print_csv
 from openclaw.cli.books import Books, opened
 from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import ConfigurationError
 from openclaw.review import showback
 from openclaw.review.costs import BY, PERIODS, By, CostReport, Costs, Group, read_by
@@ -81,8 +82,9 @@ def report(
 def _costs(books: Books, by: By, since: str | None, until: str | None) -> CostReport:
     start, end = books.moment(since), books.moment(until)
     reader, costs = Reader(books.store), Costs(by)
-    for spent in spending(reader, since=start, until=end):
-        costs.add(spent)
+    with reading("reading") as seen:
+        for spent in spending(reader, since=start, until=end, seen=seen):
+            costs.add(spent)
     for run, seq in refusals(reader, since=start, until=end):
         costs.refuse(run, seq)
     open_runs = {entry.run for entry in books.log.open_actions()}

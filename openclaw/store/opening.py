@@ -73,6 +73,12 @@ def describe_failure(error: Exception, doing: str, url: URL | None = None) -> St
     """One clear error for what a driver said, with the way out where the cause is known."""
     said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     where = f" `{url.render_as_string(hide_password=True)}`" if url is not None else ""
+    lacking = _LACKING.search(said)
+    if lacking is not None:
+        return StoreError(
+            f"the database{where} was written by an older openclaw and has no table `{lacking[1] or lacking[2]}` yet",
+            hint="open it once with a Governance, or a command that writes: that adds what it lacks and changes nothing else",
+        )
     for pattern, hint in _KNOWN_FAILURES:
         if re.search(pattern, said, re.IGNORECASE):
             return StoreError(f"the database{where} cannot be {_PARTICIPLE[doing]}: {said}", hint=hint)
@@ -81,16 +87,14 @@ def describe_failure(error: Exception, doing: str, url: URL | None = None) -> St
 
 _PARTICIPLE = {"open": "opened", "read": "read", "write": "written"}
 
+_LACKING = re.compile(r"no such table: (openclaw_\w+)|relation \"(openclaw_\w+)\" does not exist", re.IGNORECASE)
+
 _KNOWN_FAILURES = (
     (r"readonly|read-only", "give this user write access to the file and its folder, or choose another place"),
     (r"unable to open database file", "check that the folder exists and that this user may write there"),
     (
         r"file is not a database|malformed",
         "this file is not an intact SQLite database: choose another, or restore a copy",
-    ),
-    (
-        r"no such table: openclaw_|relation \"openclaw_\w+\" does not exist",
-        "an older openclaw wrote it, and it is open for reading only: open it once with a Governance, which adds what it lacks",
     ),
     (r"disk is full|No space left", "free some space; nothing runs until the log can be written"),
     (

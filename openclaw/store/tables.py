@@ -62,6 +62,14 @@ class EntryRow(Table, table=True):
             sqlite_where=text("kind = 'checkpoint'"),
             postgresql_where=text("kind = 'checkpoint'"),
         ),
+        # A proof carries every key rotation: without this, it would read every checkpoint to find them.
+        Index(
+            "openclaw_entry_rotation",
+            "kind",  # of one value here, but without it the index of checkpoints looks as good to SQLite
+            "seq",
+            sqlite_where=text("kind = 'checkpoint' AND instr(body, '\"rotation') > 0"),
+            postgresql_where=text("kind = 'checkpoint' AND strpos(body, '\"rotation') > 0"),
+        ),
     )
 
     # An INTEGER key is a SQLite table's own order: one B-tree for the entries, not one more to find them by.

@@ -80,11 +80,37 @@ def test_an_entry_is_a_cloudevent(log: AuditLog, tmp_path: Path, receiver: Colle
 # OCSF ---------------------------------------------------------------------------------------------------------------
 
 
+def shape(required: list[str], **properties: Any) -> dict[str, Any]:
+    """A closed object of texts, and of what is given."""
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+TEXT = {"type": "string"}
+AI_MODEL = shape(["ai_provider"], name=TEXT, uid=TEXT, version=TEXT, ai_provider=TEXT, uid_numeric={"type": "integer"})
+AI_AGENT = {
+    **shape(
+        [],
+        **dict.fromkeys(("uid", "instance_uid", "name", "type", "version"), TEXT),
+        type_id={"enum": [0, 1, 2, 3, 4, 99]},
+        uid_numeric={"type": "integer"},
+        ai_model=AI_MODEL,
+    ),
+    "anyOf": [{"required": ["name"]}, {"required": ["uid"]}],
+}
+"""As OCSF has published it in 1.9.0, but for ``charter``, which no event has."""
+
+
 @pytest.fixture(scope="module")
 def published() -> jsonschema.Draft202012Validator:
-    """The published schema of the class, with the profiles that events claim."""
-    schema = json.loads(files("ocsf_json_schema").joinpath(f"ocsf/{VERSION}.json").read_bytes())
+    """The published schema of the class, with the profiles that events claim: that of 1.8.0, which is packaged, and what 1.9.0
+    has added to it (its changelog of 3 August 2026) and events use."""
+    schema = json.loads(files("ocsf_json_schema").joinpath("ocsf/1.8.0.json").read_bytes())
     found = OcsfJsonSchemaEmbedded(schema).get_class_schema("api_activity", ["ai_operation", "security_control"])
+    assert "ai_agent" not in found["properties"], "the package knows 1.9.0: take it from there"
+    found["properties"]["ai_agent"] = AI_AGENT
+    actor = found["$defs"]["actor"]
+    actor["properties"]["application"] = {"$ref": "#/$defs/application"}
+    actor["anyOf"] = [*actor["anyOf"], {"required": ["application"]}]
     return jsonschema.Draft202012Validator(found)
 
 
@@ -115,6 +141,9 @@ def test_the_schema_test_can_fail(log: AuditLog, published: jsonschema.Draft2020
     for name in ("activity_id", "api", "actor", "src_endpoint", "metadata", "time"):
         assert not published.is_valid({key: value for key, value in event.items() if key != name})
     assert not published.is_valid({**event, "class_uid": 6004})
+    assert not published.is_valid({**event, "ai_agent": {}})
+    assert not published.is_valid({**event, "ai_agent": {"name": "a", "chain": []}})
+    assert not published.is_valid({**event, "actor": {"application": {}}})
 
 
 def test_what_an_event_says(log: AuditLog) -> None:
@@ -133,7 +162,16 @@ def test_what_an_event_says(log: AuditLog) -> None:
     assert failed["api"]["response"] == {"message": "failed", "error": "KeyError", "error_message": "KeyError: 'B-1'"}  # type: ignore
     assert failed["end_time"] - failed["start_time"] == failed["duration"] == 5  # type: ignore
     model = ocsf.event(next(entry for entry in entries if entry.tool == "small-1"))
-    assert model["ai_model"] == {"name": "small-1", "ai_provider": "acme"}
+    assert model["ai_agent"] == {
+        "uid": "returns/triage",
+        "name": "triage",
+        "instance_uid": "run-0001",
+        "ai_model": {"name": "small-1", "ai_provider": "acme"},
+    }
+    assert "ai_model" not in model  # that one is of calls without an agent
+    spent = ocsf.event(next(entry for entry in entries if entry.body.get("used", {}).get("input_tokens")))  # type: ignore
+    assert (spent["message_context"]["ai_role"], spent["message_context"]["total_tokens"] > 0) == ("Agent", True)  # type: ignore
+    assert VERSION == denied["metadata"]["version"] == "1.9.0"  # type: ignore
 
 
 # OpenTelemetry ------------------------------------------------------------------------------------------------------
