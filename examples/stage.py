@@ -1,16 +1,18 @@
 """What the examples share: a governance in a folder of its own, a scripted or a real model, and a person who answers.
 
-Each example plays offline in a second or two. ``--model provider:name`` puts a real model in the place of the script (the
-``langchain`` package and the provider's are needed, and its key in the environment); ``--store`` keeps the log.
+Each example plays offline in a second or two. ``--model provider:name`` puts a real model in the place of the script, by
+LangChain's ``init_chat_model``; what is missing for it is said before anything runs. ``--store`` keeps the log.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,44 @@ def declared(*tags: str, trust: str = "untrusted") -> Callable[[BaseTool], BaseT
     return declare
 
 
+NEEDED = {
+    "anthropic": ("langchain-anthropic", "ANTHROPIC_API_KEY"),
+    "google_genai": ("langchain-google-genai", "GOOGLE_API_KEY"),
+    "groq": ("langchain-groq", "GROQ_API_KEY"),
+    "mistralai": ("langchain-mistralai", "MISTRAL_API_KEY"),
+    "ollama": ("langchain-ollama", ""),
+    "openai": ("langchain-openai", "OPENAI_API_KEY"),
+}
+"""What the usual providers need: a package, and a key in the environment. Others say it themselves."""
+
+
+def opened(name: str) -> BaseChatModel:
+    """A real model by its name, ``provider:name``. What is missing for it is said in one line, and nothing runs."""
+    provider, colon, model = name.partition(":")
+    if not (provider and colon and model):
+        raise SystemExit(f"`{name}` names no model: write `provider:name`, such as `--model openai:gpt-4o-mini`")
+    package, key = NEEDED.get(provider, ("", ""))
+    wanted = [
+        *(["langchain"] if find_spec("langchain") is None else []),
+        *([package] if package and find_spec(package.replace("-", "_")) is None else []),
+    ]
+    if wanted:
+        raise SystemExit(f"the model `{name}` needs a package that is not installed: pip install {' '.join(wanted)}")
+    if key and not os.environ.get(key):
+        raise SystemExit(f"the model `{name}` needs a key, and there is none: set {key} in the environment")
+    from langchain.chat_models import init_chat_model
+
+    try:
+        return init_chat_model(name)
+    except Exception as error:  # each provider has errors of its own
+        raise SystemExit(f"the model `{name}` cannot be opened: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, which is mostly what it is about."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Where an example plays. ``real`` is the name of a real model, or empty."""
@@ -48,14 +88,7 @@ class Stage:
         """The real model; without one, the script, which does what a model would do here."""
         if not self.real:
             return ScriptedModel(script, model_name=name)
-        try:
-            from langchain.chat_models import init_chat_model
-        except ImportError as error:
-            raise SystemExit("a real model needs the `langchain` package: pip install langchain") from error
-        try:
-            return init_chat_model(self.real)
-        except (ImportError, ValueError) as error:
-            raise SystemExit(f"the model `{self.real}` cannot be opened: {error}") from error
+        return opened(self.real)
 
     def answer(self) -> int:
         """Answer what waits for a person: here everything is approved, by a person with a name. How many there were."""
@@ -115,4 +148,12 @@ def perform(title: str, policies: str, story: Callable[[Stage], object], args: S
                 return 0 if report.ok else 1
         except OpenClawError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 2
+        except Exception as error:
+            if not given.model:
+                raise
+            # A key that is wrong, a network that is not there, a model that nobody knows: each provider has its own words for it.
+            print(
+                f"error: the model `{given.model}` failed: {type(error).__name__}: {first_line(error)}", file=sys.stderr
+            )
             return 2

@@ -27,7 +27,8 @@ class _Frozen(BaseModel):
 class Principal(_Frozen):
     """Who acts: an agent, inside a workflow of an organisation, perhaps on behalf of a person.
 
-    ``chain`` is the delegation path, outermost first, ending with ``agent`` itself.
+    ``chain`` is the delegation path, outermost first, ending with ``agent`` itself. ``delegators`` are those in it that the
+    policy is asked about too, outermost first, each as it was when it handed work on (see ``openclaw.delegation``).
 
     Raises:
         ConfigurationError: a name cannot stand in an account's path: it is empty, holds a ``/`` or a control character, or
@@ -40,6 +41,7 @@ class Principal(_Frozen):
     roles: tuple[str, ...] = ()
     on_behalf_of: str | None = None
     chain: tuple[str, ...] = ()
+    delegators: tuple[Principal, ...] = ()
 
     @field_validator("agent", "workflow", "org")
     @classmethod
@@ -59,6 +61,9 @@ class Principal(_Frozen):
         if self.workflow:
             path += f"/workflow/{self.workflow}"
         return f"{path}/agent/{self.agent}"
+
+
+_PRINCIPAL_PARTS = tuple(name for name in Principal.model_fields if name != "delegators")
 
 
 class Run(_Frozen):
@@ -171,14 +176,15 @@ def utc(moment: dt.datetime) -> str:
 
 def _who(principal: Principal) -> dict[str, JsonValue]:
     it = principal
-    part = _known_who(it.agent, it.workflow, it.org, it.roles, it.on_behalf_of, it.chain)
-    return {name: [*value] if isinstance(value, list) else value for name, value in part.items()}
+    known = _known_who(it.agent, it.workflow, it.org, it.roles, it.on_behalf_of, it.chain)
+    part = {name: [*value] if isinstance(value, list) else value for name, value in known.items()}
+    return {**part, "delegators": [_who(one) for one in it.delegators]} if it.delegators else part
 
 
 @lru_cache(maxsize=1000)
 def _known_who(*values: object) -> dict[str, JsonValue]:
     """The same few agents act again and again."""
-    return _kept(zip(Principal.model_fields, values, strict=True))
+    return _kept(zip(_PRINCIPAL_PARTS, values, strict=True))
 
 
 def _run_part(run: Run, now: dt.datetime) -> dict[str, JsonValue]:

@@ -9,7 +9,8 @@ The policy input (``input.flow``)::
     {"untrusted": true,                       has anything untrusted been read? the conservative switch
      "complete": true,                        false: a source was too long to be indexed whole (see below)
      "sources": [{"kind": "prompt", "trust": "trusted"},
-                 {"kind": "tool", "tool": "read_mail", "trust": "untrusted"}],
+                 {"kind": "tool", "tool": "read_mail", "trust": "untrusted"},
+                 {"kind": "tool", "tool": "web", "trust": "untrusted", "via": "memory"}],  kept by an earlier run
      "args": {"recipient": {"trust": "untrusted",
                             "seen_in": ["read_mail"],         "prompt", or names of tools, in the order of reading
                             "whole": true,                    the whole value stood there, not only parts of it
@@ -94,11 +95,15 @@ ArgTrust = Literal["trusted", "untrusted", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a piece of context came from: the prompt, or the tool called ``name``; and whether outsiders can write it."""
+    """Where a piece of context came from: the prompt, or the tool called ``name``; and whether outsiders can write it.
+
+    ``via``: where it has been in between, such as ``memory``.
+    """
 
     kind: Literal["prompt", "tool"]
     name: str
     trust: Trust
+    via: str = ""
 
     @property
     def label(self) -> str:
@@ -199,7 +204,8 @@ def _json(content: object) -> str:
 def _source_json(source: Source) -> JsonValue:
     if source.kind == "prompt":
         return {"kind": "prompt", "trust": source.trust}
-    return {"kind": "tool", "tool": source.name, "trust": source.trust}
+    shown: dict[str, JsonValue] = {"kind": "tool", "tool": source.name, "trust": source.trust}
+    return {**shown, "via": source.via} if source.via else shown
 
 
 # Arguments: each value is compared with all sources ------------------------------------------------------------------

@@ -25,7 +25,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from openclaw import rates
+from openclaw import delegation, rates
 from openclaw.action import (
     Action,
     Context,
@@ -38,7 +38,7 @@ from openclaw.action import (
 )
 from openclaw.answers import give_answer
 from openclaw.approvals import Approval, Approvals, Question
-from openclaw.audit import AuditLog, Veil
+from openclaw.audit import AuditLog, Privacy, Veil
 from openclaw.audit.mask import hides
 from openclaw.budget import CALL_SECONDS, Energy, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
@@ -216,7 +216,13 @@ class Gate:
         self, action: Action, *, run: Run | None = None, flow: Mapping[str, JsonValue] | None = None
     ) -> Decision:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
-        return self._policy.evaluate(self._asked(Request(action=action, run=run, flow=flow), None).document)
+        document = self._asked(Request(action=action, run=run, flow=flow), None).document
+        return delegation.evaluate(self._policy, document)
+
+    @property
+    def privacy(self) -> Privacy:
+        """What the log hides, and the keys to it."""
+        return self._log.privacy
 
     def halted(self, permit: Permit) -> Halted | BudgetExceeded | None:
         """Why what is running under ``permit`` must stop now, if it must: a person has halted it since (``Halts.watched``), or
@@ -334,13 +340,13 @@ class Gate:
 
     def _evaluate(self, document: dict[str, JsonValue]) -> Decision:
         try:
-            return self._policy.evaluate(document)
+            return delegation.evaluate(self._policy, document)
         except Exception as error:  # noqa: BLE001 - an engine that breaks its promise not to raise must not let anything pass
             return self._broken(error)
 
     async def _aevaluate(self, document: dict[str, JsonValue]) -> Decision:
         try:
-            return await self._policy.aevaluate(document)
+            return await delegation.aevaluate(self._policy, document)
         except Exception as error:  # noqa: BLE001 - as above; cancellation is no Exception and passes through
             return self._broken(error)
 

@@ -15,6 +15,7 @@ from openclaw.audit import AuditLog, Draft, Entry, Place, SigningKey, Where, key
 from openclaw.budget import Energy, Ledger, Price, Prices
 from openclaw.clock import Clock
 from openclaw.decision import Decision
+from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.gate import Gate
 from openclaw.halts import Halt, Target
@@ -88,9 +89,12 @@ class Governance:
         prices: Mapping[str, Price] | None,
         energy: Energy | None,
         on_refusal: OnRefusal,
+        rights: Rights = "own",
     ) -> None:
         self._store = store
         self._on_refusal: OnRefusal = on_refusal
+        self._rights: Rights = rights
+        self._receives = False
         self.policy = policy
         self.audit = AuditLog(store, signer, outside=checkpoints)
         self.ledger = Ledger(
@@ -121,6 +125,8 @@ class Governance:
         policies: Policies | PolicyEngine,
         shadow: Policies | PolicyEngine | None = None,
         on_refusal: OnRefusal = "message",
+        rights: Rights = "own",
+        outside_runs: Agent | str | None = None,
         key: str | Path | SigningKey | None = None,
         checkpoints: Where | Sequence[Where] | None = None,
         prices: Mapping[str, Price] | None = None,
@@ -138,6 +144,9 @@ class Governance:
             shadow: a candidate that decides beside them and changes no answer; differences are recorded, and shown by
                 ``openclaw policy shadow``. A candidate that cannot be reached is recorded, and tried again.
             on_refusal: whether a refused call becomes a message to the model, or raises ``Refused``.
+            rights: of agents that work is handed down to, where a workflow or an agent's tool does not say otherwise:
+                ``shrinking``: at most those of everybody that they act for; ``own``: what the policy gives them.
+            outside_runs: as whom what governed things do outside of any run is decided and recorded. Default: it is refused.
             key: what signs checkpoints: a file, made on first use; the key itself as text (``PRIVATE+KEY+…``); or an
                 ``ExternalKey`` of a key service. Default: ``OPENCLAW_KEY`` (a file or the key itself), else beside the
                 database (SQLite) or in ``~/.openclaw`` (PostgreSQL).
@@ -154,7 +163,9 @@ class Governance:
             PolicyError: the policies cannot be loaded; the message has each place.
             StoreError: the database cannot be opened or is not ours.
             AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
+            ConfigurationError: there are no such rights.
         """
+        check_rights("rights of the governance", rights)
         engine = open_live(policies, cache=cache)
         opened: Store | None = None
         governance: Governance | None = None
@@ -170,12 +181,14 @@ class Governance:
                 prices=prices,
                 energy=energy,
                 on_refusal=on_refusal,
+                rights=rights,
             )
             governance.gate.soft.observer = on_soft_limit
             governance._record_policy()
             if shadow is not None:
                 governance._open_shadow(shadow)
             governance._follow(engine)
+            governance._receive(outside_runs)
         except BaseException:
             if governance is not None:
                 governance._give_back()
@@ -215,6 +228,7 @@ class Governance:
             store=store,
             on_refusal=self._on_refusal,
             name=name,
+            rights=self._rights,
         )
 
     def govern(self, tools: Sequence[BaseTool], *, agent: Agent | str, roles: Sequence[str] = ()) -> list[BaseTool]:
@@ -246,7 +260,14 @@ class Governance:
         """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""
         from openclaw.graph import middleware
 
-        return middleware(agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
+        return middleware(
+            agent=agent,
+            roles=roles,
+            gate=self.gate,
+            ledger=self.ledger,
+            on_refusal=self._on_refusal,
+            rights=self._rights,
+        )
 
     def decide(self, action: Action, *, run: Run | None = None) -> Decision:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
@@ -307,8 +328,22 @@ class Governance:
         finally:
             self._give_back()
 
+    def _receive(self, agent: Agent | str | None) -> None:
+        """Take what is done outside of any run for what this agent does; nobody: leave it refused."""
+        if agent is None:
+            return
+        from openclaw.graph import scope
+        from openclaw.graph.agent import identity_of
+
+        scope.receive(self.gate, identity_of(agent))
+        self._receives = True
+
     def _give_back(self) -> None:
         """Close what is open, from the top down: the log may be signing, with a connection of its own."""
+        if self._receives:
+            from openclaw.graph import scope
+
+            scope.withdraw(self.gate)
         try:
             if self.shadow is not None:
                 self.shadow.close()

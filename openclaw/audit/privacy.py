@@ -42,6 +42,7 @@ class Privacy:
     def __init__(self, signer: SigningKey) -> None:
         self._mask_key = signer.secret("openclaw mask v1")
         self._kept_key = signer.secret("openclaw kept v1")
+        self._label_key = signer.secret("openclaw label v1")
         self._subjects = Subjects(wrapping=signer.secret("openclaw subjects v1"), naming=self._mask_key)
         self._swept: dt.datetime | None = None
 
@@ -79,6 +80,20 @@ class Privacy:
     def keyed(self, value: JsonValue) -> str:
         """The keyed digest of a value."""
         return keyed_digest(value, self._mask_key)
+
+    # -- labels of values that are kept elsewhere -------------------------------------------------------------
+
+    def seal_label(self, label: bytes, about: str) -> bytes:
+        """A label that nobody else can make, bound to what it is about."""
+        return seal(self._label_key, label, about)
+
+    def open_label(self, sealed: bytes, about: str) -> bytes:
+        """The label that ``seal_label`` sealed.
+
+        Raises:
+            AuditError: it was made for something else, under another key, or by somebody else.
+        """
+        return unseal(self._label_key, sealed, about)
 
     # -- results that are kept for a node that runs again --------------------------------------------------------
 

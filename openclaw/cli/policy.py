@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from openclaw import delegation
 from openclaw.cli import (
     library,
     policy_bundle,
@@ -49,7 +50,7 @@ def evaluate(
     """Ask the policies in a folder about one input, as `openclaw schema input` describes it. Nothing is recorded."""
     document = read_input(input_file)
     with contextlib.closing(open_engine(folder)) as engine:
-        decision = engine.evaluate(document)
+        decision = delegation.evaluate(engine, document)
     if as_json:
         show.as_json(decision.model_dump(mode="json"))
         return

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
@@ -14,6 +15,7 @@ from langchain_core.tools import BaseTool
 from openclaw.action import DEFAULT_ORG, Principal
 from openclaw.budget import Budget, Soft
 from openclaw.budget.account import label_accounts
+from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
@@ -115,6 +117,47 @@ class Agent:
     def identity(self) -> Identity:
         """The part of this agent that policies and budgets know."""
         return Identity(self.name, tuple(self.roles), self.on_behalf_of)
+
+    def as_tool(
+        self,
+        *,
+        name: str = "",
+        description: str = "",
+        tags: Sequence[str] = (),
+        trust: Literal["trusted", "untrusted"] = "untrusted",
+        rights: Rights = "shrinking",
+        depth_max: int | None = None,
+    ) -> BaseTool:
+        """This agent as a tool of others: it takes a ``task`` and answers with a text. See ``openclaw.graph.agent_tool``.
+
+        Args:
+            name: the tool's name; by default ``ask_<agent>``.
+            description: what the calling model reads of it.
+            tags: what policies see in ``tool.tags``.
+            trust: ``trusted`` vouches for its answers, in runs in which nothing untrusted was read.
+            rights: ``shrinking``: the agent, and everything below it, may do at most what everybody may do that it acts for;
+                ``own``: what the policy lets it do by itself.
+            depth_max: agents that may be under way within each other's calls, at most, this one included; by default 3.
+
+        Raises:
+            ConfigurationError: a part is of the wrong kind.
+        """
+        from openclaw.graph.agent_tool import DEPTH_MAX, AgentTool
+
+        check_rights(f"rights of agent `{self.name}` as a tool", rights)
+        if trust not in {"trusted", "untrusted"}:
+            raise ConfigurationError(f"trust of agent `{self.name}` is `{trust}`", hint='use "trusted" or "untrusted"')
+        known_as = name or f"ask_{self.name}"
+        check_name("tool", known_as)
+        return AgentTool(
+            name=known_as,
+            description=description or f"Give the agent `{self.name}` a task, and get its answer.",
+            tags=list(tags),
+            metadata={"trust": trust},
+            agent=self,
+            rights=rights,
+            depth_max=DEPTH_MAX if depth_max is None else depth_max,
+        )
 
 
 def identity_of(agent: Agent | str, roles: Sequence[str] = ()) -> Identity:

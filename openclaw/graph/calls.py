@@ -22,7 +22,7 @@ from openclaw.canonical import digest
 from openclaw.errors import Refused
 from openclaw.gate import Admission, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
-from openclaw.graph.kept import earlier
+from openclaw.graph.kept import earlier, is_unvouched
 from openclaw.graph.refusals import refusal_message, waiting
 from openclaw.graph.scope import Scope, acting_principal
 from openclaw.runs import same_call
@@ -48,6 +48,7 @@ class Frame:
     task: scopes.Task
     starting: bool = True
     refused_arguments: BadArguments | None = None
+    unvouched: bool = False
 
 
 FRAME: ContextVar[Frame | None] = ContextVar("openclaw_frame", default=None)
@@ -99,6 +100,7 @@ class Call:
         visible.update({key: value for key, value in kwargs.items() if key not in self._hidden})
         frame = FRAME.get()
         own = frame if frame is not None and frame.name == tool.name else None
+        self._frame = own
         where = own.task if own is not None else scopes.task()
         identity = own.call_id if own is not None else ""
         args_digest = digest(visible)
@@ -125,6 +127,11 @@ class Call:
         self.scope.shared.waits(self.execution.identity)
         self.scope.shared.tally.take_back(self._same)
 
+    def unvouched(self) -> None:
+        """Its tool does not vouch for what it has returned."""
+        if self._frame is not None:
+            self._frame.unvouched = True
+
     def arguments(self, permit: Permit) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments to run with: the permit's, which an obligation may have rewritten."""
         asked, granted = _arguments(self.action), _arguments(permit.action)
@@ -148,6 +155,8 @@ class Call:
         match admission:
             case Replayed(result=stored):
                 self.scope.shared.tally.take_back(self._same)
+                if is_unvouched(stored):
+                    self.unvouched()
                 return earlier(stored, self.tool)
             case Waiting():
                 self.comes_again()

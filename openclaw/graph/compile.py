@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -19,10 +19,12 @@ from langgraph.types import Command
 
 from openclaw.action import DEFAULT_ORG, Principal, Run
 from openclaw.budget import Budget
+from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.graph import recovery, tripwire, walk
 from openclaw.graph import scope as scopes
 from openclaw.graph.agent import Agent, check_name, identity_of
+from openclaw.graph.agent_tool import AgentTool, Government, check_callees
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
@@ -47,13 +49,17 @@ _BINDING = "_openclaw_binding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What a governed graph knows of its government."""
+    """What a governed graph knows: who governs it, who acts in it, and the trust that its tools declare."""
 
-    gate: Gate
+    government: Government
     name: str
     principal: Principal
-    on_refusal: OnRefusal
     trust: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def gate(self) -> Gate:
+        """The one door."""
+        return self.government.gate
 
 
 class _Governed(Pregel[Any, Any, Any, Any]):
@@ -157,6 +163,7 @@ def compile_graph(
     store: BaseStore | None = None,
     on_refusal: OnRefusal = "message",
     name: str | None = None,
+    rights: Rights = "own",
 ) -> GovernedGraph:
     """A graph whose every tool call and model call passes ``gate``.
 
@@ -168,32 +175,29 @@ def compile_graph(
         store: LangGraph's store, for tools that take one.
         on_refusal: ``message`` answers a refused call with a message, ``raise`` raises ``Refused`` through the graph.
         name: what policies see as workflow and agent where ``spec`` is somebody's own graph; by default the graph's name.
+        rights: of those that work is handed down to, where a workflow does not say so itself; see ``openclaw.delegation``.
 
     Raises:
         ConfigurationError: the graph holds something that cannot be governed. It names the node and what stands there.
     """
     if on_refusal not in {"message", "raise"}:
         raise ConfigurationError(f"on_refusal is `{on_refusal}`", hint='use "message" or "raise"')
+    check_rights("rights", rights)
     tripwire.arm()
-    declared = declared_budgets(spec) if isinstance(spec, Agent | Workflow) else {}
-    per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
-    if ledger is not None:
-        ledger.declare({account: budget for account, budget in declared.items() if account not in per_run})
+    government = Government(gate=gate, ledger=ledger, on_refusal=on_refusal, rights=rights)
     match spec:
         case Agent():
-            return _compile_agents([spec], spec.name, "", DEFAULT_ORG, gate, on_refusal, checkpointer, store, per_run)
+            return _of_agents([spec], _Place(spec.name, "", DEFAULT_ORG), government, spec, checkpointer, store)
         case Workflow():
-            agents = list(spec.agents)
-            return _compile_agents(
-                agents, spec.name, spec.name, spec.org, gate, on_refusal, checkpointer, store, per_run
-            )
+            place, own = _Place(spec.name, spec.name, spec.org), replace(government, rights=spec.rights or rights)
+            return _of_agents(spec.agents, place, own, spec, checkpointer, store)
         case StateGraph():
             compiled = spec.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
-            return _govern(compiled, gate, on_refusal, name)
+            return _govern(compiled, government, name)
         case Pregel():
             update: dict[str, Any] = {"checkpointer": checkpointer} if checkpointer is not None else {}
             update |= {"store": store} if store is not None else {}
-            return _govern(spec.copy(update), gate, on_refusal, name)
+            return _govern(spec.copy(update), government, name)
         case _:
             raise ConfigurationError(
                 f"`{type(spec).__qualname__}` cannot be compiled",
@@ -233,10 +237,11 @@ def govern_model(
     return bound_model(model, identity_of(agent, roles))
 
 
-def declared_budgets(spec: Agent | Workflow) -> dict[str, Budget]:
-    """The budgets that a description declares, by account."""
+def declared_budgets(spec: Agent | Workflow, workflow: str = "", org: str = DEFAULT_ORG) -> dict[str, Budget]:
+    """The budgets that a description declares, by account. An agent's stands under that workflow and organisation."""
     if isinstance(spec, Agent):
-        return {} if spec.budget is None else {spec.identity.principal().account: spec.budget}
+        account = spec.identity.principal(workflow=workflow, org=org).account
+        return {} if spec.budget is None else {account: spec.budget}
     budgets = {
         agent.identity.principal(workflow=spec.name, org=spec.org).account: agent.budget
         for agent in spec.agents
@@ -248,17 +253,29 @@ def declared_budgets(spec: Agent | Workflow) -> dict[str, Budget]:
 # --- Putting together -------------------------------------------------------------------------------------------------
 
 
-def _compile_agents(
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a graph of agents stands: its name, and the workflow and organisation that its accounts lie under."""
+
+    name: str
+    workflow: str
+    org: str
+
+
+def _of_agents(
     agents: Sequence[Agent],
-    name: str,
-    workflow: str,
-    org: str,
-    gate: Gate,
-    on_refusal: OnRefusal,
-    checkpointer: BaseCheckpointSaver[Any] | bool | None,
-    store: BaseStore | None,
-    per_run: Mapping[str, Budget],
+    place: _Place,
+    government: Government,
+    spec: Agent | Workflow,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
+    store: BaseStore | None = None,
 ) -> GovernedGraph:
+    """The graph of these agents, the first of which is the entry, with the budgets that ``spec`` declares."""
+    check_callees({agent.name: agent for agent in agents})
+    declared = declared_budgets(spec, place.workflow, place.org)
+    per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
+    if government.ledger is not None:
+        government.ledger.declare({account: budget for account, budget in declared.items() if account not in per_run})
     members: list[Member] = [
         member(
             agent,
@@ -268,21 +285,26 @@ def _compile_agents(
         )
         for agent in agents
     ]
-    drawn = draw(members, workflow=workflow, org=org, per_run=per_run)
-    graph = drawn.compile(checkpointer=checkpointer, store=store, name=name)  # pyright: ignore[reportUnknownMemberType]
-    principal = agents[0].identity.principal(workflow=workflow, org=org)
-    return _bind(graph, name=name, principal=principal, gate=gate, on_refusal=on_refusal)
+    drawn = draw(members, workflow=place.workflow, org=place.org, per_run=per_run)
+    graph = drawn.compile(checkpointer=checkpointer, store=store, name=place.name)  # pyright: ignore[reportUnknownMemberType]
+    principal = agents[0].identity.principal(workflow=place.workflow, org=place.org)
+    return _bind(graph, name=place.name, principal=principal, government=government)
 
 
-def _govern(graph: Pregel[Any, Any, Any, Any], gate: Gate, on_refusal: OnRefusal, name: str | None) -> GovernedGraph:
+def agent_graph(agent: Agent, *, workflow: str, org: str, government: Government) -> GovernedGraph:
+    """The graph of an agent that is the tool of others, its account under their workflow."""
+    return _of_agents([agent], _Place(agent.name, workflow, org), government, agent)
+
+
+def _govern(graph: Pregel[Any, Any, Any, Any], government: Government, name: str | None) -> GovernedGraph:
     known_as = name or (graph.name if graph.name and graph.name != "LangGraph" else "graph")
     check_name("graph", known_as)
     principal = Principal(agent=known_as, workflow=known_as, chain=(known_as,))
-    return _bind(graph, name=known_as, principal=principal, gate=gate, on_refusal=on_refusal)
+    return _bind(graph, name=known_as, principal=principal, government=government)
 
 
 def _bind(
-    graph: Pregel[Any, Any, Any, Any], *, name: str, principal: Principal, gate: Gate, on_refusal: OnRefusal
+    graph: Pregel[Any, Any, Any, Any], *, name: str, principal: Principal, government: Government
 ) -> GovernedGraph:
     found = walk.find(graph)
     for tool in found.tools:
@@ -296,7 +318,9 @@ def _bind(
     for tool in found.tools:
         # Two tools of one name and different trust: the worse one counts, since results are known by name.
         trust[tool.name] = trust_of(tool) if trust.get(tool.name) != "untrusted" else "untrusted"
-    binding = Binding(gate=gate, name=name, principal=principal, on_refusal=on_refusal, trust=trust)
+        if isinstance(tool, AgentTool):
+            tool.prepare(workflow=principal.workflow, org=principal.org, government=government)
+    binding = Binding(government=government, name=name, principal=principal, trust=trust)
     graph.__class__ = _governed_class(type(graph))
     vars(graph)[_BINDING] = binding
     return cast("GovernedGraph", graph)
@@ -348,7 +372,8 @@ def _scope(binding: Binding, run: Run, earlier: Mapping[str, int]) -> Scope:
         gate=binding.gate,
         run=run,
         principal=binding.principal,
-        on_refusal=binding.on_refusal,
+        on_refusal=binding.government.on_refusal,
+        rights=binding.government.rights,
         trust=binding.trust,
         shared=Shared(tally=Tally(earlier)),
     )
@@ -362,12 +387,17 @@ def _within(outer: Scope, binding: Binding) -> Scope:
             hint="compile both with the same Governance",
         )
     chain = scopes.delegated(outer.principal.chain, binding.principal.agent)
+    # Where rights shrink, they shrink for all that is below.
+    rights = "shrinking" if outer.rights == "shrinking" else binding.government.rights
+    principal = binding.principal.model_copy(update={"chain": chain})
     return Scope(
         gate=outer.gate,
         run=outer.run,
-        principal=binding.principal.model_copy(update={"chain": chain}),
+        principal=scopes.delegate(principal, outer.principal, rights),
         origin=outer.principal.chain,
-        on_refusal=binding.on_refusal,
+        on_refusal=binding.government.on_refusal,
+        rights=rights,
+        also=scopes.of_run(outer.also, principal, outer.run.id),
         trust={**outer.trust, **binding.trust},
         shared=outer.shared,
     )

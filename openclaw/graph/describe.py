@@ -16,6 +16,7 @@ from openclaw.action import DEFAULT_ORG
 from openclaw.canonical import plain
 from openclaw.errors import ConfigurationError
 from openclaw.graph.agent import Agent
+from openclaw.graph.agent_tool import AgentTool
 from openclaw.graph.metering import sites_of
 from openclaw.graph.workflow import Workflow
 from openclaw.policy.agents import AgentSpec, ModelSpec, ToolSpec
@@ -28,14 +29,27 @@ def describe(value: object) -> list[AgentSpec]:
         ConfigurationError: it is none of these.
     """
     if isinstance(value, Agent):
-        return [_agent(value)]
+        return _with_callees([_agent(value)], [value], None)
     if isinstance(value, Workflow):
-        return [_agent(agent, value) for agent in value.agents]
+        return _with_callees([_agent(agent, value) for agent in value.agents], value.agents, value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [found for one in cast("Sequence[object]", value) for found in describe(one)]
     raise ConfigurationError(
         f"`{type(value).__name__}` is not an Agent or a Workflow", hint="name one, or a list of them"
     )
+
+
+def _with_callees(specs: list[AgentSpec], agents: Sequence[Agent], workflow: Workflow | None) -> list[AgentSpec]:
+    """And the agents that are tools of these, each once, by the shortest way to it."""
+    told = {spec.name: spec for spec in specs}
+    pending = list(agents)
+    for caller in pending:
+        for tool in caller.tools:
+            if isinstance(tool, AgentTool) and tool.agent.name not in told:
+                chain = (*told[caller.name].chain, tool.agent.name)
+                told[tool.agent.name] = _agent(tool.agent, workflow).model_copy(update={"chain": chain, "handoffs": ()})
+                pending.append(tool.agent)
+    return list(told.values())
 
 
 def _agent(agent: Agent, workflow: Workflow | None = None) -> AgentSpec:

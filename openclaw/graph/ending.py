@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from openclaw.canonical import printable
 from openclaw.errors import ConfigurationError, Halted, Refused
 from openclaw.gate import Outcome, Permit, Shown
+from openclaw.graph.bodies import Body, unvouched
 from openclaw.graph.calls import Call
 from openclaw.graph.kept import pack, recorded
 from openclaw.graph.results import handed_on, seen, told
@@ -27,8 +28,9 @@ class Ending:
         asks: what came of the call must be shown to the gate before anybody else sees it: ``seen`` is what a model would see.
     """
 
-    def __init__(self, call: Call, permit: Permit) -> None:
+    def __init__(self, call: Call, permit: Permit, body: Body) -> None:
         self._call = call
+        self._body = body
         self._permit = permit
         self._looked_at = call.scope.gate.reads(permit)
         self._response: object = None
@@ -65,6 +67,9 @@ class Ending:
 
     def returned(self, response: object) -> None:
         """The call has returned."""
+        if self._body.tainted:
+            response = unvouched(response)
+            self._call.unvouched()
         self._response = response
         self.outcome = replace(self.outcome, status="done", result=recorded(response))
         if self._looked_at:
@@ -113,7 +118,7 @@ class Ending:
 
     def _keep(self) -> None:
         if self._permit.key is not None:
-            self.outcome = replace(self.outcome, replay=pack(self._response))
+            self.outcome = replace(self.outcome, replay=pack(self._response, unvouched=self._body.tainted))
 
 
 __all__ = ["Ending"]

@@ -16,12 +16,19 @@ def recorded(response: object) -> object:
     return response.content if isinstance(response, ToolMessage) else response  # pyright: ignore[reportUnknownMemberType]
 
 
-def pack(response: object) -> bytes:
-    """The result as bytes, for a node that runs again; empty for what has no lasting form (a socket, a generator)."""
+def pack(response: object, *, unvouched: bool = False) -> bytes:
+    """The result as bytes, for a node that runs again; empty for what has no lasting form (a socket, a generator).
+
+    ``unvouched``: its tool does not vouch for it (see ``openclaw.graph.bodies``).
+    """
     pair = isinstance(response, tuple)
     try:
         kind, data = _SERDE.dumps_typed(
-            {"pair": pair, "value": list(cast("tuple[object, ...]", response)) if pair else response}
+            {
+                "pair": pair,
+                "value": list(cast("tuple[object, ...]", response)) if pair else response,
+                "unvouched": unvouched,
+            }
         )
     except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
         return b""
@@ -32,9 +39,18 @@ def unpack(kept: bytes) -> object:
     """What ``pack`` packed, or None where nothing was kept."""
     if not kept:
         return None
-    kind, _, data = kept.partition(b"\0")
-    packed = cast("dict[str, Any]", _SERDE.loads_typed((kind.decode(), data)))
+    packed = _opened(kept)
     return tuple(packed["value"]) if packed["pair"] else packed["value"]
+
+
+def is_unvouched(kept: bytes) -> bool:
+    """Whether the tool did not vouch for what was kept."""
+    return bool(kept) and bool(_opened(kept).get("unvouched"))
+
+
+def _opened(kept: bytes) -> dict[str, Any]:
+    kind, _, data = kept.partition(b"\0")
+    return cast("dict[str, Any]", _SERDE.loads_typed((kind.decode(), data)))
 
 
 def earlier(kept: bytes, tool: BaseTool) -> object:

@@ -34,7 +34,7 @@ from openclaw.errors import Refused
 from openclaw.gate import Request
 from openclaw.graph import calls, seal
 from openclaw.graph import scope as scopes
-from openclaw.graph.agent import Agent
+from openclaw.graph.agent import Agent, Identity
 from openclaw.graph.attempts import answered, attempts, staged
 from openclaw.graph.refusals import refusal_message
 from openclaw.graph.scope import Scope
@@ -249,16 +249,30 @@ class _Loop:
 
     def _scope(self, agent: Agent, delegation: Sequence[str] | None) -> Scope:
         scope = scopes.require(agent.name)
-        chain = (*scope.origin, *scopes.delegated(delegation or (), agent.name))
-        principal = self._principal(agent, chain)
+        principal = self._principal(scope, scopes.delegated(delegation or (), agent.name))
         also: dict[str, Budget | None] = dict.fromkeys(label_accounts(principal.account, agent.labels))
+        also |= scopes.of_run(scope.also, principal, scope.run.id)
         for account, budget in self.per_run.items():
             if f"{principal.account}/".startswith(f"{account}/"):
                 also[f"{account}/run/{scope.run.id}"] = budget
         return scope.acting(principal, agent.soft, also)
 
-    def _principal(self, agent: Agent, chain: Sequence[str]) -> Principal:
-        return agent.identity.principal(workflow=self.workflow, org=self.org, chain=chain)
+    def _principal(self, scope: Scope, names: Sequence[str]) -> Principal:
+        """The last of these agents, to whom the others have handed over; in a run that may act for others already."""
+        delegators = scope.principal.delegators
+        acting = self._member(scope, names).model_copy(update={"delegators": delegators} if delegators else {})
+        if scope.rights == "own":
+            return acting
+        by = self._member(scope, names[:1]).model_copy(update={"delegators": delegators})
+        for at in range(2, len(names) + 1):
+            by = scopes.delegate(self._member(scope, names[:at]), by, scope.rights)
+        return by
+
+    def _member(self, scope: Scope, names: Sequence[str]) -> Principal:
+        # Of an agent that a later version of the workflow no longer has, the policy hears no roles.
+        member = self.members.get(names[-1])
+        identity = member.agent.identity if member is not None else Identity(names[-1])
+        return identity.principal(workflow=self.workflow, org=self.org, chain=(*scope.origin, *names))
 
 
 def _fault(active: Member, task: Task) -> str:

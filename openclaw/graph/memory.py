@@ -2,17 +2,20 @@
 
 The gate sees ``get``, ``put``, ``delete`` and ``search`` with their namespace, key, value, query and filter as arguments;
 listing namespaces is a ``search`` that says ``"namespaces": true``. What is refused raises ``Refused``; where a tool asked, the
-model is told. What comes out of memory counts as untrusted, unless whoever governs the store vouches for all that is
-written there: who wrote a value in another run is not kept.
+model is told.
+
+Beside each value stands where it came from (``openclaw.graph.labels``). What outsiders have said in one run is theirs in every
+run that reads it, under the name of the tool that they said it through; what the person or a trusted tool has said stays
+trusted. Of any other value nobody knows: it is untrusted, unless whoever governs the store vouches for what is written there.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langgraph.errors import GraphBubbleUp
 from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, MatchCondition, Op, PutOp, Result, SearchOp
@@ -21,13 +24,15 @@ from pydantic import JsonValue
 from openclaw.action import MemoryAccess
 from openclaw.canonical import plain, printable
 from openclaw.errors import ConfigurationError, Refused
-from openclaw.flow import Source
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Shown, Waiting
 from openclaw.graph import scope as scopes
+from openclaw.graph.bodies import taint
 from openclaw.graph.kept import pack, unpack
+from openclaw.graph.labels import UNFIT, UNKNOWN, Label, Trust, labelled, unlabelled
 from openclaw.graph.refusals import waiting
 
-Trust = Literal["trusted", "untrusted"]
+if TYPE_CHECKING:
+    from openclaw.audit import Privacy
 
 
 class GovernedStore(BaseStore):
@@ -35,12 +40,14 @@ class GovernedStore(BaseStore):
 
     Args:
         inner: where the values really are. Whoever holds it can reach them without a gate, so keep it out of the graph.
-        trust: ``trusted`` if nobody writes here but who is vouched for.
+        trust: of values of which nobody knows where they came from: ``trusted`` if nobody writes here but who is vouched for.
     """
 
     def __init__(self, inner: BaseStore, *, trust: Trust = "untrusted") -> None:
         self._inner = inner
         self._trust: Trust = trust
+        config = cast("Mapping[str, Any] | None", getattr(inner, "index_config", None))
+        self._embedded: list[str] | None = None if config is None else list(config.get("fields") or ["$"])
         self.supports_ttl = inner.supports_ttl
         self.ttl_config = inner.ttl_config
 
@@ -53,7 +60,7 @@ class GovernedStore(BaseStore):
         return [await self._aone(op) for op in ops]
 
     def _one(self, op: Op) -> Result:
-        access = _Access(op, self._trust)
+        access = _Access(op, self._trust, self._embedded)
         admission = access.gate.admit(access.request)
         if not isinstance(admission, Permit):
             return access.not_permitted(admission)
@@ -67,7 +74,7 @@ class GovernedStore(BaseStore):
             access.gate.finish(admission, access.outcome)
 
     async def _aone(self, op: Op) -> Result:
-        access = _Access(op, self._trust)
+        access = _Access(op, self._trust, self._embedded)
         admission = await access.gate.aadmit(access.request)
         if not isinstance(admission, Permit):
             return access.not_permitted(admission)
@@ -99,10 +106,11 @@ def govern_store(store: BaseStore, *, trust: Trust = "untrusted") -> GovernedSto
 class _Access:
     """One operation: as the policy sees it, and what becomes of it. It is cut off until something else is known."""
 
-    def __init__(self, op: Op, trust: Trust) -> None:
+    def __init__(self, op: Op, trust: Trust, embedded: Sequence[str] | None) -> None:
         name, args = _described(op)
         self._op = op
         self._trust: Trust = trust
+        self._embedded = embedded
         self._scope = scopes.require(f"memory {name}")
         self.gate = self._scope.gate
         where = scopes.task()
@@ -117,6 +125,7 @@ class _Access:
             remembers=False,
         )
         self._result: Result = None
+        self._labels: list[Label] = []
         self.outcome = Outcome(status="cancelled")
 
     @property
@@ -127,7 +136,11 @@ class _Access:
     def granted(self, permit: Permit) -> Op:
         """The operation with the arguments of the permit, which an obligation may have rewritten."""
         given = cast("MemoryAccess", permit.action).args
-        return self._op if given is self._action.args else _rewritten(self._op, given)
+        op = self._op if given is self._action.args else _rewritten(self._op, given)
+        if not isinstance(op, PutOp) or op.value is None:
+            return op
+        flow = self.request.flow if op is self._op else self._scope.shared.describe({"value": op.value})
+        return labelled(op, UNFIT if flow is None else Label.of(flow, "value"), self.gate.privacy, self._embedded)
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -140,31 +153,37 @@ class _Access:
             raise
 
     def returned(self, result: Result) -> None:
-        self._result = result
-        replay = pack(result) if self.request.key is not None else b""
-        self.outcome = replace(self.outcome, status="done", result=plain(_values(result)), replay=replay)
+        self._result, self._labels = _bare(result, self.gate.privacy)
+        self.outcome = replace(self.outcome, status="done", result=plain(_values(self._result)), replay=self._kept())
+
+    def _kept(self) -> bytes:
+        labels = [[label.trust, list(label.origins)] for label in self._labels]
+        return pack({"result": self._result, "labels": labels}) if self.request.key is not None else b""
 
     def answered(self, shown: Shown) -> None:
         """The gate has said what may be seen of it."""
         if shown.refused is None and shown.changed:
             self._result = _with_values(self._result, shown.value)
-        kept = pack(self._result) if shown.refused is None and self.request.key is not None else b""
-        self.outcome = replace(self.outcome, shown=shown, replay=kept)
+        self.outcome = replace(self.outcome, shown=shown, replay=self._kept() if shown.refused is None else b"")
 
     def result(self) -> Result:
         """What is handed on, with what it says to the flow."""
         shown = self.outcome.shown
         if shown is not None and shown.refused is not None:
             raise shown.refused
-        source = Source(kind="tool", name="memory", trust=self._trust)
-        for value in _listed(_values(self._result)):
-            self._scope.shared.see(source, value)
+        for value, label in zip(_listed(_values(self._result)), self._labels, strict=True):
+            for source in label.sources(self._trust):
+                self._scope.shared.see(source, value)
+                if source.trust == "untrusted":
+                    taint()
         return self._result
 
     def not_permitted(self, admission: Admission) -> Result:
         match admission:
             case Replayed(result=stored):
-                self._result = cast("Result", unpack(stored))
+                kept = cast("dict[str, Any]", unpack(stored) or {"result": None, "labels": []})
+                self._result = kept["result"]
+                self._labels = [Label(trust, tuple(origins)) for trust, origins in kept["labels"]]
                 return self.result()
             case Waiting():
                 self._scope.shared.waits(self._execution.identity)
@@ -219,6 +238,17 @@ def _rewritten(op: Op, args: Mapping[str, object]) -> Op:
             match = tuple(MatchCondition(match_type=kind, path=tuple(path)) for kind, path in given["match"])
             return op._replace(match_conditions=match or None, limit=given["limit"], offset=given["offset"])
     raise AssertionError("INVARIANT: described before")
+
+
+def _bare(result: Result, privacy: Privacy) -> tuple[Result, list[Label]]:
+    """The result as a graph sees it, and the label of each value in it."""
+    if isinstance(result, Item):
+        item, label = unlabelled(result, privacy)
+        return item, [label]
+    if not isinstance(result, list):
+        return result, []
+    pairs = [unlabelled(one, privacy) if isinstance(one, Item) else (one, UNKNOWN) for one in result]
+    return cast("Result", [item for item, _ in pairs]), [label for _, label in pairs]
 
 
 def _values(result: Result) -> object:

@@ -11,16 +11,19 @@ import importlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NotRequired, cast
 
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
 from openclaw.action import Run
+from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.graph import scope as scopes
 from openclaw.graph import tripwire
 from openclaw.graph.agent import Agent, Identity, identity_of
+from openclaw.graph.agent_tool import AgentTool, Government
 from openclaw.graph.metering import seal_model
 from openclaw.graph.recovery import results_in
 from openclaw.graph.scope import OnRefusal, Scope, Shared
@@ -28,13 +31,22 @@ from openclaw.graph.seal import seal, trust_of
 from openclaw.graph.tally import Tally
 
 if TYPE_CHECKING:
+    from openclaw.budget import Ledger
     from openclaw.gate import Gate
 
 _RUN = "openclaw_run"
 _RUNS_MAX = 1_000
 
 
-def middleware(*, agent: Agent | str, gate: Gate, roles: Sequence[str] = (), on_refusal: OnRefusal = "message") -> Any:
+def middleware(
+    *,
+    agent: Agent | str,
+    gate: Gate,
+    ledger: Ledger | None = None,
+    roles: Sequence[str] = (),
+    on_refusal: OnRefusal = "message",
+    rights: Rights = "own",
+) -> Any:
     """An ``AgentMiddleware`` for ``create_agent(model, tools, middleware=[…])`` that governs its model and tools.
 
     Put it last, so that it is the innermost: what others change, the policy still sees. Only tools that are objects can
@@ -51,7 +63,9 @@ def middleware(*, agent: Agent | str, gate: Gate, roles: Sequence[str] = (), on_
             hint="`pip install langchain`, or compile an Agent",
         ) from error
     tripwire.arm()
-    escort = _Escort(identity_of(agent, roles), gate, on_refusal)
+    check_rights("rights", rights)
+    government = Government(gate=gate, ledger=ledger, on_refusal=on_refusal, rights=rights)
+    escort = _Escort(identity_of(agent, roles), government)
 
     # LangChain asks the class, not the object, which hooks there are, and reads their signatures.
     class GovernanceMiddleware(types.AgentMiddleware):
@@ -86,10 +100,10 @@ def middleware(*, agent: Agent | str, gate: Gate, roles: Sequence[str] = (), on_
 class _Escort:
     """What the hooks do. Each opens its own view of the run: a node that runs again must count from the start."""
 
-    def __init__(self, identity: Identity, gate: Gate, on_refusal: OnRefusal) -> None:
+    def __init__(self, identity: Identity, government: Government) -> None:
         self._identity = identity
-        self._gate = gate
-        self._on_refusal: OnRefusal = on_refusal
+        self._government = government
+        self._gate = government.gate
         self._trust: dict[str, str] = {}
         self._recovered: OrderedDict[str, None] = OrderedDict()
         self._tallies: OrderedDict[str, Tally] = OrderedDict()
@@ -116,6 +130,10 @@ class _Escort:
         for tool in tools:
             if isinstance(tool, BaseTool):
                 self._trust[tool.name] = trust_of(seal(tool))
+            if isinstance(tool, AgentTool):
+                outer = scopes.current()
+                place = outer.principal if outer is not None else self._identity.principal()
+                tool.prepare(workflow=place.workflow, org=place.org, government=self._government)
 
     def _recover(self, run: Run, thread: str | None, messages: Sequence[BaseMessage]) -> None:
         """Close what was let through in this run by a process that is gone, once for each run that is seen here."""
@@ -140,8 +158,11 @@ class _Escort:
         outer = scopes.current()
         if outer is not None:
             chain = scopes.delegated(outer.principal.chain, self._identity.name)
-            principal = outer.principal
-            return outer.acting(self._identity.principal(workflow=principal.workflow, org=principal.org, chain=chain))
+            principal = self._identity.principal(
+                workflow=outer.principal.workflow, org=outer.principal.org, chain=chain
+            )
+            rights = "shrinking" if outer.rights == "shrinking" else self._government.rights
+            return replace(outer.acting(scopes.delegate(principal, outer.principal, rights)), rights=rights)
         messages = cast("Sequence[BaseMessage]", request.state.get("messages") or ())
         system = getattr(request, "system_message", None)
         stored = request.state.get(_RUN)
@@ -156,7 +177,8 @@ class _Escort:
             gate=self._gate,
             run=run,
             principal=self._identity.principal(),
-            on_refusal=self._on_refusal,
+            on_refusal=self._government.on_refusal,
+            rights=self._government.rights,
             trust=dict(self._trust),
             shared=Shared(tally=self._tally(run)),
         )

@@ -16,14 +16,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.runnables.config import var_child_runnable_config
 
 from openclaw.action import Principal, Run
 from openclaw.budget import Also, Budget, Soft, Stage
 from openclaw.canonical import digest
-from openclaw.errors import Ungoverned
+from openclaw.delegation import DELEGATORS_MAX, Rights
+from openclaw.errors import Refused, Ungoverned
 from openclaw.flow import Flow, Source
+from openclaw.graph.bodies import BODY, UNVOUCHED
 from openclaw.graph.tally import Tally
 
 if TYPE_CHECKING:
@@ -91,17 +93,31 @@ class Shared:
         if messages and messages[-1].id:
             self._fed = (len(messages), messages[-1].id)
 
-    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue]:
-        """The ``flow`` part of the policy input for these arguments."""
+    @property
+    def untrusted(self) -> bool:
+        """Has anything untrusted been read in this run?"""
+        with self._lock:
+            return self._flow.untrusted
+
+    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
+        """The ``flow`` part of the policy input for these arguments; None where nothing is known."""
         with self._lock:
             return self._flow.describe(args)
+
+
+class _Unknown(Shared):
+    """What is shared outside of any run: nothing, and nobody knows what was read before."""
+
+    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
+        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """One run as one step of it sees it.
 
-    ``origin`` is the delegation chain that led into this graph. ``reroutes``: another model stands by, so that a model which
+    ``origin`` is the delegation chain that led into this graph. ``rights``: what those get that work is handed down to.
+    ``reroutes``: another model stands by, so that a model which
     the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream. ``stages`` of
     ``soft`` hold. ``last``: an agent's last answer is under way, which may use what ``soft`` keeps for it.
     """
@@ -111,6 +127,7 @@ class Scope:
     principal: Principal
     origin: tuple[str, ...] = ()
     on_refusal: OnRefusal = "message"
+    rights: Rights = "own"
     trust: Mapping[str, str] = field(default_factory=dict[str, str])
     shared: Shared = field(default_factory=Shared)
     reroutes: bool = False
@@ -140,19 +157,46 @@ def current() -> Scope | None:
 
 
 def require(name: str) -> Scope:
-    """The run under way.
+    """The run under way; or that of whoever receives what comes from outside of any run.
 
     Raises:
         Ungoverned: there is none, so nothing governed may start. ``name`` is what tried.
     """
     scope = _CURRENT.get()
-    if scope is None:
-        raise Ungoverned(
-            f"`{name}` is governed and was reached outside of any run",
-            name=name,
-            hint="run it from a graph that `Governance.compile` returned; it takes your own StateGraph too",
-        )
-    return scope
+    if scope is not None:
+        return scope
+    with _receiving:
+        if len(_RECEIVERS) == 1:
+            (receiver,) = _RECEIVERS.values()
+            return replace(receiver, shared=_Unknown())
+        several = len(_RECEIVERS)
+    raise Ungoverned(
+        f"`{name}` is governed and was reached outside of any run"
+        + (f", and {several} governances would receive it" if several else ""),
+        name=name,
+        hint="run it from a graph that `Governance.compile` returned; it takes your own StateGraph too",
+    )
+
+
+_RECEIVERS: dict[int, Scope] = {}
+_receiving = threading.Lock()
+
+
+def receive(gate: Gate, identity: Identity) -> None:
+    """From now on, what is reached outside of any run is decided on and recorded by ``gate``, as done by ``identity``.
+
+    All of it is one run. What was read before is not known, and so the policy hears nothing of it. Where several gates receive,
+    none does.
+    """
+    run = gate.open_run(workflow=identity.name, thread=None, resumed=False)
+    with _receiving:
+        _RECEIVERS[id(gate)] = Scope(gate=gate, run=run, principal=identity.principal())
+
+
+def withdraw(gate: Gate) -> None:
+    """``gate`` receives nothing any more."""
+    with _receiving:
+        _RECEIVERS.pop(id(gate), None)
 
 
 @contextmanager
@@ -171,16 +215,58 @@ def delegated(chain: Sequence[str], agent: str) -> tuple[str, ...]:
     return longer if len(longer) <= _CHAIN_MAX else (longer[0], *longer[-(_CHAIN_MAX - 1) :])
 
 
+def delegate(principal: Principal, by: Principal, rights: Rights) -> Principal:
+    """``principal`` as somebody that ``by`` hands work down to: for all that ``by`` acts for, and for itself where rights shrink.
+
+    Where they are more than can be asked for, those go that differ from another one in nothing but the chain, the newest first.
+
+    Raises:
+        Refused: more different principals than can be asked for.
+    """
+    delegators = by.delegators
+    if rights == "shrinking" and _who(by) != _who(principal):
+        delegators = (*delegators, by.model_copy(update={"delegators": ()}))
+    if len(delegators) > DELEGATORS_MAX:
+        first: dict[Principal, Principal] = {}
+        for one in delegators:
+            first.setdefault(_who(one), one)
+        repeated = [one for one in delegators if one not in first.values()]
+        delegators = tuple(one for one in delegators if one not in repeated[DELEGATORS_MAX - len(first) :])
+    if len(delegators) > DELEGATORS_MAX:
+        raise Refused(
+            f"`{principal.agent}` would act for more than {DELEGATORS_MAX} others, and not all of them can be asked for",
+            source="gate",
+            hint="hand work down by fewer steps",
+        )
+    return principal if delegators == principal.delegators else principal.model_copy(update={"delegators": delegators})
+
+
+def _who(principal: Principal) -> Principal:
+    """A principal but for how it came to act."""
+    return principal.model_copy(update={"chain": (), "delegators": ()})
+
+
+def of_run(also: Also, principal: Principal, run: str) -> dict[str, Budget | None]:
+    """Of the accounts that somebody draws on, those of the run that lie above ``principal``, too: it spends within them."""
+    end = f"/run/{run}"
+    return {
+        account: budget
+        for account, budget in also.items()
+        if account.endswith(end) and f"{principal.account}/".startswith(f"{account.removesuffix(end)}/")
+    }
+
+
 def acting_principal(thing: object, scope: Scope) -> Principal:
     """Who acts when ``thing`` runs in ``scope``: the agent it is bound to, or else the scope's principal."""
     agent: Identity | None = getattr(thing, "__dict__", {}).get(AGENT)
     if agent is None or agent.name == scope.principal.agent:
         return scope.principal
-    return agent.principal(
+    own = agent.principal(
         workflow=scope.principal.workflow,
         org=scope.principal.org,
         chain=delegated(scope.principal.chain, agent.name),
     )
+    return delegate(own, scope.principal, scope.rights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +314,8 @@ def execution(
 def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:
     """Feed the flow from a transcript: what people and the graph's author wrote, and what tools returned.
 
-    What the model wrote is no source: its values came from somewhere else, or from nowhere. A tool that declares no trust is
-    untrusted.
+    Inside of a tool, what stands for a person's message is the tool's composition, and no source; nor is what a model wrote: its
+    values came from somewhere else, or from nowhere. A tool that declares no trust is untrusted.
     """
     for message in scope.shared.unseen(messages):
         if isinstance(message, AIMessage):
@@ -242,9 +328,10 @@ def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:
             # The name in the call, not the one in the result, which the tool itself may have written.
             name, args = (call["name"], call["args"]) if call else (message.name or "unknown", {})
             vouches = call is not None and message.status != "error" and scope.trust.get(name) == "trusted"
+            vouches = vouches and UNVOUCHED not in message.additional_kwargs
             source = Source(kind="tool", name=name, trust="trusted" if vouches else "untrusted")
             scope.shared.see(source, cast("object", message.content), key=key, args=args)
-        else:
+        elif BODY.get() is None or isinstance(message, SystemMessage):
             source = Source(kind="prompt", name="prompt", trust="trusted")
             scope.shared.see(source, cast("object", message.content), key=key)
     scope.shared.fed(messages)

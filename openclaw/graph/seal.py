@@ -22,8 +22,6 @@ import threading
 import typing
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -32,6 +30,7 @@ from pydantic import ValidationError
 
 from openclaw.errors import ConfigurationError, Refused, StoreError, Ungoverned
 from openclaw.gate import Gate, Permit
+from openclaw.graph.bodies import BODY, Body, unvouched
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
 from openclaw.graph.ending import Ending
 from openclaw.graph.scope import AGENT
@@ -45,23 +44,6 @@ ToolT = TypeVar("ToolT", bound=BaseTool)
 _sealing = threading.Lock()
 _RAW: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
 """The functions behind sealed tools: whoever calls one of them goes round its tool."""
-
-
-@dataclass(slots=True)
-class _Pass:
-    """One admitted execution: which layers of the tool it may still enter, each once."""
-
-    tool: BaseTool
-    layers: set[str] = field(default_factory=lambda: {"_run", "func", "coroutine"})
-
-    def take(self, layer: str) -> bool:
-        if layer not in self.layers:
-            return False
-        self.layers.discard(layer)
-        return True
-
-
-_PASS: ContextVar[_Pass | None] = ContextVar("openclaw_pass", default=None)
 
 
 class SealedTool:
@@ -82,7 +64,7 @@ class SealedTool:
             FRAME.reset(token)
         if frame.refused_arguments is not None:
             refuse(tool, frame, frame.refused_arguments)
-        return result
+        return unvouched(result) if frame.unvouched else result
 
     async def arun(self, tool_input: str | dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As ``BaseTool.arun``, with refusals answered as messages."""
@@ -99,7 +81,7 @@ class SealedTool:
             FRAME.reset(token)
         if frame.refused_arguments is not None:
             await arefuse(tool, frame, frame.refused_arguments)
-        return result
+        return unvouched(result) if frame.unvouched else result
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
@@ -180,7 +162,8 @@ def inner_functions(tool: BaseTool) -> list[object]:
         if value is not None:
             found.append(getattr(value, "__openclaw_guard__", value))
     if not found:
-        found += [getattr(type(tool), layer) for layer in ("_run", "_arun") if hasattr(type(tool), layer)]
+        kind = type(tool).__bases__[1] if isinstance(tool, SealedTool) else type(tool)
+        found += [getattr(kind, layer) for layer in ("_run", "_arun") if hasattr(kind, layer)]
     return found
 
 
@@ -210,8 +193,9 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
-        token = _PASS.set(_Pass(self, {"func", "coroutine"}))
-        ending = Ending(call, admission)
+        body = Body(self, {"func", "coroutine"})
+        token = BODY.set(body)
+        ending = Ending(call, admission, body)
         try:
             with ending.running():
                 response = run(self, *args, **kwargs)
@@ -220,7 +204,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
                 ending.answered(gate.show(admission, ending.outcome, ending.seen))
             return ending.result()
         finally:
-            _PASS.reset(token)
+            BODY.reset(token)
             gate.finish(admission, ending.outcome)
             if ending.suspended:
                 _settle(gate)
@@ -233,8 +217,9 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
         args, kwargs = call.arguments(admission)
-        token = _PASS.set(_Pass(self))
-        ending = Ending(call, admission)
+        body = Body(self)
+        token = BODY.set(body)
+        ending = Ending(call, admission, body)
         try:
             with ending.running(), watching(gate, admission) as watch, watch.driven():
                 response = await arun(self, *args, **kwargs)
@@ -243,7 +228,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
                 ending.answered(await gate.ashow(admission, ending.outcome, ending.seen))
             return ending.result()
         finally:
-            _PASS.reset(token)
+            BODY.reset(token)
             gate.finish(admission, ending.outcome)
             if ending.suspended:
                 await asyncio.to_thread(_settle, gate)
@@ -268,7 +253,7 @@ def _settle(gate: Gate) -> None:
 
 def _enters(tool: BaseTool, layer: str) -> bool:
     """Whether this entry belongs to an execution of the same tool that is already admitted, such as `_arun` → `_run`."""
-    admitted = _PASS.get()
+    admitted = BODY.get()
     return admitted is not None and admitted.tool is tool and admitted.take(layer)
 
 
@@ -276,7 +261,7 @@ def _guard(name: str, layer: str, raw: Callable[..., object]) -> Callable[..., o
     """``raw`` behind a check that it is the admitted tool that calls it."""
 
     def check() -> None:
-        admitted = _PASS.get()
+        admitted = BODY.get()
         if admitted is None or admitted.tool.__dict__.get(layer) is not guard or not admitted.take(layer):
             raise Ungoverned(
                 f"`{name}.{layer}` was called directly, round the gate",

@@ -1,6 +1,7 @@
 """Agents and workflows described in a YAML file, so that those who answer for them can review them without reading Python.
 
     name: returns
+    rights: shrinking                   # or `own`; see openclaw.delegation
     budget: {tokens: 100000, usd: "1.50", calls: 200, window: day}
     agents:
       - name: triage
@@ -32,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openclaw.action import DEFAULT_ORG
 from openclaw.budget import Budget
+from openclaw.delegation import Rights
 from openclaw.errors import ConfigurationError
 from openclaw.graph.agent import Agent
 from openclaw.graph.workflow import Workflow
@@ -63,6 +65,7 @@ class WorkflowFile(_Described):
     agents: list[AgentFile] = Field(min_length=1)
     budget: Budget | None = None
     org: str = DEFAULT_ORG
+    rights: Rights | None = None
 
 
 def read_workflow(
@@ -84,7 +87,7 @@ def read_workflow(
         twice = next(name for name in known if sum(tool.name == name for tool in tools) > 1)
         raise ConfigurationError(f"two of the given tools are named `{twice}`", hint="rename one of them")
     agents = [_agent(path, at, agent, known, models or {}) for at, agent in enumerate(described.agents)]
-    return Workflow(described.name, agents=agents, budget=described.budget, org=described.org)
+    return Workflow(described.name, agents=agents, budget=described.budget, org=described.org, rights=described.rights)
 
 
 def _read(path: Path) -> WorkflowFile:
@@ -114,7 +117,10 @@ def _hint(kind: str, place: tuple[int | str, ...]) -> str:
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         if close:
             return f"did you mean `{close[0]}`?"
-    return "a workflow has name, agents, budget and org; an agent name, model, tools, roles, budget, prompt and alternatives"
+    return (
+        "a workflow has name, agents, budget, org and rights; "
+        "an agent name, model, tools, roles, budget, prompt and alternatives"
+    )
 
 
 def _agent(

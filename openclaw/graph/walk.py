@@ -57,8 +57,9 @@ def find(graph: Pregel[Any, Any, Any, Any]) -> Found:
     walker.graph(graph, "")
     walker.inside_of_tools()
     for node, function, owner in walker.functions:
-        tool = walker.tool_of(function)
-        if tool is not None and tool != owner:
+        tools = walker.tools_of(function)
+        if tools and owner not in tools:
+            tool = min(tools)
             raise ConfigurationError(
                 f"node `{node}` calls the function behind tool `{tool}` directly, round the gate",
                 hint=f"call `{tool}.invoke(…)` there",
@@ -71,7 +72,7 @@ class _Walker:
         self.found = Found()
         # Each function that is held, by which node, and inside of which tool: what a tool does within its own call is its own.
         self.functions: list[tuple[str, types.FunctionType, str]] = []
-        self._behind: dict[int, str] = {}
+        self._behind: dict[int, set[str]] = defaultdict(set)
         # By owner, "" for what is reached without passing through a tool. Those come first, so that they are judged strictly.
         self._visited: dict[str, set[int]] = defaultdict(set)
         self._owned: list[tuple[object, str, str]] = []
@@ -79,9 +80,10 @@ class _Walker:
         self._held: list[object] = []
         self._known: set[int] = set()
 
-    def tool_of(self, function: types.FunctionType) -> str | None:
-        """The tool that ``function`` is the function of, if it is one's."""
-        return self._behind.get(id(function)) or seal.raw_function(function)
+    def tools_of(self, function: types.FunctionType) -> set[str]:
+        """The tools that ``function`` is the function of: those of one class share theirs."""
+        raw = seal.raw_function(function)
+        return self._behind.get(id(function)) or ({raw} if raw is not None else set())
 
     def graph(self, graph: Pregel[Any, Any, Any, Any], above: str) -> None:
         """Walk the nodes of a graph, and the functions that route between them."""
@@ -174,7 +176,7 @@ class _Walker:
         self.found.nodes[id(tool)] = node
         for function in seal.inner_functions(tool):
             if isinstance(function, types.FunctionType):
-                self._behind[id(function)] = tool.name
+                self._behind[id(function)].add(tool.name)
                 # The function belongs to its tool: what it holds is followed, but meeting it here is no accusation.
                 self._held.append(function)
                 self._owned += [(held, node, tool.name) for held in _function(function)]

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from openclaw.action import DEFAULT_ORG
 from openclaw.budget import Budget
+from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.graph.agent import Agent, check_kind, check_name
 
@@ -22,6 +23,8 @@ class Workflow:
         agents: at least one, names unique.
         budget: the limits of the workflow's account, which every agent in it draws on.
         org: the organisation, the outermost account.
+        rights: ``shrinking``: after a hand-off an agent may do at most what everybody that it acts for may do (see
+            ``openclaw.delegation``); ``own``: what the policy lets it do by itself. Default: as the governance has it.
 
     Raises:
         ConfigurationError: a part is of the wrong kind, or two agents have the same name.
@@ -32,6 +35,7 @@ class Workflow:
     agents: Sequence[Agent]
     budget: Budget | None = None
     org: str = DEFAULT_ORG
+    rights: Rights | None = None
 
     def __post_init__(self) -> None:
         check_name("workflow", self.name)
@@ -44,6 +48,7 @@ class Workflow:
         check_kind(
             f"budget of workflow `{self.name}`", self.budget, Budget, hint="give a Budget, such as Budget(calls=200)"
         )
+        check_rights(f"rights of workflow `{self.name}`", self.rights)
         if not self.agents:
             raise ConfigurationError(f"workflow `{self.name}` has no agents", hint="give at least one Agent")
         names: set[str] = set()

@@ -20,8 +20,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PrincipalPart(_Part):
-    """Who acts. ``chain`` is the delegation path, outermost first, ending with ``agent``."""
+class DelegatorPart(_Part):
+    """Somebody who has handed work down, as it was then; the policy is asked for it with this as ``principal``."""
 
     agent: str
     workflow: str = ""
@@ -29,6 +29,20 @@ class PrincipalPart(_Part):
     roles: list[str]
     on_behalf_of: str = ""
     chain: list[str]
+
+
+class PrincipalPart(_Part):
+    """Who acts. ``chain`` is the delegation path, outermost first, ending with ``agent``. ``delegators`` are those in it who
+    are asked about too, outermost first: an action on their behalf is one that each of them may do.
+    """
+
+    agent: str
+    workflow: str = ""
+    org: str
+    roles: list[str]
+    on_behalf_of: str = ""
+    chain: list[str]
+    delegators: list[DelegatorPart] = []
 
 
 class RunPart(_Part):
@@ -61,11 +75,12 @@ class ModelPart(_Part):
 
 
 class SourcePart(_Part):
-    """One thing that has entered the context: the prompt, or a tool's result."""
+    """One thing that has entered the context: the prompt, or a tool's result. ``via``: where it was kept in between."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     tool: str = ""
+    via: str = ""
     trust: Literal["trusted", "untrusted"]
 
 

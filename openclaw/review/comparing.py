@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from openclaw import delegation
 from openclaw.decision import Decision, Effect
 from openclaw.duties import read_duties
 from openclaw.policy import PolicyEngine
@@ -106,7 +107,7 @@ def done_by_gate(decision: Decision, kind: str) -> Decision:
 def answer_of_gate(engine: PolicyEngine, document: Mapping[str, JsonValue]) -> Decision:
     """The answer that the gate would give to an input."""
     kind = document.get("kind")
-    return done_by_gate(engine.evaluate(document), kind if isinstance(kind, str) else "tool")
+    return done_by_gate(delegation.evaluate(engine, document), kind if isinstance(kind, str) else "tool")
 
 
 class Tally:

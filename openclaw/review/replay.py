@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from openclaw import delegation
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
 from openclaw.audit.reading import Seen
@@ -83,4 +84,4 @@ def _again(entry: Entry, engine: PolicyEngine) -> Verdict:
         return "unanswered"
     if hides(document):
         return "undecidable"
-    return verdict(before, engine.evaluate(document), kind=text(document, "kind") or "tool")
+    return verdict(before, delegation.evaluate(engine, document), kind=text(document, "kind") or "tool")

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import JsonValue, ValidationError
 
+from openclaw import delegation
 from openclaw.audit import AuditLog, Draft, Entry
 from openclaw.decision import Decision
 from openclaw.errors import OpenClawError, PolicyUnavailable
@@ -198,7 +199,7 @@ class Shadow:
                 self._dropped += 1
             return False
         try:
-            after = candidate.evaluate(seen.document)
+            after = delegation.evaluate(candidate, seen.document)
         except Exception as error:  # noqa: BLE001 - an engine of one's own that breaks its promise ends nothing but its answer
             reason = f"{type(error).__name__}: {error}"
             after = Decision.deny(reason, code="engine_error", revision=candidate.revision, engine=candidate.name)

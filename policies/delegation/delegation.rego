@@ -3,7 +3,8 @@
 # description: |
 #   How far work is handed on, and to whom. Hand-offs go along the edges that are named; a chain of agents has a greatest
 #   length; and work does not go back to an agent that is in the chain, unless that is allowed. It allows the hand-offs
-#   that fit, and denies every action of an agent at the end of a chain that is too long or not known.
+#   that fit, and denies every action of an agent at the end of a chain that is too long or not known. Where rights must
+#   shrink, it denies every action of an agent that acts for others without being asked for on their behalf.
 # custom:
 #   owasp: [ASI03, ASI08]
 #   ai_act: [Article 14]
@@ -11,11 +12,12 @@
 #     depth_max: "agents in a chain, at most; absent: 3"
 #     edges: "who hands on to whom: {agent: [agent]}; absent: nobody to anybody"
 #     back: "true: work may go back to an agent in the chain; absent: false"
+#     shrinking: "true: whoever acts for others is asked for with each of them (rights=\"shrinking\"); absent: false"
 package openclaw.policies.delegation
 
 import rego.v1
 
-shape := {"depth_max": "number", "edges": "object", "back": "boolean"}
+shape := {"depth_max": "number", "edges": "object", "back": "boolean", "shrinking": "boolean"}
 
 default settings := {}
 
@@ -47,6 +49,10 @@ returns if {
 	not settings.back == true
 }
 
+asked_for contains input.principal.agent
+
+asked_for contains delegator.agent if some delegator in listed(input.principal.delegators)
+
 allow if {
 	input.kind == "handoff"
 	chain_known
@@ -77,6 +83,12 @@ deny contains "the hand-off goes back to an agent in the chain" if {
 	input.kind == "handoff"
 	chain_known
 	returns
+}
+
+deny contains sprintf("this is done for %v, on whose behalf nobody is asked", [agent]) if {
+	settings.shrinking == true
+	some agent in chain
+	not agent in asked_for
 }
 
 # What is no list, or no object, has no members.

@@ -51,6 +51,21 @@ test_work_does_not_go_back_unless_that_is_allowed if {
 	denied_by({"edges": {"triage": ["triage"]}}, alone) == {"the hand-off goes back to an agent in the chain"}
 }
 
+test_where_rights_must_shrink_everybody_in_the_chain_is_asked_for if {
+	demanded := {"shrinking": true}
+	acts := {"kind": "tool", "principal": {"agent": "c", "chain": ["a", "b", "c"]}}
+	denied_by(demanded, acts) == {
+		"this is done for a, on whose behalf nobody is asked",
+		"this is done for b, on whose behalf nobody is asked",
+	}
+	both := object.union(acts, {"principal": {"delegators": [{"agent": "a"}, {"agent": "b"}]}})
+	denied_by(demanded, both) == set()
+	one := object.union(acts, {"principal": {"delegators": [{"agent": "b"}]}})
+	denied_by(demanded, one) == {"this is done for a, on whose behalf nobody is asked"}
+	denied_by({"shrinking": false}, acts) == set()
+	denied_by(demanded, {"kind": "tool", "principal": {"agent": "a", "chain": []}}) == set()
+}
+
 test_a_chain_that_is_not_known_is_denied if {
 	unknown := {"the chain of agents is not known"}
 	denied_by(settings, {"kind": "tool", "principal": {"agent": "a"}}) == unknown

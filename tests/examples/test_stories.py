@@ -81,12 +81,6 @@ def test_a_store_that_is_named_keeps_the_log(tmp_path: Path) -> None:
         assert {entry.workflow for entry in gov.audit.entries(kind="decision")} == {"helpdesk"}
 
 
-def test_a_real_model_is_opened_by_its_name() -> None:
-    played = play("own_graph", "--model", "nobody:nothing")
-    assert played.returncode == 1
-    assert "the model `nobody:nothing` cannot be opened" in played.stderr
-
-
 def test_the_page_names_every_example() -> None:
     page = (ROOT / "examples" / "README.md").read_text()
     modules = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"stage", "mcp_shop_server"}
