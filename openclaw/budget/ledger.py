@@ -24,6 +24,7 @@ from openclaw.budget.account import (
     Balance,
     Reservation,
     balance_of,
+    kept_of,
     label_accounts,
     left_of,
     levels,
@@ -32,6 +33,7 @@ from openclaw.budget.account import (
     refusal_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
+from openclaw.budget.shares import Read, Share, Shares, check_priority, owner, set_priority
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -122,6 +124,29 @@ class Ledger:
         )
         body: dict[str, JsonValue] = {"account": account, "window": budget.calendar, "limits": {**limits}}
         self._record(transaction, "", {"event": "limit", **body} | ({"declared": True} if declared else {}))
+
+    def set_priority(self, account: str, priority: int) -> None:
+        """Give a workflow a priority, by which it has a share of its organisation's limits; 0 takes it away.
+
+        ``openclaw.budget.shares`` has the rule.
+
+        Raises:
+            BudgetError: it is no whole number from 0 to 1,000, or the account is not that of a workflow.
+        """
+        check_priority(account, priority)
+        self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=False))
+
+    def declare_priority(self, account: str, priority: int) -> None:
+        """The same of a priority that a program declares, except where ``set_priority`` has set another."""
+        check_priority(account, priority)
+        self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=True))
+
+    def _set_priority(self, transaction: Transaction, account: str, priority: int, *, declared: bool) -> None:
+        org = levels(account)[0]
+        _current_rows(transaction, [org], create=[(org, "total")])
+        if set_priority(transaction, account, priority, declared=declared):
+            body: dict[str, JsonValue] = {"event": "priority", "account": account, "priority": priority}
+            self._record(transaction, "", body | ({"declared": True} if declared else {}))
 
     # -- movements -----------------------------------------------------------------------------------------------
 
@@ -295,7 +320,9 @@ class Ledger:
             refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
             paths = [*levels(account), *also]
-            left = left_of(_current_rows(transaction, paths, create=()).values(), transaction.now)
+            rows_now = _current_rows(transaction, paths, create=())
+            left = left_of(rows_now.values(), transaction.now)
+            left |= _room(_shares(transaction.rows, rows_now.values(), account, transaction.now), account, left)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -371,8 +398,20 @@ class Ledger:
                 rows = _current_rows(transaction, paths, create=())
         ids = [cast("int", row["id"]) for row in rows.values()]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
+        shares = _shares(transaction.rows, rows.values(), account, transaction.now)
+        if shares is not None:
+            own = owner(account)
+            create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
+            rows = _current_rows(transaction, paths, create=create) if create else rows
+            ids = [cast("int", row["id"]) for row in rows.values()]
         taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
+        short = shares.short(account, whole) if shares is not None and len(taken) == len(ids) else None
+        if short is not None:
+            _move(transaction, ids, pending=whole, sign=-1, posted=_NOTHING)
+            return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
         if len(taken) == len(ids):
+            if shares is not None:
+                shares.take(transaction, account, held)
             if spare.present():
                 _move(transaction, ids, pending=spare, sign=-1, posted=_NOTHING)
             return None, ids
@@ -417,7 +456,14 @@ class Ledger:
         For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
         """
         paths = [*levels(account), *also]
-        return left_of(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
+        rows, now = self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now()
+        left = left_of(rows, now)
+        return left | _room(_shares(self._store.fetch, rows, account, now), account, left)
+
+    def shares(self, org: str) -> list[Share]:
+        """The shares of the workflows of an organisation, ``org/default``, in its limits; none where no priority is declared."""
+        rows, now = self._store.fetch(limited_of(1), named("path", [org])), self._store.clock.now()
+        return Shares(self._store.fetch, org, rows, now).all() if any(row["shared"] for row in rows) else []
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -450,6 +496,17 @@ class Ledger:
     @staticmethod
     def _check(account: str) -> None:
         levels(account)
+
+
+def _shares(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
+    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
+    org, found = levels(account)[0], list(rows)
+    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
+
+
+def _room(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
+    room = {} if shares is None else shares.room(account)
+    return {unit: min(amount, left[unit]) for unit, amount in room.items()}
 
 
 def _current_rows(
