@@ -16,7 +16,7 @@ from typing import cast
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
-from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_leaf
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line, body_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
@@ -29,6 +29,7 @@ from openclaw.audit.places import FilePlace, Place
 from openclaw.audit.privacy import Privacy, text_without_key
 from openclaw.audit.proof import ConsistencyProof, Proof
 from openclaw.audit.prover import Prover
+from openclaw.audit.reading import Seen
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
 from openclaw.audit.rotation import Rotation
@@ -156,7 +157,7 @@ class AuditLog:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def record(self, transaction: Transaction, draft: Draft) -> int:
+    def record(self, transaction: Transaction, draft: Draft | Line) -> int:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
         seq = growth.edge.size + 1
@@ -472,14 +473,16 @@ class AuditLog:
 
     # -- verifying -----------------------------------------------------------------------------------------------
 
-    def verify(self, verifier: Verifier | None = None) -> VerifyReport:
+    def verify(self, verifier: Verifier | None = None, *, seen: Seen | None = None) -> VerifyReport:
         """Read the whole log again: every leaf, every interior node, the head, and every checkpoint in reach.
 
         Args:
             verifier: a public key of the log that is trusted, to and from which its key rotations must lead; by default the
                 key that this process signs with.
+            seen: hears how far the reading has come.
         """
-        return Verification(self._store, verifier or self.verifier, self._keeper, trouble=self._notary.trouble).run()
+        trouble = self._notary.trouble
+        return Verification(self._store, verifier or self.verifier, self._keeper, trouble=trouble, seen=seen).run()
 
 
 def _listed(outside: Path | Place | Sequence[Path | Place] | None) -> Sequence[Path | Place]:

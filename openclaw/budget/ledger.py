@@ -42,6 +42,7 @@ from openclaw.budget.statements import (
     ONE,
     OPEN,
     RENEW,
+    RENEW_ONE,
     limited_of,
     moving,
     named,
@@ -136,6 +137,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Hold an amount on the account and on every account above it.
 
@@ -152,7 +155,13 @@ class Ledger:
         self._check(account)
         also: Also = dict.fromkeys(label_accounts(account, labels))
         held = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
 
         answer = self._store.run(
@@ -171,6 +180,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Post what was really used and give back the rest of the hold. Settling again changes nothing.
 
@@ -178,7 +189,13 @@ class Ledger:
             BudgetError: the reservation is unknown, or an amount is negative or not an integer.
         """
         used = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
         return self._close(reservation, used, "settled")
 
@@ -199,12 +216,17 @@ class Ledger:
         return answer
 
     def _close_in(
-        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+        self,
+        transaction: Transaction,
+        reservation: Reservation,
+        used: Usage,
+        state: Literal["settled", "released"],
+        decision: int | None = None,
     ) -> Reservation:
         if self.post(transaction, reservation.id, used, state=state) is not None:
             event = "settle" if state == "settled" else "release"
             body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-            self._record(transaction, "", body)
+            self._record(transaction, "", body | _link(decision))
         return reservation.model_copy(update={"state": state})
 
     def reserve_in(
@@ -217,10 +239,14 @@ class Ledger:
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
         also: Also = _NOBODY,
+        decision: int | None = None,
     ) -> Reservation | BudgetExceeded:
-        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it.
+
+        ``decision`` is the entry of the action that it belongs to, where there is one.
+        """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
-        body: dict[str, JsonValue] = {"event": "reserve", "account": account}
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -229,14 +255,21 @@ class Ledger:
             self._record(transaction, "allow", body)
         return answer
 
-    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+    def release_in(
+        self, transaction: Transaction, reservation: Reservation, *, decision: int | None = None
+    ) -> Reservation:
         """``release`` inside a transaction."""
-        return self._close_in(transaction, reservation, Usage(), "released")
+        return self._close_in(transaction, reservation, Usage(), "released", decision)
 
     def renew(self, transaction: Transaction, worker: str) -> int:
         """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
         until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
         return transaction.count(RENEW, {"of_worker": worker, "until": utc(until)})
+
+    def renew_holds(self, transaction: Transaction, reservations: Sequence[str]) -> int:
+        """The same of these reservations, which belong to no action of their own: what running calls hold in addition."""
+        until = utc(transaction.now + dt.timedelta(seconds=CALL_SECONDS))
+        return sum(transaction.count(RENEW_ONE, {"hold": it, "until": until}) for it in reservations)
 
     def hold(
         self,
@@ -330,22 +363,29 @@ class Ledger:
     ) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = [*levels(account), *also]
+        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
+        taken = _Taken(transaction, paths, whole) if not any(also.values()) else None
+        if taken is None or not taken.all_there:
+            if taken is not None:
+                taken.undo(transaction)
+            rows = self._rows_for(transaction, paths, also)
+            taken = _Taken(transaction, paths, whole)
+            if len(taken.ids) < len(rows):
+                taken.undo(transaction)
+                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+        if spare.present():
+            _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
+        return None, taken.ids
+
+    def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
+        """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
             if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
                 rows = _current_rows(transaction, paths, create=())
-        ids = [cast("int", row["id"]) for row in rows.values()]
-        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
-        if len(taken) == len(ids):
-            if spare.present():
-                _move(transaction, ids, pending=spare, sign=-1, posted=_NOTHING)
-            return None, ids
-        if taken:
-            _move(transaction, [it for it in ids if it in taken], pending=whole, sign=-1, posted=_NOTHING)
-        return refusal_of([row for row in rows.values() if row["id"] not in taken], whole), []
+        return rows
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
@@ -445,14 +485,35 @@ def _insert(transaction: Transaction, path: str, window: str, values: dict[str, 
     transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
 
 
-def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
-    return {**named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+class _Taken:
+    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open."""
+
+    __slots__ = ("_amount", "all_there", "ids")
+
+    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
+        asked = amount.present()
+        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
+        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
+        self._amount = amount
+        self.ids = sorted(cast("int", row[0]) for row in rows)
+        totals = sum(row[1] == "total" for row in rows)
+        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
+        if self.all_there and totals < len(rows):
+            self.all_there = not any(
+                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, _ in rows
+            )
+
+    def undo(self, transaction: Transaction) -> None:
+        """Give back all that was taken."""
+        _move(transaction, self.ids, pending=self._amount, sign=-1, posted=_NOTHING)
 
 
 def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
-    amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
-    transaction.count(moving(len(ids)), {**named("id", ids), **amounts})
+    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
+    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+    if ids and amounts:
+        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
+        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
 
 
 def _held(row: Row) -> Usage:
@@ -472,6 +533,10 @@ def _by_key(transaction: Transaction, key: str) -> Reservation | None:
             }
         )
     return None
+
+
+def _link(decision: int | None) -> dict[str, JsonValue]:
+    return {} if decision is None else {"decision": decision}
 
 
 def _usage(**amounts: int) -> Usage:

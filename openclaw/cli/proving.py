@@ -12,6 +12,7 @@ from openclaw.audit.note import COSIGNATURE
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import cannot_be_written, opened
 from openclaw.cli.options import ByOption, JsonOption, KeyOption, PlacesOption, ReasonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import AuditError, StoreError
 
 PublicKey = Annotated[
@@ -57,8 +58,11 @@ def verify(
         _verify_proof(proof, verifier, [Verifier.parse(text, algorithm=COSIGNATURE) for text in witness or ()], as_json)
         return
     places = () if inside_only else checkpoints or None
-    with opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books:
-        report = books.log.verify(verifier)
+    with (
+        opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books,
+        reading("verifying") as seen,
+    ):
+        report = books.log.verify(verifier, seen=seen)
     if as_json:
         show.as_json({**report.model_dump(mode="json"), "ok": report.ok})
     else:

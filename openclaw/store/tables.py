@@ -258,6 +258,12 @@ class AccountRow(Table, table=True):
     microusd_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     microusd_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     microusd_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    milliseconds_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    milliseconds_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    milliseconds_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    mwh_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
 
 
 class ReservationRow(Table, table=True):
