@@ -119,7 +119,7 @@ class Approvals:
                 "tool": storable(question.tool),
                 "args_digest": question.args_digest,
                 "request": json.dumps(question.request),
-                "requested_at": utc(transaction.now),
+                "requested_at": transaction.at,
                 "expires_at": utc(transaction.now + dt.timedelta(seconds=WAIT_SECONDS)),
                 "answered_by": "",
                 "answered_at": "",
@@ -141,7 +141,7 @@ class Approvals:
             by_whom = f" by `{found.answered_by}`" if found.answered_by else ""
             raise ApprovalError(f"`{approval}` is already {found.state}{by_whom}", hint="an answer is given once")
         state: State = "approved" if approve else "rejected"
-        at = utc(transaction.now)
+        at = transaction.at
         transaction.connection.execute(
             sa.update(_APPROVAL)
             .where(_APPROVAL.c.id == approval, _APPROVAL.c.state == "pending")
@@ -157,7 +157,7 @@ class Approvals:
             .where(
                 _APPROVAL.c.id == approval,
                 _APPROVAL.c.state == "approved",
-                _APPROVAL.c.expires_at >= utc(transaction.now),
+                _APPROVAL.c.expires_at >= transaction.at,
             )
             .values(state="used")
         )

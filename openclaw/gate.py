@@ -61,6 +61,7 @@ from openclaw.judging import (
     unrecorded,
     unrecorded_result,
 )
+from openclaw.measures import timed
 from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Replayed, Request, Seen, Shown, Waiting
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.results import Results
@@ -105,12 +106,12 @@ class Gate:
         self._clock = clock
         self._runs = Runs(store)
         self._executions = Executions(store, log.privacy)
-        self._worker = Worker(store, renew=ledger.renew)
         self.extensions = Extensions(store, ledger)
+        self._worker = Worker(store, renew=self._renew)
         self.soft = SoftLimits(ledger, log)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
-        self._energy = energy
+        self.energy = energy
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
     # -- passing -------------------------------------------------------------------------------------------------
@@ -148,10 +149,10 @@ class Gate:
     def finish(self, permit: Permit, outcome: Outcome) -> None:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
-        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
-        self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
-        for extra in outcome.extra:
-            self._store.defer(partial(self._ledger.release_in, reservation=extra))
+        taken = take(self._log, permit, outcome, ended, self.prices, self.energy)
+        self._store.defer(lambda transaction: self._finish(transaction, permit, taken))
+        for extra in (*outcome.extra, *self.extensions.times(permit)):
+            self._store.defer(partial(self.extensions.release, permit=permit, extension=extra))
 
     def reads(self, permit: Permit) -> bool:
         """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
@@ -217,9 +218,10 @@ class Gate:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         return self._policy.evaluate(self._asked(Request(action=action, run=run, flow=flow), None).document)
 
-    def halted(self, permit: Permit) -> Halted | None:
-        """Why what is running under ``permit`` must stop now, if a person has halted it since; see ``Halts.watched``."""
-        return self.halts.watched(permit.action.principal, permit.run)
+    def halted(self, permit: Permit) -> Halted | BudgetExceeded | None:
+        """Why what is running under ``permit`` must stop now, if it must: a person has halted it since (``Halts.watched``), or
+        the time that it holds is over, and its accounts carry no more of it (``Extensions.overtime``)."""
+        return self.halts.watched(permit.action.principal, permit.run) or self.extensions.overtime(permit)
 
     # -- runs and people -----------------------------------------------------------------------------------------
 
@@ -266,6 +268,11 @@ class Gate:
     def flush(self) -> None:
         """Return when every outcome so far is durable."""
         self._store.flush()
+
+    def _renew(self, transaction: Transaction, worker: str) -> None:
+        """Let what this process holds for what it runs go on."""
+        self._ledger.renew(transaction, worker)
+        self.extensions.renew(transaction)
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -390,8 +397,8 @@ class Gate:
         if isinstance(answer, Refused):
             return self._turn_away(transaction, request, answer, body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
-        self.soft.record(transaction, request, asked.soft)
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
+        self.soft.record(transaction, request, asked.soft, seq)
         self._worker.vouch(transaction)
         self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
         action = request.action
@@ -407,6 +414,7 @@ class Gate:
             reservation=answer,
             key=request.key,
             began=self._clock.now(),
+            also=request.also,
         )
 
     def _take(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | Refused:
@@ -425,12 +433,12 @@ class Gate:
         request, charge = asked.request, duties.charge
 
         def fit(left: Mapping[Unit, int]) -> Usage | None:
-            assert request.fit is not None
-            fitting = request.fit({unit: amount - charge.amount(unit) for unit, amount in left.items()})
-            return None if fitting is None else total(fitting, charge)
+            left = {unit: amount - charge.amount(unit) for unit, amount in left.items()}
+            fitting = request.hold if request.fit is None else request.fit(left)
+            return None if fitting is None else total(timed(fitting, left), charge)
 
-        held, account = total(request.hold, charge), request.action.principal.account
-        fits = None if request.fit is None else fit
+        held, account = total(timed(request.hold, asked.remaining), charge), request.action.principal.account
+        fits = None if request.fit is None and "milliseconds" not in asked.remaining else fit
         return self._ledger.hold(
             transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare, also=request.also
         )
@@ -486,7 +494,7 @@ class Gate:
 
     # -- finishing -----------------------------------------------------------------------------------------------
 
-    def _finish(self, transaction: Transaction, permit: Permit, taken: Taken, usage: Usage) -> None:
+    def _finish(self, transaction: Transaction, permit: Permit, taken: Taken) -> None:
         shown = taken.shown
         withheld = taken.withheld and taken.status == "done"
         state = "withheld" if withheld else taken.status
@@ -496,7 +504,7 @@ class Gate:
             if not late:
                 return
         # What is suspended goes on, and is charged for when it ends.
-        used = NOTHING if taken.status == "suspended" else total(usage, permit.duties.charge)
+        used = NOTHING if taken.status == "suspended" else total(taken.used, permit.duties.charge)
         if permit.reservation is not None and late:
             self._ledger.settle_late(transaction, permit.reservation.id, used)
         elif permit.reservation is not None:
@@ -543,8 +551,8 @@ class Gate:
         if shown.refused is None:
             return None
         ended, outcome = self._clock.now(), replace(outcome, shown=shown, replay=b"")
-        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
-        return self._store.submit(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
+        taken = take(self._log, permit, outcome, ended, self.prices, self.energy)
+        return self._store.submit(lambda transaction: self._finish(transaction, permit, taken))
 
     def _disown(self, job: Job[Admission]) -> None:
         """The caller is gone while its commit goes on: a permit that nobody will use is given back."""

@@ -80,6 +80,12 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
             source="budget",
             hint="budget it in tokens, or use a model with a known price",
         )
+    if request.unmeasured and "mwh" in asked.remaining:
+        return Refused(
+            f"nobody knows the energy that model `{request.action.name}` takes, and an energy budget applies",
+            source="budget",
+            hint="give `Governance.open(…, energy=Energy())`, and use a model that `ecologits` knows",
+        )
     return None
 
 

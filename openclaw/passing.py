@@ -34,6 +34,7 @@ class Request:
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
         unpriced: no price is known for this model; refused where a money budget applies.
+        unmeasured: no estimate of its energy is known; refused where an energy budget applies.
         remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
             is raised and the node may run again after a budget or a policy has changed: then it is decided again.
     """
@@ -49,6 +50,7 @@ class Request:
     key: str | None = None
     can_wait: bool = False
     unpriced: bool = False
+    unmeasured: bool = False
     remembers: bool = True
 
 
@@ -56,7 +58,7 @@ class Request:
 class Permit:
     """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it.
 
-    ``document`` is what the policy was asked, ``duties`` what it demands.
+    ``document`` is what the policy was asked, ``duties`` what it demands, ``also`` the accounts that it draws on besides its own.
     """
 
     seq: int
@@ -68,6 +70,7 @@ class Permit:
     reservation: Reservation | None
     key: str | None
     began: dt.datetime
+    also: Also = field(default_factory=dict[str, Budget | None])
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from sqlalchemy import Connection
 
+from openclaw.budget.account import levels
 from openclaw.budget.amount import UNITS, Unit, Usage
-from openclaw.budget.ledger import levels
 from openclaw.errors import BudgetError
 from openclaw.store import Row, Store
 from openclaw.store.tables import AccountRow, ActionRow, EntryRow, ReservationRow, Table

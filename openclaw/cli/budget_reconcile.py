@@ -117,11 +117,11 @@ def _row(it: Mismatch) -> tuple[str | show.Text, ...]:
 
 
 def _named(unit: InvoiceUnit) -> str:
-    return "usd" if unit == "microusd" else unit
+    return show.unit_name(unit)
 
 
 def _amount(unit: InvoiceUnit, amount: int) -> str:
-    return show.usd(amount) if unit == "microusd" else show.count(amount)
+    return show.amount(unit, amount)
 
 
 __all__ = ["add_to"]

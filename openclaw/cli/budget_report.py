@@ -116,6 +116,10 @@ def _print(made: CostReport) -> None:
             ("per approved action", _each(total.microusd_per_approved_action, total)),
         ]
     )
+    if total.used["milliseconds"]:
+        show.fields(
+            [("seconds", f"{show.amount('milliseconds', total.used['milliseconds'])}, where a budget limits them")]
+        )
     if total.mwh is not None and total.co2e_mg is not None:
         unknown = f", unknown for {show.count(total.energy_unknown)} model calls" if total.energy_unknown else ""
         show.fields(

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from openclaw.audit import ConsistencyProof, Proof, Verifier, VerifyReport, read_proof
+from openclaw.audit import AuditLog, ConsistencyProof, Proof, Verifier, VerifyReport, read_proof
 from openclaw.audit.note import COSIGNATURE
 from openclaw.cli import DOES_NOT_HOLD, show
-from openclaw.cli.books import opened
+from openclaw.cli.books import cannot_be_written, opened
 from openclaw.cli.options import ByOption, JsonOption, KeyOption, PlacesOption, ReasonOption, StoreOption
 from openclaw.cli.progress import reading
-from openclaw.errors import AuditError
+from openclaw.errors import AuditError, StoreError
 
 PublicKey = Annotated[
     str | None, typer.Option("--public-key", metavar="NAME+ID+KEY", help="Trust this public key, and no key file.")
@@ -132,14 +132,24 @@ def prove(
     """Print a proof, as JSON, that can be checked offline with the public key alone.
 
     With SEQ: one entry is in the log. With --from: the log of one checkpoint is the beginning of that of another.
+    A checkpoint is signed for it. Where nothing may be written, or the key is not here, the last one has to cover it.
     """
     if (seq is None) is (old is None):
         raise AuditError("a proof is of one entry or between two sizes", hint="give either SEQ or --from SIZE")
     if new is not None and old is None:
         raise AuditError("`--to` needs the size that it is to be joined to", hint="give it with --from")
-    proof: Proof | ConsistencyProof
-    with opened(context, store, write=True, key=key, signs=True, places=checkpoints or None) as books:
-        proof = books.log.prove(seq) if seq is not None else books.log.prove_consistency(old or 0, new)
+
+    def made(log: AuditLog) -> Proof | ConsistencyProof:
+        return log.prove(seq) if seq is not None else log.prove_consistency(old or 0, new)
+
+    try:
+        with opened(context, store, write=True, key=key, signs=None, places=checkpoints or None) as books:
+            proof = made(books.log)
+    except StoreError as error:
+        if not cannot_be_written(error):
+            raise
+        with opened(context, store, key=key) as books:
+            proof = made(books.log)
     show.as_json(proof.model_dump(mode="json"))
 
 

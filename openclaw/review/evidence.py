@@ -16,7 +16,7 @@ from openclaw.audit import AuditLog, Entry, VerifyReport
 from openclaw.audit.notary import noted
 from openclaw.audit.note import Verifier
 from openclaw.audit.reading import Reader, Seen, Selection
-from openclaw.canonical import encode
+from openclaw.encoding import encode
 from openclaw.errors import ConfigurationError
 from openclaw.review.entries import number, part, text
 from openclaw.review.frameworks import Demand, Shown, demands

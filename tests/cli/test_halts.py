@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,22 @@ def test_a_halt_is_laid_listed_and_lifted_without_the_log_s_key(desk: Path, open
     said = openclaw("audit", "list", "--kind", "halt")
     assert "resume" in said.out
     assert "workflow returns, agent refunds by eva: odd" in said.out
+
+
+def test_a_database_from_before_there_were_halts_is_one_clear_error_and_a_halt_mends_it(
+    desk: Path, openclaw: Command
+) -> None:
+    with sqlite3.connect(desk / "openclaw.db") as connection:
+        connection.execute("DROP TABLE openclaw_halt")
+    connection.close()
+    said = openclaw("halts")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "error: the database was written by an older openclaw and has no table `openclaw_halt` yet; open it once with a"
+        " Governance, or a command that writes: that adds what it lacks and changes nothing else\n"
+    )
+    assert openclaw("halt", "--all", "--by", "eva").code == 0
+    assert openclaw("halts").code == 0
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,9 @@ def test_a_database_from_before_there_were_halts_that_is_only_read_says_what_to_
             Halts(reader, AuditLog(reader, None)).list()
     finally:
         reader.close()
-    assert "an older openclaw wrote it" in str(raised.value.hint)
+    said = "the database was written by an older openclaw and has no table `openclaw_halt` yet"
+    assert raised.value.message == said
+    assert "open it once with a Governance" in raised.value.hint
     with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
         assert governance.halts() == []
 
