@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Annotated
+import os
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -23,6 +24,7 @@ from openclaw.cli import (
     budget_forecast,
     budget_reconcile,
     budget_report,
+    completing,
     demo,
     doctor,
     examples,
@@ -40,6 +42,11 @@ from openclaw.cli.options import Globals, GlobalStore
 
 class _Commands(TyperGroup):
     """The commands; Ctrl-C ends any of them with one line, after it has put away what it had in hand."""
+
+    def __init__(self, **told: Any) -> None:
+        super().__init__(**told)
+        if completing.VARIABLE in os.environ:
+            completing.add_to(self)
 
     def invoke(self, ctx: typer.Context) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - the same class
         try:
