@@ -9,6 +9,7 @@ import typer
 
 from openclaw.cli import (
     approvals,
+    approvers,
     audit,
     audit_explain,
     audit_export,
@@ -82,6 +83,7 @@ budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)
 budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
+approvers.add_to(approvals.app)
 app.add_typer(approvals.app, name="approvals")
 app.command("ui", epilog=board.EXAMPLES)(board.ui)
 app.command("halt")(halts.halt)
