@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
@@ -135,7 +136,7 @@ def policy_input(action: Action, context: Context) -> dict[str, JsonValue]:
     """The input document that a policy sees: JSON inside the domain of RFC 8785 (see ``canonical.plain``)."""
     document: dict[str, JsonValue] = {
         "kind": action.kind,
-        "principal": _present(action.principal),
+        "principal": _who(action.principal),
         "approval": dict(context.approval) if context.approval is not None else None,
         "now": utc(context.now),
     }
@@ -163,7 +164,21 @@ def args_digest(action: Action) -> str:
 
 def utc(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
-    return f"{moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    if moment.tzinfo is not dt.UTC:
+        moment = moment.astimezone(dt.UTC)
+    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"  # without its `+00:00`
+
+
+def _who(principal: Principal) -> dict[str, JsonValue]:
+    it = principal
+    part = _known_who(it.agent, it.workflow, it.org, it.roles, it.on_behalf_of, it.chain)
+    return {name: [*value] if isinstance(value, list) else value for name, value in part.items()}
+
+
+@lru_cache(maxsize=1000)
+def _known_who(*values: object) -> dict[str, JsonValue]:
+    """The same few agents act again and again."""
+    return _kept(zip(Principal.model_fields, values, strict=True))
 
 
 def _run_part(run: Run, now: dt.datetime) -> dict[str, JsonValue]:
@@ -177,9 +192,12 @@ def _run_part(run: Run, now: dt.datetime) -> dict[str, JsonValue]:
 
 
 def _present(model: BaseModel) -> dict[str, JsonValue]:
+    return _kept((name, getattr(model, name)) for name in type(model).model_fields)
+
+
+def _kept(fields: Iterable[tuple[str, object]]) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = {}
-    for name in type(model).model_fields:
-        value: object = getattr(model, name)
+    for name, value in fields:
         if value is not None and value != "":
             document[name] = utc(value) if isinstance(value, dt.datetime) else plain(value)
     return document

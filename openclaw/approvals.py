@@ -103,6 +103,12 @@ class Approval(BaseModel):
         )
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is asked, as it may be stored."""
+        said = self.request.get("reasons")
+        return tuple(map(str, said)) if isinstance(said, list) else ()
+
+    @property
     def yes(self) -> tuple[Answer, ...]:
         """The answers that agree to it as it stands now: as asked, or as it was changed last."""
         digest = self.amendment.digest if self.amendment is not None else ""
@@ -171,7 +177,7 @@ class Approvals:
                 "tool": storable(question.tool),
                 "args_digest": question.args_digest,
                 "request": json.dumps(question.request | _demanded(question.demand)),
-                "requested_at": utc(transaction.now),
+                "requested_at": transaction.at,
                 "expires_at": utc(transaction.now + dt.timedelta(seconds=WAIT_SECONDS)),
                 "answered_by": "",
                 "answered_at": "",
@@ -242,7 +248,7 @@ class Approvals:
             .where(
                 _APPROVAL.c.id == approval,
                 _APPROVAL.c.state == "approved",
-                _APPROVAL.c.expires_at >= utc(transaction.now),
+                _APPROVAL.c.expires_at >= transaction.at,
             )
             .values(state="used")
         )

@@ -30,19 +30,18 @@ import decimal
 import enum
 import hashlib
 import itertools
-import json
 import math
 import numbers
 import re
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import rfc8785
 from pydantic import BaseModel
+
+from openclaw.encoding import CHUNK, chunks, encode, with_room
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -54,81 +53,10 @@ MAX_DEPTH = 64
 MAX_ITEMS = 1_000_000
 """Members of containers, all in all, that are written out. A value with shared parts can have more than fit anywhere."""
 
-CHUNK = 1 << 16
-"""Characters of a long text that are encoded at a time."""
-
-BATCH = 512
-"""Members of a large container that are encoded at a time."""
-
 
 def canonical(value: object) -> bytes:
     """The RFC 8785 bytes of ``plain(value)``: equal values give equal bytes, on every machine."""
     return encode(plain(value))
-
-
-def encode(value: JsonValue) -> bytes:
-    """The RFC 8785 bytes of a JSON value that is already in the domain, such as ``plain`` returns."""
-    # The C encoder writes what RFC 8785 demands, but for the spelling of some numbers and the order of keys beyond the
-    # basic plane; where the text might hold either, ``pieces`` writes it. Equal to a reference by a property test.
-    text = _with_room(_written, value)
-    if _OTHER_NUMBERS.search(text) or not (text.isascii() or _in_basic_plane(text)):
-        return _with_room(_joined, value)
-    return text.encode()
-
-
-_written = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-
-
-def _joined(value: JsonValue) -> bytes:
-    return b"".join(pieces(value))
-
-
-_OTHER_NUMBERS = re.compile(r"(?:^|\":|[,\[])-?(?:[0-9]{16}|[0-9]+\.0(?:$|[,\]}])|[0-9.]+e)")
-"""Integers that may be outside the domain, whole floats, and exponents: as numbers, or as texts that look like them."""
-
-
-def pieces(value: JsonValue) -> Iterator[bytes]:
-    """The bytes of ``encode`` one after another: a long text is never held a second time."""
-    match value:
-        case str():
-            yield from _string(value)
-        case dict():
-            yield b"{"
-            for at, key in enumerate(sorted(value, key=_utf16)):
-                yield b"," if at else b""
-                yield from _string(key)
-                yield b":"
-                yield from pieces(value[key])
-            yield b"}"
-        case list():
-            yield b"["
-            for at, item in enumerate(value):
-                yield b"," if at else b""
-                yield from pieces(item)
-            yield b"]"
-        case None | bool():
-            yield b"null" if value is None else b"true" if value else b"false"
-        case _:
-            yield rfc8785.dumps(value)
-
-
-def _string(text: str) -> Iterator[bytes]:
-    if len(text) <= CHUNK:
-        yield json.dumps(text, ensure_ascii=False).encode()
-        return
-    yield b'"'
-    for at in range(0, len(text), CHUNK):
-        yield json.dumps(text[at : at + CHUNK], ensure_ascii=False)[1:-1].encode()
-    yield b'"'
-
-
-def _utf16(key: str) -> bytes:
-    return key.encode("utf-16-be")
-
-
-def _in_basic_plane(text: str) -> bool:
-    # Without surrogates, the order by code points is the order by UTF-16 units.
-    return len(text.encode("utf-16-le")) == 2 * len(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +75,13 @@ class Fingerprint:
 def fingerprint(value: object, *, small: int = 0) -> Fingerprint:
     """Digest and size of the canonical bytes of ``value``, computed without holding them."""
     form = plain(value)
-    digested, size = _with_room(_digested, form)
+    digested, size = with_room(_digested, form)
     return Fingerprint("sha256:" + digested, size, form, size <= small)
 
 
 def _digested(value: JsonValue) -> tuple[str, int]:
     fold, size = hashlib.sha256(), 0
-    for piece in _batches(value):
+    for piece in chunks(value):
         fold.update(piece)
         size += len(piece)
     return fold.hexdigest(), size
@@ -162,68 +90,6 @@ def _digested(value: JsonValue) -> tuple[str, int]:
 def digest(value: object) -> str:
     """``sha256:`` and the hex digest of the canonical bytes of ``value``."""
     return fingerprint(value).digest
-
-
-def chunks(value: JsonValue) -> Iterator[bytes]:
-    """The canonical bytes of a plain value one after another, for a hash: ``pieces``, and quicker."""
-    return _batches(value)
-
-
-def _batches(value: JsonValue) -> Iterator[bytes]:
-    """``pieces`` of what is large, and the fast encoder for what is not."""
-    match value:
-        case str() if len(value) > CHUNK:
-            yield from _string(value)
-        case list() if _outgrows(value, CHUNK):
-            yield b"["
-            for at in range(0, len(value), BATCH):
-                yield b"," if at else b""
-                yield from _open(value[at : at + BATCH])
-            yield b"]"
-        case dict() if _outgrows(value, CHUNK):
-            keys = sorted(value, key=_utf16)
-            yield b"{"
-            for at in range(0, len(keys), BATCH):
-                yield b"," if at else b""
-                yield from _open({key: value[key] for key in keys[at : at + BATCH]})
-            yield b"}"
-        case _:
-            yield encode(value)
-
-
-def _open(part: list[JsonValue] | dict[str, JsonValue]) -> Iterator[bytes]:
-    """Some members of a container, without its brackets."""
-    if not _outgrows(part, CHUNK):
-        yield encode(part)[1:-1]
-        return
-    for at, item in enumerate(part):
-        yield b"," if at else b""
-        if isinstance(part, dict):
-            key = str(item)
-            yield from _string(key)
-            yield b":"
-            yield from _batches(part[key])
-        else:
-            yield from _batches(item)
-
-
-def _outgrows(value: JsonValue, limit: int) -> bool:
-    """Whether a container has more than about ``limit`` characters; looks no further than that."""
-    left, stack = limit, [value]
-    while stack and left >= 0:
-        item = stack.pop()
-        if isinstance(item, str):
-            left -= len(item)
-        elif isinstance(item, list):
-            left -= len(item)
-            stack += item[: max(left, 0)]
-        elif isinstance(item, dict):
-            left -= len(item)
-            stack += itertools.islice(item.values(), max(left, 0))
-            left -= sum(map(len, itertools.islice(item, max(left, 0))))
-        else:
-            left -= 8
-    return left < 0
 
 
 # Any value, as JSON -------------------------------------------------------------------------------------------------
@@ -240,26 +106,17 @@ class _Room:
 
 def plain(value: object) -> JsonValue:
     """``value`` as JSON inside the domain of RFC 8785, with the tagged forms above. Never raises."""
-    if type(value) is str and value.isascii():  # as most are that stand alone
-        return value
-    return _with_room(_plain_of, value)
+    # Most that stand alone are these.
+    kind = type(value)
+    if value is None or kind is bool or (kind is str and cast("str", value).isascii()):
+        return cast("JsonValue", value)
+    if kind is int:
+        return _integer(cast("int", value))
+    return with_room(_plain_of, value)
 
 
 def _plain_of(value: object) -> JsonValue:
     return _plain(value, (), _Room())
-
-
-def _with_room(work: Callable[[Any], T], value: object) -> T:
-    """Do what needs a few hundred frames of stack. A caller that stands too deep for them has it done by a new thread,
-    which begins at the top: the form of a value does not depend on who asks."""
-    try:
-        return work(value)
-    except RecursionError:
-        done: list[T] = []
-        thread = threading.Thread(target=lambda: done.append(work(value)))
-        thread.start()
-        thread.join()
-        return done.pop()
 
 
 def _plain(value: object, above: tuple[int, ...], room: _Room) -> JsonValue:

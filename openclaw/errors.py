@@ -96,6 +96,10 @@ class BudgetExceeded(Refused):
 def _amount(amount: int, unit: str) -> str:
     if unit == "microusd":
         return f"${amount / 1_000_000:,.6f}"
+    if unit == "milliseconds":
+        return f"{amount / 1_000:,.3f} seconds"
+    if unit == "mwh":
+        return f"{amount:,} mWh"
     name = unit.replace("_", " ")
     return f"{amount:,} {name.removesuffix('s') if amount == 1 else name}"
 

@@ -55,9 +55,11 @@ from openclaw.halts import against as halted_by
 from openclaw.judging import (
     ENDED,
     Asked,
+    after_change,
     against,
     known_answer,
     still_running,
+    told_change,
     unanswered,
     unknown_outcome,
     unrecorded,
@@ -65,6 +67,7 @@ from openclaw.judging import (
     waits,
     why,
 )
+from openclaw.measures import timed
 from openclaw.passing import (
     NOTHING,
     Admission,
@@ -125,12 +128,12 @@ class Gate:
         self._clock = clock
         self._runs = Runs(store)
         self._executions = Executions(store, log.privacy)
-        self._worker = Worker(store, renew=ledger.renew)
         self.extensions = Extensions(store, ledger)
+        self._worker = Worker(store, renew=self._renew)
         self.soft = SoftLimits(ledger, log)
         self.halts = Halts(store, log)
         self.prices = prices or Prices()
-        self._energy = energy
+        self.energy = energy
         self.observer: Callable[[Seen], None] | None = None  # told of every decision once it is durable; must not raise
 
     # -- passing -------------------------------------------------------------------------------------------------
@@ -168,10 +171,10 @@ class Gate:
     def finish(self, permit: Permit, outcome: Outcome) -> None:
         """Settle and record what became of a permitted action. Does not block; doing it twice changes nothing."""
         ended = self._clock.now()
-        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
-        self._store.defer(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
-        for extra in outcome.extra:
-            self._store.defer(partial(self._ledger.release_in, reservation=extra))
+        taken = take(self._log, permit, outcome, ended, self.prices, self.energy)
+        self._store.defer(lambda transaction: self._finish(transaction, permit, taken))
+        for extra in (*outcome.extra, *self.extensions.times(permit)):
+            self._store.defer(partial(self.extensions.release, permit=permit, extension=extra))
 
     def reads(self, permit: Permit) -> bool:
         """Whether the result of this action must be shown to the gate (``show``) before anybody else sees it."""
@@ -237,9 +240,10 @@ class Gate:
         """Ask the policy without acting: nothing is recorded, nothing reserved."""
         return self._policy.evaluate(self._asked(Request(action=action, run=run, flow=flow), None).document)
 
-    def halted(self, permit: Permit) -> Halted | None:
-        """Why what is running under ``permit`` must stop now, if a person has halted it since; see ``Halts.watched``."""
-        return self.halts.watched(permit.action.principal, permit.run)
+    def halted(self, permit: Permit) -> Halted | BudgetExceeded | None:
+        """Why what is running under ``permit`` must stop now, if it must: a person has halted it since (``Halts.watched``), or
+        the time that it holds is over, and its accounts carry no more of it (``Extensions.overtime``)."""
+        return self.halts.watched(permit.action.principal, permit.run) or self.extensions.overtime(permit)
 
     # -- runs and people -----------------------------------------------------------------------------------------
 
@@ -279,6 +283,11 @@ class Gate:
         """Return when every outcome so far is durable."""
         self._store.flush()
 
+    def _renew(self, transaction: Transaction, worker: str) -> None:
+        """Let what this process holds for what it runs go on."""
+        self._ledger.renew(transaction, worker)
+        self.extensions.renew(transaction)
+
     # -- looking -------------------------------------------------------------------------------------------------
 
     def _look(self, request: Request) -> Asked | Admission:
@@ -314,7 +323,7 @@ class Gate:
 
     def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
         """Why a question waits. Whoever asks knows what is hidden in the stored reasons: they hear what the policy says."""
-        stored = _texts(approval.request.get("reasons"))
+        stored = approval.reasons
         if not hides([*stored]):
             return stored
         decision = self._evaluate(self._asked(request, None).document)
@@ -401,16 +410,13 @@ class Gate:
         if answer is None and waits(decision, duties) and not asked.agreed:
             return self._ask(transaction, request, decision, duties, body)
         if asked.amended is not None:
-            changed: dict[str, JsonValue] = {"by": asked.amended.by, "args": [*asked.amended.args]}
-            body["changed"] = {**changed, "asked_digest": digest(), "args_digest": self._args_digest(request.action)}
+            body["changed"] = told_change(asked.amended, digest(), self._args_digest(request.action))
         answer = answer or self._take(transaction, asked, duties)
         if isinstance(answer, Refused):
-            if asked.amended is not None:
-                answer.reasons += (f"{asked.amended.by} has changed {', '.join(asked.amended.args)} of it",)
-            return self._turn_away(transaction, request, answer, body, veil)
+            return self._turn_away(transaction, request, after_change(answer, asked.amended), body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
-        self.soft.record(transaction, request, asked.soft)
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
+        self.soft.record(transaction, request, asked.soft, seq)
         self._worker.vouch(transaction)
         self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
         action = request.action
@@ -427,6 +433,7 @@ class Gate:
             key=request.key,
             began=self._clock.now(),
             amended=asked.amended,
+            also=request.also,
         )
 
     def _take(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | Refused:
@@ -445,12 +452,12 @@ class Gate:
         request, charge = asked.request, duties.charge
 
         def fit(left: Mapping[Unit, int]) -> Usage | None:
-            assert request.fit is not None
-            fitting = request.fit({unit: amount - charge.amount(unit) for unit, amount in left.items()})
-            return None if fitting is None else total(fitting, charge)
+            left = {unit: amount - charge.amount(unit) for unit, amount in left.items()}
+            fitting = request.hold if request.fit is None else request.fit(left)
+            return None if fitting is None else total(timed(fitting, left), charge)
 
-        held, account = total(request.hold, charge), request.action.principal.account
-        fits = None if request.fit is None else fit
+        held, account = total(timed(request.hold, asked.remaining), charge), request.action.principal.account
+        fits = None if request.fit is None and "milliseconds" not in asked.remaining else fit
         return self._ledger.hold(
             transaction, account, held, ttl_seconds=CALL_SECONDS, fit=fits, spare=request.spare, also=request.also
         )
@@ -501,7 +508,7 @@ class Gate:
 
     # -- finishing -----------------------------------------------------------------------------------------------
 
-    def _finish(self, transaction: Transaction, permit: Permit, taken: Taken, usage: Usage) -> None:
+    def _finish(self, transaction: Transaction, permit: Permit, taken: Taken) -> None:
         shown = taken.shown
         withheld = taken.withheld and taken.status == "done"
         state = "withheld" if withheld else taken.status
@@ -511,7 +518,7 @@ class Gate:
             if not late:
                 return
         # What is suspended goes on, and is charged for when it ends.
-        used = NOTHING if taken.status == "suspended" else total(usage, permit.duties.charge)
+        used = NOTHING if taken.status == "suspended" else total(taken.used, permit.duties.charge)
         if permit.reservation is not None and late:
             self._ledger.settle_late(transaction, permit.reservation.id, used)
         elif permit.reservation is not None:
@@ -558,8 +565,8 @@ class Gate:
         if shown.refused is None:
             return None
         ended, outcome = self._clock.now(), replace(outcome, shown=shown, replay=b"")
-        taken = take(self._log, permit, outcome, ended, self.prices, self._energy)
-        return self._store.submit(lambda transaction: self._finish(transaction, permit, taken, outcome.usage))
+        taken = take(self._log, permit, outcome, ended, self.prices, self.energy)
+        return self._store.submit(lambda transaction: self._finish(transaction, permit, taken))
 
     def _disown(self, job: Job[Admission]) -> None:
         """The caller is gone while its commit goes on: a permit that nobody will use is given back."""
@@ -577,10 +584,6 @@ def _tell(observer: Callable[[Seen], None], asked: Asked, decision: Decision, do
     seq = admission.error.seq if isinstance(admission, Refusal) else getattr(admission, "seq", None)
     if seq is not None and not isinstance(admission, Replayed):
         observer(Seen.of(asked.request.action, seq, asked.document, decision))
-
-
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 __all__ = [

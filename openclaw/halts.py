@@ -18,7 +18,7 @@ from typing import Literal, cast
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from openclaw.action import Principal, Run, utc
+from openclaw.action import Principal, Run
 from openclaw.audit import AuditLog, Draft
 from openclaw.canonical import storable
 from openclaw.errors import ConfigurationError, Halted, StoreError
@@ -114,7 +114,7 @@ class Halts:
             if known is not None:
                 return known
             seq = self._record(transaction, "halt", target, by=by, reason=reason)
-            row = {**target.model_dump(), "seq": seq, "by": by, "reason": reason, "at": utc(transaction.now)}
+            row = {**target.model_dump(), "seq": seq, "by": by, "reason": reason, "at": transaction.at}
             transaction.count(_ADD, row)
             transaction.notes.pop(_NOTE, None)
             return Halt(target=target, seq=seq, by=by, reason=reason, at=transaction.now)

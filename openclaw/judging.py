@@ -97,6 +97,12 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
             source="budget",
             hint="budget it in tokens, or use a model with a known price",
         )
+    if request.unmeasured and "mwh" in asked.remaining:
+        return Refused(
+            f"nobody knows the energy that model `{request.action.name}` takes, and an energy budget applies",
+            source="budget",
+            hint="give `Governance.open(…, energy=Energy())`, and use a model that `ecologits` knows",
+        )
     return None
 
 
@@ -108,6 +114,18 @@ def waits(decision: Decision, duties: Duties) -> bool:
 def why(decision: Decision, duties: Duties) -> tuple[str, ...]:
     """Why people must agree."""
     return decision.reasons or tuple(map(str, duties.approve))
+
+
+def told_change(amended: Amended, asked: str, now: str) -> JsonValue:
+    """What the entry of a decision says of a change: who, which arguments, and the digests of what was asked and of what is."""
+    return {"by": amended.by, "args": [*amended.args], "asked_digest": asked, "args_digest": now}
+
+
+def after_change(refused: Refused, amended: Amended | None) -> Refused:
+    """A refusal, which says that it is of a call that somebody has changed."""
+    if amended is not None:
+        refused.reasons += (f"{amended.by} has changed {', '.join(amended.args)} of it",)
+    return refused
 
 
 def known_answer(execution: Execution, amended: Amended | None = None) -> Admission:

@@ -35,6 +35,7 @@ class Request:
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
         unpriced: no price is known for this model; refused where a money budget applies.
         fits: checks arguments that an approver has changed, and gives them as the tool takes them; raises ``ValueError``.
+        unmeasured: no estimate of its energy is known; refused where an energy budget applies.
         remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
             is raised and the node may run again after a budget or a policy has changed: then it is decided again.
     """
@@ -51,6 +52,7 @@ class Request:
     can_wait: bool = False
     unpriced: bool = False
     fits: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
+    unmeasured: bool = False
     remembers: bool = True
 
 
@@ -66,7 +68,8 @@ class Amended:
 class Permit:
     """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it.
 
-    ``document`` is what the policy was asked, ``duties`` what it demands, ``amended`` what an approver has changed.
+    ``document`` is what the policy was asked, ``duties`` what it demands, ``also`` the accounts that it draws on besides its own,
+    ``amended`` what an approver has changed.
     """
 
     seq: int
@@ -79,6 +82,7 @@ class Permit:
     key: str | None
     began: dt.datetime
     amended: Amended | None = None
+    also: Also = field(default_factory=dict[str, Budget | None])
 
 
 @dataclass(frozen=True, slots=True)

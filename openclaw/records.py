@@ -11,14 +11,15 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import Action, ModelCall, Run
-from openclaw.audit import AuditLog, Draft, Veil, take_result
+from openclaw.audit import AuditLog, Draft, Line, Veil, take_result
 from openclaw.audit.veil import RESULT_BYTES_MAX
 from openclaw.budget import Energy, Prices, Usage
-from openclaw.canonical import Fingerprint, plain
+from openclaw.canonical import Fingerprint, plain, storable
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, Refused
 from openclaw.executions import Running
+from openclaw.measures import measured
 from openclaw.passing import Outcome, Permit, Request, Shown
 from openclaw.store import Transaction
 
@@ -27,7 +28,8 @@ from openclaw.store import Transaction
 class Taken:
     """What was taken of an outcome at the moment it came: the values in it may change, or be gone, when it is written.
 
-    ``kept`` is what a node that runs again gets, sealed; ``factors`` what the amounts of a model call stand on.
+    ``kept`` is what a node that runs again gets, sealed; ``factors`` what the amounts of a model call stand on;
+    ``used`` what it used, time and energy included.
     """
 
     status: str
@@ -38,6 +40,7 @@ class Taken:
     kept: bytes
     ended: dt.datetime
     factors: Mapping[str, JsonValue]
+    used: Usage
 
     @property
     def withheld(self) -> bool:
@@ -53,7 +56,8 @@ def take(
     withheld = outcome.shown is not None and outcome.shown.refused is not None
     kept = b"" if withheld else log.privacy.keep(permit.seq, outcome.replay)
     factors = _factors(permit, outcome, ended, prices, energy)
-    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended, factors)
+    used = measured(outcome.usage, permit, ended, factors)
+    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended, factors, used)
 
 
 def _factors(
@@ -81,8 +85,13 @@ def veil_of(log: AuditLog, transaction: Transaction, document: Mapping[str, Json
 
 def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     """The body of a decision entry: enough to decide again, with nothing in it that must be hidden."""
-    answered = plain(decision.model_dump(mode="json", exclude={"engine", "revision"}))
-    assert isinstance(answered, dict)
+    answered: dict[str, JsonValue] = {
+        "effect": decision.effect.value,
+        "reasons": [plain(reason) for reason in decision.reasons],
+        "rules": [plain(rule) for rule in decision.rules],
+        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations],
+        "code": decision.code,
+    }
     return {
         "input": veil.document,
         "decision": veil.decision(answered),
@@ -91,14 +100,14 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     }
 
 
-def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Draft:
+def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
     """The entry of a decision."""
     return _draft(request.action, request.run, "decision", effect, body)
 
 
 def outcome_draft(
     log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken, used: Usage, *, late: bool = False
-) -> Draft:
+) -> Line:
     """The entry of an outcome; ``used`` is what was posted for it. ``late``: it was taken for unknown before."""
     body: dict[str, JsonValue] = {
         "decision": permit.seq,
@@ -146,7 +155,7 @@ def conclusion_draft(
     )
 
 
-def result_draft(log: AuditLog, transaction: Transaction, permit: Permit, shown: Shown) -> Draft:
+def result_draft(log: AuditLog, transaction: Transaction, permit: Permit, shown: Shown) -> Line:
     """The entry of the decision on a result. The result itself is in it only where all of it was shown."""
     assert shown.decision is not None
     duties = shown.duties
@@ -191,16 +200,17 @@ def _draft(
     kind: Literal["decision", "outcome"],
     effect: Literal["", "allow", "ask", "deny"],
     body: dict[str, JsonValue],
-) -> Draft:
-    return Draft.written(
-        kind=kind,
-        run=run.id if run else "",
-        workflow=action.principal.workflow,
-        agent=action.principal.agent,
-        tool=action.name,
-        call_id=action.call_id,
-        effect=effect,
-        body=body,
+) -> Line:
+    who = action.principal
+    return Line(
+        kind,
+        storable(run.id) if run else "",
+        storable(who.workflow),
+        storable(who.agent),
+        storable(action.name),
+        storable(action.call_id),
+        effect,
+        body,
     )
 
 

@@ -10,7 +10,8 @@ import json
 import sqlalchemy as sa
 
 from openclaw.action import Run, utc
-from openclaw.canonical import encode, storable
+from openclaw.canonical import storable
+from openclaw.encoding import encode
 from openclaw.store import Statement, Store
 from openclaw.store.tables import ActionRow, EntryRow, RunRow, Table
 

@@ -18,9 +18,9 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import utc
-from openclaw.canonical import encode
 from openclaw.decision import Decision, Effect
 from openclaw.duties import LEVELS, AuditLevel, Duties, read_duties
+from openclaw.encoding import encode
 from openclaw.errors import Refused
 from openclaw.passing import Permit, Shown
 from openclaw.policy.results import Results

@@ -80,7 +80,7 @@ class Worker:
             return False
         for row in transaction.rows(_FIND, {"of_id": worker}):
             place = Place(str(row["machine"]), int(str(row["pid"])), int(str(row["born"])))
-            return str(row["until"]) < utc(transaction.now) or has_ended(place)
+            return str(row["until"]) < transaction.at or has_ended(place)
         return True
 
     def retire(self) -> None:

@@ -16,23 +16,24 @@ from typing import cast
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
-from openclaw.action import utc
-from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_bytes, entry_leaf
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line, body_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
-from openclaw.audit.keys import Signer, SigningKey, sign_checkpoint
+from openclaw.audit.keys import Signer, SigningKey
 from openclaw.audit.lookup import Match, look_up, values_of
-from openclaw.audit.merkle import Edge, Node, consistency_proof, inclusion_proof, range_root
-from openclaw.audit.notary import Notary, noted, rotations_in
+from openclaw.audit.merkle import Edge, Node
+from openclaw.audit.notary import Notary, noted
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place
 from openclaw.audit.privacy import Privacy, text_without_key
 from openclaw.audit.proof import ConsistencyProof, Proof
+from openclaw.audit.prover import Prover
+from openclaw.audit.reading import Seen
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
 from openclaw.audit.rotation import Rotation
-from openclaw.audit.rows import ACTION, ENTRY, HEAD, NODE, read_head, subtree, to_entry
+from openclaw.audit.rows import ACTION, ENTRY, HEAD, NODE, to_entry
 from openclaw.audit.verify import Verification
 from openclaw.audit.witness import Witness
 from openclaw.canonical import plain, storable
@@ -91,6 +92,7 @@ class AuditLog:
             every_entries=every_entries,
             every_seconds=every_seconds,
         )
+        self._prover = Prover(store, self._notary, self._keeper)
         self._retention = Retention(store, self._notary, self._keeper, lambda: self.verify())
         if not store.readonly:
             store.hooks += (*([self._privacy.sweep] if self._privacy is not None else []), self._write)
@@ -151,15 +153,15 @@ class AuditLog:
     def _place(self, one: Path | Place) -> Place:
         if isinstance(one, Path):
             return FilePlace(one)
-        return one.with_prove(self._prove_growth) if isinstance(one, Witness) else one
+        return one.with_prove(lambda old, new: self._prover.growth(old, new)) if isinstance(one, Witness) else one
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def record(self, transaction: Transaction, draft: Draft) -> int:
+    def record(self, transaction: Transaction, draft: Draft | Line) -> int:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
         seq = growth.edge.size + 1
-        at = utc(transaction.now)
+        at = transaction.at
         body = body_bytes(draft)
         leaf = entry_leaf(seq, at, draft, body)
         growth.nodes += growth.edge.append(leaf)
@@ -360,45 +362,28 @@ class AuditLog:
     def prove(self, seq: int) -> Proof:
         """A self-contained proof that entry ``seq`` is in the log, under a checkpoint made now.
 
-        The checkpoint carries the cosignatures of the witnesses that answer in time.
+        The checkpoint carries the cosignatures of the witnesses that answer in time. Where nothing may be written, or the key
+        is not here, the last checkpoint in the log takes its place, if it covers the entry.
 
         Raises:
-            AuditError: there is no such entry, it was pruned, or there is no key.
+            AuditError: there is no such entry, it was pruned, or no checkpoint covers it and none can be made.
+            VerificationError: the entry, the tree above it or the checkpoint was changed: there is no proof.
         """
-        entry = self.entry(seq)
-        checkpoint = self._notary.checkpoint()
-        self._keeper.flush()
-        with self._store.read() as connection:
-            path = inclusion_proof(seq - 1, checkpoint.size, lambda level, index: subtree(connection, level, index))
-        return Proof(
-            entry=entry_bytes(seq, utc(entry.at), entry, body_bytes(entry)).decode(),
-            index=seq - 1,
-            path=tuple(step.hex() for step in path),
-            checkpoint=self.cosigned(checkpoint),
-            key=str(self.verifier),
-            rotations=tuple(rotation.note for rotation in self.rotations()),
-        )
+        return self._prover.inclusion(self.entry(seq))
 
     def prove_consistency(self, old: int, new: int | None = None) -> ConsistencyProof:
         """A self-contained proof that the log of ``old`` entries is the beginning of the log of ``new`` entries.
 
         Args:
             old: a size, usually that of a checkpoint which somebody kept.
-            new: a larger one; the present size by default.
+            new: a larger one; by default the present size, or that of the last checkpoint where none can be made.
 
         Raises:
-            AuditError: the log has not so many entries, what is needed was pruned, or there is no key.
+            AuditError: the log has not so many entries, what is needed was pruned, or a checkpoint is needed that is not in
+                the log and cannot be made.
+            VerificationError: the tree or a checkpoint was changed.
         """
-        if new is None:
-            new = self._notary.checkpoint().size
-        path = self._prove_growth(old, new)
-        return ConsistencyProof(
-            old=self._checkpoint_at(old).note,
-            new=self._checkpoint_at(new).note,
-            path=tuple(step.hex() for step in path),
-            key=str(self.verifier),
-            rotations=tuple(rotation.note for rotation in self.rotations()),
-        )
+        return self._prover.consistency(old, new)
 
     def rotations(self) -> list[Rotation]:
         """The key rotations on record, in their order; empty where the log still has its first key.
@@ -406,11 +391,11 @@ class AuditLog:
         Raises:
             VerificationError: one of them is malformed or not signed.
         """
-        told = ENTRY.c.kind == "checkpoint", ENTRY.c.body.contains('"rotation')  # also what a prune has carried on
-        query = sa.select(ENTRY.c.body).where(*told).order_by(ENTRY.c.seq)
-        with self._store.read() as connection:
-            bodies = connection.execute(query).scalars().all()
-        return rotations_in(bodies)
+        return self._prover.rotations()
+
+    def cosigned(self, checkpoint: Checkpoint) -> str:
+        """The note of a checkpoint made by this log, with the cosignatures that its witnesses have given so far."""
+        return self._prover.cosigned(checkpoint)
 
     # -- keeping and removing ------------------------------------------------------------------------------------
 
@@ -488,46 +473,16 @@ class AuditLog:
 
     # -- verifying -----------------------------------------------------------------------------------------------
 
-    def verify(self, verifier: Verifier | None = None) -> VerifyReport:
+    def verify(self, verifier: Verifier | None = None, *, seen: Seen | None = None) -> VerifyReport:
         """Read the whole log again: every leaf, every interior node, the head, and every checkpoint in reach.
 
         Args:
             verifier: a public key of the log that is trusted, to and from which its key rotations must lead; by default the
                 key that this process signs with.
+            seen: hears how far the reading has come.
         """
-        return Verification(self._store, verifier or self.verifier, self._keeper, trouble=self._notary.trouble).run()
-
-    # -- proving -------------------------------------------------------------------------------------------------
-
-    def _prove_growth(self, old: int, new: int) -> list[bytes]:
-        with self._store.read() as connection:
-            size = read_head(connection).size
-            if not 0 < old <= new:
-                raise AuditError(
-                    f"there is no consistency proof from {old} to {new} entries", hint="the smaller one first"
-                )
-            if new > size:
-                raise AuditError(f"the log has {size} entries, not {new}")
-            return consistency_proof(old, new, lambda level, index: subtree(connection, level, index))
-
-    def _checkpoint_at(self, size: int) -> Checkpoint:
-        """The checkpoint of that size in the log; one signed now, where none was."""
-        query = sa.select(ENTRY).where(ENTRY.c.kind == "checkpoint", ENTRY.c.seq > size).order_by(ENTRY.c.seq).limit(1)
-        with self._store.read() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-            found = noted(str(row["body"])) if row is not None else None
-            if found is not None and found.size == size:
-                return found
-            root = range_root(0, size, lambda level, index: subtree(connection, level, index))
-        return sign_checkpoint(self._notary.key, self._store.origin, size, root)
-
-    def cosigned(self, checkpoint: Checkpoint) -> str:
-        """The note of a checkpoint made by this log, with the cosignatures that its witnesses have given so far."""
-        note = checkpoint.note
-        for place in self._keeper.places:
-            if isinstance(place, Witness):
-                note += place.cosignature(checkpoint)
-        return note
+        trouble = self._notary.trouble
+        return Verification(self._store, verifier or self.verifier, self._keeper, trouble=trouble, seen=seen).run()
 
 
 def _listed(outside: Path | Place | Sequence[Path | Place] | None) -> Sequence[Path | Place]:

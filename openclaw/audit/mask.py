@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import JsonValue
 
-from openclaw.canonical import CHUNK, chunks, encode
+from openclaw.encoding import CHUNK, chunks, encode
 
 MASKED = "$masked"
 SEALED = "$sealed"

@@ -24,7 +24,7 @@ from openclaw.audit.keys import SigningKey, sign_checkpoint
 from openclaw.audit.merkle import Edge
 from openclaw.audit.note import Checkpoint, read_checkpoint
 from openclaw.audit.rotation import Rotation, open_rotation, sign_rotation
-from openclaw.audit.rows import ENTRY, read_head
+from openclaw.audit.rows import ENTRY, IS_CHECKPOINT, read_head
 from openclaw.errors import AuditError, OpenClawError, VerificationError
 from openclaw.store import Statement, Store, Transaction
 
@@ -33,12 +33,9 @@ ROTATION_TRIES = 5
 Record = Callable[[Transaction, Draft], int]
 
 _LAST_CHECKPOINT = Statement(
-    sa.select(ENTRY.c.seq, ENTRY.c.at, ENTRY.c.body)
-    .where(ENTRY.c.kind == "checkpoint")
-    .order_by(ENTRY.c.seq.desc())
-    .limit(1)
+    sa.select(ENTRY.c.seq, ENTRY.c.at, ENTRY.c.body).where(IS_CHECKPOINT).order_by(ENTRY.c.seq.desc()).limit(1)
 )
-_LAST_SEQ = sa.select(sa.func.max(ENTRY.c.seq)).where(ENTRY.c.kind == "checkpoint")
+_LAST_SEQ = sa.select(sa.func.max(ENTRY.c.seq)).where(IS_CHECKPOINT)
 
 
 class Notary:
@@ -76,6 +73,11 @@ class Notary:
         self._last: tuple[int, dt.datetime] | None = None
         self._errand: threading.Thread | None = None
         self.trouble = ""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether this process has a key of the log."""
+        return self._key is not None
 
     @property
     def key(self) -> SigningKey:

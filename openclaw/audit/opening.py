@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from openclaw.audit.keys import KEY_MARK, ExternalKey, Signer, SigningKey
 from openclaw.audit.places import Place, open_place
-from openclaw.audit.rows import ENTRY
+from openclaw.audit.rows import ENTRY, IS_CHECKPOINT
 from openclaw.errors import AuditError
 from openclaw.store import Store
 
@@ -91,7 +91,7 @@ def open_places(store: Store, told: Where | Sequence[Where] | None, *, key: obje
 
 def _is_signed(store: Store) -> bool:
     with store.peek() as connection:
-        query = sa.select(ENTRY.c.seq).where(ENTRY.c.kind == "checkpoint").limit(1)
+        query = sa.select(ENTRY.c.seq).where(IS_CHECKPOINT).limit(1)
         return connection.execute(query).first() is not None
 
 

@@ -103,7 +103,7 @@ class Privacy:
         if self._swept is not None and transaction.now - self._swept < dt.timedelta(seconds=SWEEP_SECONDS):
             return
         self._swept = transaction.now
-        transaction.count(_SWEEP, {"nothing": "", "over": utc(transaction.now), "empty": b"", "none": ""})
+        transaction.count(_SWEEP, {"nothing": "", "over": transaction.at, "empty": b"", "none": ""})
 
     # -- persons -------------------------------------------------------------------------------------------------
 

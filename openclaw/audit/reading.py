@@ -7,7 +7,7 @@ be looked into, a query covers a bounded stretch of the log: it can be interrupt
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -24,6 +24,10 @@ from openclaw.errors import VerificationError
 from openclaw.store import Store
 
 PAGE = 500
+
+Seen = Callable[[int, int], None]
+"""Called with how many entries have been looked through, and of how many."""
+
 STRETCH_MIN, STRETCH_MAX = 2_000, 50_000
 """Entries that one query covers where they must be looked into; it grows from the one to the other."""
 
@@ -93,6 +97,7 @@ class Reader:
         newest_first: bool = False,
         inside: bool = False,
         page_max: int | None = None,
+        seen: Seen | None = None,
     ) -> Iterator[list[Entry]]:
         """Pages of the entries that are wanted, in order of ``seq``, or against it.
 
@@ -104,8 +109,10 @@ class Reader:
             newest_first: from the end.
             inside: the caller looks into each entry and leaves most of them out: read by stretches.
             page_max: entries of one page, where the caller wants no more than a few.
+            seen: hears how far the reading has come.
         """
         low, high = self._bounds(wanted, after, before)
+        whole = high - low + 1
         size = PAGE if page_max is None else max(1, min(page_max, PAGE))
         stretch = STRETCH_MIN if inside or wanted.looks_inside else None
         while low <= high:
@@ -116,27 +123,36 @@ class Reader:
                 )
                 stretch = min(2 * stretch, STRETCH_MAX)
             page = self._page(wanted, first, last, size, newest_first=newest_first)
-            yield page
             if len(page) == size:
                 low, high = (low, page[-1].seq - 1) if newest_first else (page[-1].seq + 1, high)
             elif newest_first:
                 high = first - 1
             else:
                 low = last + 1
+            if seen is not None:
+                seen(whole - (high - low + 1), whole)
+            yield page
 
-    def lines(self, wanted: Selection) -> Iterator[list[Line]]:
+    def lines(self, wanted: Selection, *, seen: Seen | None = None) -> Iterator[list[Line]]:
         """Pages of the entries that are wanted, in order of ``seq``, for half the time of ``entries``.
+
+        Args:
+            wanted: which.
+            seen: hears how far the reading has come.
 
         Raises:
             VerificationError: an entry was changed so that it cannot be read.
         """
         low, high = self._bounds(wanted, 0, None)
+        whole = high - low + 1
         while low <= high:
             query = sa.select(*_LINE).where(ENTRY.c.seq >= low, ENTRY.c.seq <= high).order_by(ENTRY.c.seq).limit(PAGE)
             with self._store.read() as connection:
                 page = connection.execute(query.where(*conditions(wanted, connection))).all()
             yield [Line._make((*row[:-1], _body(row.seq, row.body))) for row in page]
             low = page[-1].seq + 1 if len(page) == PAGE else high + 1
+            if seen is not None:
+                seen(whole - (high - low + 1), whole)
 
     def bodies(self, seqs: Iterable[int]) -> dict[int, JsonValue]:
         """The bodies of these entries, by their numbers; of those that are there.
@@ -222,4 +238,4 @@ def _first_at(connection: Connection, moment: dt.datetime, end: int) -> int:
     return low
 
 
-__all__ = ["PAGE", "Line", "Reader", "Selection", "conditions"]
+__all__ = ["PAGE", "Line", "Reader", "Seen", "Selection", "conditions"]

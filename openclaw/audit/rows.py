@@ -22,6 +22,9 @@ NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
 HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
 ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 
+IS_CHECKPOINT = ENTRY.c.kind == sa.literal_column("'checkpoint'")
+"""In the very words of the index of checkpoints, and never as a bound value: a prepared query would not use it."""
+
 CHUNK_LEVEL = 10
 CHUNK = 1 << CHUNK_LEVEL
 """Entries that ``verify`` reads at a time: a whole subtree, so that its nodes are read in one query too."""
@@ -58,9 +61,7 @@ _ONE_NODE = Statement(
 )
 _ALL_NODES = Statement(sa.select(sa.func.count()).select_from(NODE))
 _HEADS = Statement(sa.select(HEAD.c.id, HEAD.c.size, HEAD.c.edge))
-_CHECKPOINTS = Statement(
-    sa.select(ENTRY.c.seq, ENTRY.c.body).where(ENTRY.c.kind == sa.literal_column("'checkpoint'")).order_by(ENTRY.c.seq)
-)
+_CHECKPOINTS = Statement(sa.select(ENTRY.c.seq, ENTRY.c.body).where(IS_CHECKPOINT).order_by(ENTRY.c.seq))
 
 
 class Raw:
@@ -150,6 +151,12 @@ def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
     return None if found is None else bytes(found)
 
 
+def tells_rotation(connection: Connection) -> sa.ColumnElement[bool]:
+    """Whether an entry records a key rotation, or a prune that carried some on; in the very words of their index."""
+    find = "instr" if connection.dialect.name == "sqlite" else "strpos"
+    return sa.and_(IS_CHECKPOINT, sa.literal_column(f"{find}(body, '\"rotation')") > sa.literal_column("0"))
+
+
 def subtree(connection: Connection, level: int, index: int) -> bytes:
     """The hash of a complete subtree, for proofs: one read.
 
@@ -177,11 +184,13 @@ __all__ = [
     "CHUNK_LEVEL",
     "ENTRY",
     "HEAD",
+    "IS_CHECKPOINT",
     "NODE",
     "Raw",
     "RawRow",
     "read_head",
     "stored_node",
     "subtree",
+    "tells_rotation",
     "to_entry",
 ]

@@ -16,7 +16,7 @@ from openclaw.audit.merkle import inclusion_proof, leaf_hash, root_from_inclusio
 from openclaw.audit.notary import noted
 from openclaw.audit.note import Checkpoint
 from openclaw.audit.rotation import KeyChain
-from openclaw.audit.rows import ENTRY, subtree
+from openclaw.audit.rows import ENTRY, IS_CHECKPOINT, subtree
 from openclaw.errors import AuditError, OpenClawError, VerificationError
 from openclaw.store import Store
 
@@ -60,7 +60,7 @@ def standing(store: Store, log: AuditLog, seq: int) -> Standing:
         leaf = leaf_hash(rows_bytes([cast("tuple[object, ...]", tuple(row))])[0])
         if leaf != bytes(row[-1]):
             return Standing(seq=seq, verdict="broken", why="the entry was changed: it does not fit its leaf hash")
-        query = sa.select(ENTRY.c.seq, ENTRY.c.body).where(sa.text("kind = 'checkpoint'"))
+        query = sa.select(ENTRY.c.seq, ENTRY.c.body).where(IS_CHECKPOINT)
         newest = connection.execute(query.order_by(ENTRY.c.seq.desc()).limit(1)).one_or_none()
         made = noted(newest.body) if newest is not None else None
         if newest is None or made is None or made.size < seq:

@@ -22,10 +22,9 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 from sqlalchemy import Connection
 
-from openclaw.action import utc
 from openclaw.audit.cipher import NONCE_BYTES, new_key, seal, unseal
 from openclaw.audit.mask import SEALED, keyed_digest
-from openclaw.canonical import encode
+from openclaw.encoding import encode
 from openclaw.errors import AuditError
 from openclaw.store import Statement, Transaction
 from openclaw.store.tables import SubjectRow, Table
@@ -98,7 +97,7 @@ class Subjects:
             return self._unwrap(subject, str(row["key"]), bytes(cast("bytes", row["wrapped"])))
         key = SubjectKey(subject, new_key()[:8].hex(), new_key())
         wrapped = seal(self._wrapping, key.data_key, f"{subject} {key.name}")
-        made = {"subject": subject, "key": key.name, "wrapped": wrapped, "made_at": utc(transaction.now)}
+        made = {"subject": subject, "key": key.name, "wrapped": wrapped, "made_at": transaction.at}
         transaction.count(_ADD, made)
         return key
 

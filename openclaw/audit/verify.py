@@ -7,10 +7,14 @@ SQLite's own check of the file runs beside it, so that an index that hides entri
 
 from __future__ import annotations
 
+import functools
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, cast
 
 from openclaw.audit.keeper import Keeper
 from openclaw.audit.merkle import Edge
@@ -18,6 +22,7 @@ from openclaw.audit.notary import fields_of, noted, rotations_in, texts_of
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place, newest
 from openclaw.audit.pruned import Pruned, open_pruned
+from openclaw.audit.reading import Seen
 from openclaw.audit.report import Problem, VerifyReport
 from openclaw.audit.rotation import KeyChain
 from openclaw.audit.rows import Raw
@@ -65,12 +70,16 @@ class Verification:
         trusted: a public key of the log that is trusted.
         keeper: the places outside, with what this process knows of them.
         trouble: why this process signs no checkpoints, if it should and does not.
+        seen: hears how far the reading has come.
     """
 
-    def __init__(self, store: Store, trusted: Verifier, keeper: Keeper, *, trouble: str = "") -> None:
+    def __init__(
+        self, store: Store, trusted: Verifier, keeper: Keeper, *, trouble: str = "", seen: Seen | None = None
+    ) -> None:
         self._store = store
         self._trusted = trusted
         self._keeper = keeper
+        self._seen = seen
         self._problems: list[Problem] = []
         self._warnings: list[str] = [f"no checkpoint could be signed: {trouble}"] if trouble else []
         self._later: list[Problem] = []
@@ -79,7 +88,10 @@ class Verification:
     def run(self) -> VerifyReport:
         """Verify, and say what was found."""
         outside = self._gather()
-        checked = _FileCheck(self._store)
+        with _FileCheck(self._store) as checked:
+            return self._compared(outside, checked)
+
+    def _compared(self, outside: Sequence[_Outside], checked: _FileCheck) -> VerifyReport:
         edge, pruned, chain, known, inside = Edge(), None, KeyChain(self._trusted), Known(), list[_Noted]()
         try:
             with self._store.read() as connection:
@@ -89,7 +101,8 @@ class Verification:
                 pruned = self._pruned(inside, chain)
                 known = self._known(inside, outside, chain)
                 edge = Edge(pruned.size, pruned.edge) if pruned else Edge()
-                walk = Walk(raw, edge, list(known), lambda size, root: self._at_size(known, size, root))
+                at_size = functools.partial(self._at_size, known)
+                walk = Walk(raw, edge, list(known), at_size, seen=self._seen)
                 self._problems += walk.problems()
                 self._problems += [*self._cut(known, edge), *self._later]
                 if not self._problems:
@@ -276,23 +289,43 @@ class Verification:
 
 
 class _FileCheck:
-    """SQLite's own check of the whole file (``PRAGMA integrity_check``), on another core while the log is read."""
+    """SQLite's own check of the whole file (``PRAGMA integrity_check``), on another core while the log is read.
+
+    Its thread ends with the context, also where that is left early.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._said: list[str] = []
         self._thread: threading.Thread | None = None
+        self._driver: sqlite3.Connection | None = None
+        self._left = False
         if store.engine.dialect.name == "sqlite":
             self._thread = threading.Thread(target=self._check, name="openclaw-integrity", daemon=True)
             self._thread.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._left = True
+        if self._thread is not None and self._thread.is_alive():
+            if (driver := self._driver) is not None:
+                driver.interrupt()
+            self._thread.join()
+
     def _check(self) -> None:
         try:
             with self._store.peek() as connection:
+                self._driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+                if self._left:
+                    return
                 found = connection.exec_driver_sql(f"PRAGMA integrity_check({FILE_PROBLEMS_MAX})").scalars().all()
             self._said = [line for text in map(str, found) if text != "ok" for line in text.splitlines()]
         except (StoreError, UnicodeDecodeError) as error:
             self._said = [str(error)]
+        finally:
+            self._driver = None
 
     def problems(self) -> Iterator[Problem]:
         if self._thread is None:

@@ -12,6 +12,7 @@ from typing import cast
 from openclaw.audit.chunks import at, joined, subtrees
 from openclaw.audit.entry import Draft, entry_bytes
 from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks
+from openclaw.audit.reading import Seen
 from openclaw.audit.report import Problem
 from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
 
@@ -29,13 +30,18 @@ class Walk:
         edge: where to begin: empty, or the edge at which the log was pruned. It grows with the walk.
         sizes: the sizes at which the root is wanted.
         at_size: see ``AtSize``. Not called behind a problem that was found: every later root follows from it.
+        seen: hears how far the reading has come.
     """
 
-    def __init__(self, raw: Raw, edge: Edge, sizes: Sequence[int], at_size: AtSize) -> None:
+    def __init__(
+        self, raw: Raw, edge: Edge, sizes: Sequence[int], at_size: AtSize, *, seen: Seen | None = None
+    ) -> None:
         self._raw = raw
         self.edge = edge
         self._sizes = sorted({size for size in sizes if size > edge.size}, reverse=True)
         self._at_size = at_size
+        self._seen = seen
+        self._size = _told_size(raw) if seen is not None else 0
         self._named: list[int] = []
 
     def problems(self) -> Iterator[Problem]:
@@ -64,6 +70,8 @@ class Walk:
                 if self.edge.size - before != len(rows):
                     return  # a gap
             after = cast("int", rows[-1][0])
+            if self._seen is not None:
+                self._seen(self.edge.size, max(self._size, self.edge.size))
 
     def _whole(self, rows: Sequence[RawRow]) -> list[bytes] | None:
         """All subtrees of a whole chunk, level by level, if everything in it is as it must be."""
@@ -116,6 +124,11 @@ class Walk:
         first, last = (index << level) + 1, (index + 1) << level
         self._named.append(first)
         return Problem(message=f"entries {first} to {last} do not fit the tree above them", seq=first)
+
+
+def _told_size(raw: Raw) -> int:
+    """How many entries the log says that it has; 0 where it says nothing that can be believed."""
+    return max((head[1] for head in raw.heads() if isinstance(head[1], int)), default=0)
 
 
 def recompute(row: RawRow) -> tuple[bytes, str]:

@@ -17,15 +17,15 @@ from __future__ import annotations
 import heapq
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from sqlalchemy import Connection
 
+from openclaw.budget.account import levels
 from openclaw.budget.amount import UNITS, Unit, Usage
-from openclaw.budget.ledger import levels
 from openclaw.errors import BudgetError
 from openclaw.store import Row, Store
 from openclaw.store.tables import AccountRow, ActionRow, EntryRow, ReservationRow, Table
@@ -77,20 +77,23 @@ class BooksReport(BaseModel):
         return not self.differences
 
 
-def check_books(store: Store) -> BooksReport:
+def check_books(store: Store, *, seen: Callable[[int, int], None] | None = None) -> BooksReport:
     """Check the accounts of a store against its reservations and its log. Changes nothing.
 
-    Memory grows with the accounts, and by an identifier for each reservation; entries are read page by page.
+    Memory grows with the accounts, and by an identifier for each reservation; entries are read page by page, and ``seen`` hears
+    how many, of how many.
     """
     with store.read() as connection:
-        return _Checking(connection).report()
+        return _Checking(connection, seen).report()
 
 
 class _Checking:
     """One check, over one moment of the database."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, seen: Callable[[int, int], None] | None = None) -> None:
         self._connection = connection
+        self._seen = seen
+        self._size = connection.execute(sa.select(sa.func.max(_ENTRY.c.seq))).scalar_one() or 0
         self.differences: list[Difference] = []
         self.accounts = {cast("int", row["id"]): row for row in self._rows(sa.select(_ACCOUNT).order_by(_ACCOUNT.c.id))}
         self.posted: dict[int, _Sum] = defaultdict(_Sum)
@@ -335,6 +338,8 @@ class _Checking:
         while page := list(self._rows(query.where(_ENTRY.c.seq > after).limit(PAGE))):
             yield page
             after = cast("int", page[-1]["seq"])
+            if self._seen is not None:
+                self._seen(after, self._size)
 
     def _usage(self, text: str, name: str, seq: int | None = None) -> Usage:
         try:

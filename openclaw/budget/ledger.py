@@ -12,16 +12,26 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, cast
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from openclaw.action import utc
-from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window, opens_at, parts_of
+from openclaw.budget.account import (
+    Balance,
+    Reservation,
+    balance_of,
+    label_accounts,
+    left_of,
+    levels,
+    limits_of,
+    opened,
+    refusal_of,
+)
+from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -32,6 +42,7 @@ from openclaw.budget.statements import (
     ONE,
     OPEN,
     RENEW,
+    RENEW_ONE,
     limited_of,
     moving,
     named,
@@ -49,8 +60,6 @@ CALL_SECONDS = 180
 
 
 _NOTHING = Usage()
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-
 Also = Mapping[str, Budget | None]
 """Accounts that a reservation takes from besides those of its path, and the limits of those that are new."""
 
@@ -61,40 +70,6 @@ Recorder = Callable[[Transaction, Literal["", "allow", "deny"], dict[str, JsonVa
 
 Fit = Callable[[Mapping[Unit, int]], Usage | None]
 """What to hold instead, where no more is left than this of each limited unit; None if nothing less will do."""
-
-
-class Reservation(BaseModel):
-    """A hold on a path of accounts. ``state`` is what it was when this value was made."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    account: str
-    held: Usage
-    state: Literal["pending", "settled", "released", "expired"] = "pending"
-    key: str = ""
-    expires_at: dt.datetime
-
-
-class Balance(BaseModel):
-    """One account in one window: what it may spend, what it has spent (posted) and what is held (pending)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    account: str
-    window: Window
-    zone: str = UTC
-    opens_at: dt.datetime | None
-    limits: dict[Unit, int]
-    posted: Usage
-    pending: Usage
-
-    @property
-    def remaining(self) -> dict[Unit, int]:
-        """Limit − posted − pending of every limited unit; negative where more was used than allowed."""
-        return {
-            unit: limit - self.posted.amount(unit) - self.pending.amount(unit) for unit, limit in self.limits.items()
-        }
 
 
 class Ledger:
@@ -139,7 +114,7 @@ class Ledger:
         if declared and not row["declared"]:
             return
         limits = budget.limits()
-        if declared and limits == _limits(row):
+        if declared and limits == limits_of(row):
             return  # as it was when the program was last opened
         values = {f"{unit}_limit": limits.get(unit) for unit in UNITS}
         transaction.connection.execute(
@@ -162,6 +137,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Hold an amount on the account and on every account above it.
 
@@ -178,7 +155,13 @@ class Ledger:
         self._check(account)
         also: Also = dict.fromkeys(label_accounts(account, labels))
         held = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
 
         answer = self._store.run(
@@ -197,6 +180,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Post what was really used and give back the rest of the hold. Settling again changes nothing.
 
@@ -204,7 +189,13 @@ class Ledger:
             BudgetError: the reservation is unknown, or an amount is negative or not an integer.
         """
         used = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
         return self._close(reservation, used, "settled")
 
@@ -225,12 +216,17 @@ class Ledger:
         return answer
 
     def _close_in(
-        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+        self,
+        transaction: Transaction,
+        reservation: Reservation,
+        used: Usage,
+        state: Literal["settled", "released"],
+        decision: int | None = None,
     ) -> Reservation:
         if self.post(transaction, reservation.id, used, state=state) is not None:
             event = "settle" if state == "settled" else "release"
             body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-            self._record(transaction, "", body)
+            self._record(transaction, "", body | _link(decision))
         return reservation.model_copy(update={"state": state})
 
     def reserve_in(
@@ -243,10 +239,14 @@ class Ledger:
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
         also: Also = _NOBODY,
+        decision: int | None = None,
     ) -> Reservation | BudgetExceeded:
-        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it.
+
+        ``decision`` is the entry of the action that it belongs to, where there is one.
+        """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
-        body: dict[str, JsonValue] = {"event": "reserve", "account": account}
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -255,14 +255,21 @@ class Ledger:
             self._record(transaction, "allow", body)
         return answer
 
-    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+    def release_in(
+        self, transaction: Transaction, reservation: Reservation, *, decision: int | None = None
+    ) -> Reservation:
         """``release`` inside a transaction."""
-        return self._close_in(transaction, reservation, Usage(), "released")
+        return self._close_in(transaction, reservation, Usage(), "released", decision)
 
     def renew(self, transaction: Transaction, worker: str) -> int:
         """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
         until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
         return transaction.count(RENEW, {"of_worker": worker, "until": utc(until)})
+
+    def renew_holds(self, transaction: Transaction, reservations: Sequence[str]) -> int:
+        """The same of these reservations, which belong to no action of their own: what running calls hold in addition."""
+        until = utc(transaction.now + dt.timedelta(seconds=CALL_SECONDS))
+        return sum(transaction.count(RENEW_ONE, {"hold": it, "until": until}) for it in reservations)
 
     def hold(
         self,
@@ -288,7 +295,7 @@ class Ledger:
             refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
             paths = [*levels(account), *also]
-            left = _left(_current_rows(transaction, paths, create=()).values(), transaction.now)
+            left = left_of(_current_rows(transaction, paths, create=()).values(), transaction.now)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -312,7 +319,7 @@ class Ledger:
                 "held": json.dumps(held.present()),
                 "used": "",
                 "state": "pending",
-                "opened_at": utc(transaction.now),
+                "opened_at": transaction.at,
                 "expires_at": utc(reservation.expires_at),
                 "closed_at": "",
             },
@@ -327,7 +334,7 @@ class Ledger:
         A reservation that has expired gave its hold back already; what was used is posted all the same.
         """
         text = json.dumps(used.present())
-        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": utc(transaction.now)}
+        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": transaction.at}
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
@@ -356,26 +363,33 @@ class Ledger:
     ) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = [*levels(account), *also]
+        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
+        taken = _Taken(transaction, paths, whole) if not any(also.values()) else None
+        if taken is None or not taken.all_there:
+            if taken is not None:
+                taken.undo(transaction)
+            rows = self._rows_for(transaction, paths, also)
+            taken = _Taken(transaction, paths, whole)
+            if len(taken.ids) < len(rows):
+                taken.undo(transaction)
+                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+        if spare.present():
+            _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
+        return None, taken.ids
+
+    def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
+        """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
-            if budget is not None and row["declared"] and _limits(row) != budget.limits():
+            if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
                 rows = _current_rows(transaction, paths, create=())
-        ids = [cast("int", row["id"]) for row in rows.values()]
-        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
-        if len(taken) == len(ids):
-            if spare.present():
-                _move(transaction, ids, pending=spare, sign=-1, posted=_NOTHING)
-            return None, ids
-        if taken:
-            _move(transaction, [it for it in ids if it in taken], pending=whole, sign=-1, posted=_NOTHING)
-        return _refusal([row for row in rows.values() if row["id"] not in taken], whole), []
+        return rows
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
-        due = transaction.rows(EXPIRE, {"now": utc(transaction.now)})
+        due = transaction.rows(EXPIRE, {"now": transaction.at})
         for row in due:
             _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
             body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
@@ -402,7 +416,7 @@ class Ledger:
                 sa.or_(ACCOUNT.c.path == below, ACCOUNT.c.path.startswith(f"{below}/", autoescape=True))
             )
         with self._store.read() as connection:
-            return [_balance({**row}) for row in connection.execute(query).mappings()]
+            return [balance_of({**row}) for row in connection.execute(query).mappings()]
 
     def remaining(self, account: str, also: Iterable[str] = ()) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the accounts of the path and ``also``, and their windows.
@@ -410,7 +424,7 @@ class Ledger:
         For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
         """
         paths = [*levels(account), *also]
-        return _left(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
+        return left_of(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -418,8 +432,8 @@ class Ledger:
         now = self._store.clock.now()
         found: list[Use] = []
         for row in self._store.fetch(limited_of(len(paths)), named("path", paths)):
-            balance = _balance(row)
-            fresh = str(row["opens_at"]) < _opens(row, now)
+            balance = balance_of(row)
+            fresh = str(row["opens_at"]) < opened(row, now)
             for unit, limit in balance.limits.items():
                 used = 0 if fresh else balance.posted.amount(unit) + balance.pending.amount(unit)
                 found.append(
@@ -445,39 +459,6 @@ class Ledger:
         levels(account)
 
 
-def label_accounts(account: str, labels: Mapping[str, str]) -> list[str]:
-    """The accounts of labels in the organisation of ``account``: ``org/default/team/payments``.
-
-    Raises:
-        BudgetError: a label or its value cannot stand in a path, or the label means a level of the path.
-    """
-    top = levels(account)[0]
-    for name, value in labels.items():
-        if name in ("org", "workflow", "agent", "run") or not all(
-            isinstance(it, str) and _LABEL.fullmatch(it)  # pyright: ignore[reportUnnecessaryIsInstance]
-            for it in (name, value)
-        ):
-            raise BudgetError(
-                f"`{name}={value}` is not a label",
-                hint="use letters, digits, `_`, `.` and `-`, at most 50, and other names than org, workflow, agent and run",
-            )
-    return [f"{top}/{name}/{value}" for name, value in sorted(labels.items())]
-
-
-def levels(account: str) -> list[str]:
-    """The accounts of a path from the top: ``org/a``, ``org/a/workflow/b``, …
-
-    Raises:
-        BudgetError: it is not a path of pairs.
-    """
-    parts = account.split("/")
-    if len(parts) % 2 or not all(parts) or parts[0] != "org":
-        raise BudgetError(
-            f"`{account}` is not an account", hint="expected pairs such as `org/default/workflow/returns/agent/refunds`"
-        )
-    return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
-
-
 def _current_rows(
     transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Row]:
@@ -485,7 +466,7 @@ def _current_rows(
     found = transaction.rows(rows_of(len(paths)), named("path", paths))
     rows = {(str(row["path"]), str(row["window"])): row for row in found}
     # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
-    stale = [row for row in found if str(row["opens_at"]) < _opens(row, transaction.now)]
+    stale = [row for row in found if str(row["opens_at"]) < opened(row, transaction.now)]
     missing = [pair for pair in create if pair not in rows]
     if not stale and not missing:
         return {pair: rows[pair] for pair in sorted(rows)}
@@ -500,35 +481,39 @@ def _current_rows(
 
 def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
     zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
-    row = {"path": path, "window": window, "opens_at": _opens({"window": window}, transaction.now), "current": True}
+    row = {"path": path, "window": window, "opens_at": opened({"window": window}, transaction.now), "current": True}
     transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
 
 
-def _left(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
-    """What is left of each limited unit: the least over these accounts and windows."""
-    least: dict[Unit, int] = {}
-    for row in rows:
-        fresh = str(row["opens_at"]) < _opens(row, now)  # its window is over; the next movement opens a new one
-        for unit, limit in _limits(row).items():
-            spent = 0 if fresh else cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
-            least[unit] = min(limit - spent, least.get(unit, limit - spent))
-    return least
+class _Taken:
+    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open."""
 
+    __slots__ = ("_amount", "all_there", "ids")
 
-def _opens(row: Row, now: dt.datetime) -> str:
-    window, zone = parts_of(str(row["window"]))
-    opened = opens_at(window, now, zone)
-    return "" if opened is None else utc(opened)
+    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
+        asked = amount.present()
+        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
+        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
+        self._amount = amount
+        self.ids = sorted(cast("int", row[0]) for row in rows)
+        totals = sum(row[1] == "total" for row in rows)
+        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
+        if self.all_there and totals < len(rows):
+            self.all_there = not any(
+                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, _ in rows
+            )
 
-
-def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
-    return {**named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+    def undo(self, transaction: Transaction) -> None:
+        """Give back all that was taken."""
+        _move(transaction, self.ids, pending=self._amount, sign=-1, posted=_NOTHING)
 
 
 def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
-    amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
-    transaction.count(moving(len(ids)), {**named("id", ids), **amounts})
+    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
+    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+    if ids and amounts:
+        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
+        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
 
 
 def _held(row: Row) -> Usage:
@@ -550,37 +535,8 @@ def _by_key(transaction: Transaction, key: str) -> Reservation | None:
     return None
 
 
-def _refusal(rows: Sequence[Row], held: Usage) -> BudgetExceeded:
-    """The refusal that names the unit which is shortest, on the account that is shortest of it."""
-    worst: BudgetExceeded | None = None
-    for row in rows:
-        balance = _balance(row)
-        for unit, left in balance.remaining.items():
-            asked = held.amount(unit)
-            if asked > left and (worst is None or left - asked < worst.remaining - worst.requested):
-                worst = BudgetExceeded(
-                    account=balance.account, unit=unit, requested=asked, remaining=left, window=balance.window
-                )
-    assert worst is not None, "INVARIANT: a row that the conditional update left out lacks some unit"
-    return worst
-
-
-def _balance(row: Row) -> Balance:
-    return Balance.model_validate(
-        {
-            "account": row["path"],
-            "window": parts_of(str(row["window"]))[0],
-            "zone": parts_of(str(row["window"]))[1],
-            "opens_at": row["opens_at"] or None,
-            "limits": _limits(row),
-            "posted": {unit: row[f"{unit}_posted"] for unit in UNITS},
-            "pending": {unit: row[f"{unit}_pending"] for unit in UNITS},
-        }
-    )
-
-
-def _limits(row: Row) -> dict[Unit, int]:
-    return {unit: cast("int", row[f"{unit}_limit"]) for unit in UNITS if row[f"{unit}_limit"] is not None}
+def _link(decision: int | None) -> dict[str, JsonValue]:
+    return {} if decision is None else {"decision": decision}
 
 
 def _usage(**amounts: int) -> Usage:

@@ -6,8 +6,10 @@ import importlib.metadata
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from openclaw.cli import (
+    INTERRUPTED,
     approvals,
     approvers,
     audit,
@@ -35,8 +37,21 @@ from openclaw.cli import (
 )
 from openclaw.cli.options import Globals, GlobalStore
 
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C ends any of them with one line, after it has put away what it had in hand."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - the same class
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            show.note("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="openclaw",
+    cls=_Commands,
     help="Review and steer governed agents: their policies, their log, their budgets and their questions to people.",
     epilog="Exit codes: 0 holds, 1 what was checked does not hold, 2 wrong usage or unreadable input.",
     no_args_is_help=True,

@@ -13,13 +13,13 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from openclaw.audit import AuditLog, EntryKind
 from openclaw.cli import DOES_NOT_HOLD, INTERRUPTED, books, show
 from openclaw.cli.books import opened
 from openclaw.cli.filters import Kind
 from openclaw.cli.options import StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import ExportError
 from openclaw.review.export import Cursor, Exporter, Format, Report, Sink, Wanted, open_sink
 from openclaw.review.export_formats import CloudEvents, JsonLines
@@ -101,7 +101,16 @@ def export(
         sink = open_sink(
             to, append=resumes, force=force, headers=_headers(header), limit_seconds=limit, out=sys.stdout.buffer
         )
-        report = _run(ledger.log, chosen, sink, kept, wanted, attempts=attempts, every=every if follow else None)
+        report = _run(
+            ledger.log,
+            chosen,
+            sink,
+            kept,
+            wanted,
+            beside=to == "-",
+            attempts=attempts,
+            every=every if follow else None,
+        )
     for line in report.notes.values():
         show.note(f"warning: {line}")
     if to != "-":
@@ -119,12 +128,13 @@ def _run(
     cursor: Cursor | None,
     wanted: Wanted,
     *,
+    beside: bool,
     attempts: int,
     every: float | None,
 ) -> Report:
     whole = False
     try:
-        with _bar(shown=every is None) as bar:
+        with reading("exporting", shown=every is None and not (beside and sys.stdout.isatty())) as bar:
             exporter = Exporter(
                 log, form, sink, cursor=cursor, wanted=wanted, attempts=attempts, progress=bar, clock=books.CLOCK
             )
@@ -160,29 +170,6 @@ def _interruptible(exporter: Exporter) -> Generator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _bar(*, shown: bool) -> Generator[_Bar | None]:
-    """A progress bar on stderr, on a terminal alone."""
-    out = show.messages()
-    if not shown or not out.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        yield _Bar(progress)
-
-
-class _Bar:
-    """Shows how many entries have been passed."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("exporting", total=None)
-
-    def __call__(self, passed: int, size: int) -> None:
-        self._progress.update(self._task, completed=passed, total=size)
 
 
 def _form(form: Form, *, content: bool) -> Format:

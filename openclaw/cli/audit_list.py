@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import json
-import signal
+import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Annotated
@@ -17,16 +17,16 @@ from pydantic import JsonValue
 from rich.text import Text
 
 from openclaw.audit import Entry
-from openclaw.audit.reading import Reader
+from openclaw.audit.reading import Reader, Seen
 from openclaw.cli import INTERRUPTED, show
-from openclaw.cli.books import Books, opened
+from openclaw.cli.books import opened
 from openclaw.cli.filters import Filters, filtered, read_view, read_views, views_file, write_views
 from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.cli.progress import reading
 from openclaw.errors import ConfigurationError
 from openclaw.review.entries import detail, event
 from openclaw.review.fields import check_name, value
-from openclaw.review.query import Search, Seen
+from openclaw.review.query import Search
 
 PAGE = 50
 CSV_COLUMNS = ("seq", "at", "kind", "event", "run", "workflow", "agent", "tool", "call_id", "reason", "call")
@@ -93,7 +93,8 @@ def list_entries(
     onward = after is not None or everything
     with opened(context, store) as books:
         search = filters.search(books.store.clock.now())
-        with searching(search, books, shown=not (everything and not (as_json or as_csv))) as seen:
+        streams = as_json or as_csv or everything
+        with searching(search, beside=streams) as seen:
             found = search.entries(
                 Reader(books.store),
                 after=after or 0,
@@ -103,16 +104,17 @@ def list_entries(
                 seen=seen,
             )
             shown = _in_order(found, onward=onward)
-            if not as_json and not as_csv and everything:
-                _print_stream(shown, names)
+            if streams:
+                _print_stream(shown, names, as_json=as_json, as_csv=as_csv)
                 return
-            count, first, last = _print(shown, names, as_json=as_json, as_csv=as_csv)
-    if as_json or as_csv or everything or count < limit:
+            page = list(shown)
+    _print_table(page, names)  # the bar has gone by now
+    if len(page) < limit:
         return
     if onward:
-        show.note(f"{show.count(limit)} entries; --after {last} shows those after them")
-    elif first > 1:
-        show.note(f"the last {show.count(limit)} entries; --before {first} shows those before them")
+        show.note(f"{show.count(limit)} entries; --after {page[-1].seq} shows those after them")
+    elif page[0].seq > 1:
+        show.note(f"the last {show.count(limit)} entries; --before {page[0].seq} shows those before them")
 
 
 def tail(
@@ -135,8 +137,10 @@ def tail(
         for entry in last:
             printer(entry)
         if not follow:
+            if not last and not as_json:
+                show.note("no entries")
             return
-        with quiet_interrupt():
+        with _quiet_interrupt():
             while True:
                 size = reader.size()
                 for entry in search.entries(reader, after=end, before=size + 1):
@@ -173,24 +177,25 @@ def remove_view(name: Annotated[str, typer.Argument(metavar="NAME", help="The vi
 
 def print_entries(found: Sequence[Entry], *, as_json: bool) -> None:
     """Print entries as they are listed by default."""
-    _print(iter(found), None, as_json=as_json, as_csv=False)
+    if as_json:
+        _print_stream(iter(found), None, as_json=True)
+    else:
+        _print_table(found, None)
 
 
 @contextlib.contextmanager
-def searching(search: Search, books: Books, *, shown: bool) -> Generator[Seen | None]:
-    """A progress bar on stderr while a search must look into entries, on a terminal alone; quiet at Ctrl-C."""
-    size = Reader(books.store).size() if shown and search.looks_inside else 0
-    with quiet_interrupt(), reading("searching", size) as seen:
+def searching(search: Search, *, beside: bool) -> Generator[Seen | None]:
+    """A progress bar while a search must look into entries; none ``beside`` what it prints on the same terminal."""
+    with reading("searching", shown=search.looks_inside and not (beside and sys.stdout.isatty())) as seen:
         yield seen
 
 
 @contextlib.contextmanager
-def quiet_interrupt() -> Generator[None]:
-    """Ctrl-C ends a command that only reads, without a traceback."""
+def _quiet_interrupt() -> Generator[None]:
+    """Ctrl-C is how this ends, so nothing needs to be said of it."""
     try:
         yield
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -199,26 +204,23 @@ def _in_order(found: Iterator[Entry], *, onward: bool) -> Iterator[Entry]:
     return found if onward else iter(list(found)[::-1])
 
 
-def _print(found: Iterator[Entry], names: list[str] | None, *, as_json: bool, as_csv: bool) -> tuple[int, int, int]:
-    """Print entries; how many there were, and the numbers of the first and the last."""
-    count, first, last = 0, 0, 0
-
-    def counted() -> Iterator[Entry]:
-        nonlocal count, first, last
-        for entry in found:
-            count, first, last = count + 1, first or entry.seq, entry.seq
-            yield entry
-
+def _print_stream(
+    found: Iterator[Entry], names: list[str] | None, *, as_json: bool = False, as_csv: bool = False
+) -> None:
+    """Print entries as they come; a table whose end is not known page by page, with widths of their own."""
     if as_json:
-        show.as_json_list(_as_json(entry, names) for entry in counted())
-    elif as_csv:
-        print_csv(
-            names or list(CSV_COLUMNS), ([value(entry, name) for name in names or CSV_COLUMNS] for entry in counted())
-        )
-    else:
-        entries = list(counted())
-        _print_table(entries, names)
-    return count, first, last
+        show.as_json_list(_as_json(entry, names) for entry in found)
+        return
+    if as_csv:
+        shown = names or list(CSV_COLUMNS)
+        print_csv(shown, ([value(entry, name) for name in shown] for entry in found))
+        return
+    any_shown = False
+    while page := list(itertools.islice(found, 500)):
+        any_shown = True
+        _print_table(page, names)
+    if not any_shown:
+        _print_table([], names)
 
 
 def _as_json(entry: Entry, names: list[str] | None) -> JsonValue:
@@ -257,16 +259,6 @@ def _print_table(entries: Sequence[Entry], names: list[str] | None) -> None:
         [_column(name, day) for name in shown],
         [[_shown(entry, name, when) for name in shown] for entry in entries],
     )
-
-
-def _print_stream(found: Iterator[Entry], names: list[str] | None) -> None:
-    """A table whose end is not known: page by page, with widths of their own."""
-    any_shown = False
-    while page := list(itertools.islice(found, 500)):
-        any_shown = True
-        _print_table(page, names)
-    if not any_shown:
-        show.note("no entries")
 
 
 class _Lines:
@@ -343,4 +335,4 @@ def _save(name: str, filters: Filters, columns: str | None) -> None:
     show.note(f"saved the view `{name}` in {views_file()}")
 
 
-__all__ = ["add_to", "print_csv", "print_entries", "quiet_interrupt", "searching"]
+__all__ = ["add_to", "print_csv", "print_entries", "searching"]

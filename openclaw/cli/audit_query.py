@@ -10,7 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from openclaw.cli import show
-from openclaw.cli.audit_list import print_csv, quiet_interrupt
+from openclaw.cli.audit_list import print_csv
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.errors import ConfigurationError
@@ -49,7 +49,7 @@ def query(
     if as_json and as_csv:
         raise ConfigurationError("--json and --csv exclude each other", hint="give one of them")
     text = sys.stdin.read() if sql == "-" else sql
-    with opened(context, store) as books, quiet_interrupt(), asked(books.store, text, seconds=timeout) as answer:
+    with opened(context, store) as books, asked(books.store, text, seconds=timeout) as answer:
         more: list[bool] = []
         rows = limited(answer, None if everything else limit, lambda: more.append(True))
         if as_json:

@@ -11,11 +11,10 @@ import typer
 from openclaw.audit import Verifier
 from openclaw.audit.reading import Reader
 from openclaw.cli import DOES_NOT_HOLD, show
-from openclaw.cli.audit_list import quiet_interrupt
 from openclaw.cli.books import opened
 from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, PlacesOption, StoreOption
-from openclaw.cli.progress import reading
+from openclaw.cli.progress import stages
 from openclaw.cli.proving import PublicKey
 from openclaw.errors import ConfigurationError
 from openclaw.review.document import Document, as_html, as_markdown
@@ -67,14 +66,12 @@ def report(
         )
     verifier = Verifier.parse(public_key) if public_key else None
     places = () if inside_only else checkpoints or None
-    with (
-        quiet_interrupt(),
-        opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books,
-    ):
+    with opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books:
         meant = Period.parse(period, books.store.clock.now())
         reader = Reader(books.store)
-        with reading("reading", reader.size()) as seen:
-            found = gather(books.log, reader, meant, verifier=verifier, seen=seen)
+        with stages() as stage:
+            heard = {"seen": stage("reading"), "checked": stage("verifying")}
+            found = gather(books.log, reader, meant, verifier=verifier, **heard)
         write_file(out, form(report_of(found)))
     _say(found, out, as_json=as_json)
     if not found.verified.ok:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from openclaw.audit.reading import Reader
 from openclaw.cli import DOES_NOT_HOLD, show
-from openclaw.cli.audit_list import quiet_interrupt
 from openclaw.cli.books import Books, opened
 from openclaw.cli.filters import Filters, filtered
 from openclaw.cli.options import JsonOption, StoreOption
@@ -71,7 +70,7 @@ def stats(
     """
     if filters.since is None and filters.until is None:
         filters = dataclasses.replace(filters, since="7d")
-    with opened(context, store) as books, quiet_interrupt():
+    with opened(context, store) as books:
         found = _counted(books, filters, new=True)
     if as_json:
         show.as_json(found.model_dump(mode="json"))
@@ -97,7 +96,7 @@ def diff(
         raise ConfigurationError(
             "a run and a time cannot be compared", hint="give two runs, or two times as in 14d..7d 7d.."
         )
-    with opened(context, store) as books, quiet_interrupt():
+    with opened(context, store) as books:
         if ".." in first:
             one, other = (_counted(books, _period(told), new=False) for told in (first, second))
             found = of_times(first, one, second, other)
@@ -114,7 +113,7 @@ def diff(
 def _counted(books: Books, filters: Filters, *, new: bool) -> Stats:
     reader, counting = Reader(books.store), Counting()
     search = filters.search(books.store.clock.now())
-    with reading("counting", reader.size()) as seen:
+    with reading("counting") as seen:
         for entry in search.entries(reader, seen=seen):
             counting.add(entry)
     return counting.stats(reader if new else None)

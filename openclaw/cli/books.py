@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def opened(
     *,
     write: bool = False,
     key: str | None = None,
-    signs: bool = False,
+    signs: bool | None = False,
     compares: bool = False,
     places: Sequence[str] | None = None,
 ) -> Generator[Books]:
@@ -63,7 +64,7 @@ def opened(
         told: the command's own ``--store``.
         write: the command changes something.
         key: the command's own ``--key``.
-        signs: the command signs, or checks signatures: the log's key must be there.
+        signs: the command signs, or checks signatures: the log's key must be there. None where it signs if the key is there.
         compares: the command compares the log with the places outside.
         places: the command's own ``--checkpoints``; None where it has none or none was said.
 
@@ -75,13 +76,18 @@ def opened(
         yield from _books(context, told, write=write, key=key, signs=signs, compares=compares, places=places)
 
 
+def cannot_be_written(error: StoreError) -> bool:
+    """Whether a database was not written because this person may not."""
+    return _UNWRITABLE.search(error.message) is not None
+
+
 @contextlib.contextmanager
 def _says_that_it_writes() -> Generator[None]:
     """A reviewer may have no write access: then it is said that this command needs it, and not only what the driver says."""
     try:
         yield
     except StoreError as error:
-        if not _UNWRITABLE.search(error.message):
+        if not cannot_be_written(error):
             raise
         raise StoreError(f"this command writes, and {error.message}", hint=error.hint) from error
 
@@ -95,13 +101,15 @@ def _books(
     *,
     write: bool,
     key: str | None,
-    signs: bool,
+    signs: bool | None,
     compares: bool,
     places: Sequence[str] | None,
 ) -> Generator[Books]:
     store = Store.open(store_url(context, told), clock=CLOCK, create=False, readonly=not write)
     try:
         outside = open_places(store, places, key=key) if signs or compares or write else ()
+        if signs is None:  # one that is there and no good is not passed over
+            signs = key is not None or os.path.exists(key_files(store)[0])  # noqa: PTH110 - in a folder that is closed to us
         log = AuditLog(store, _signer(store, key, needed=signs), outside=outside)
 
         def record(transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:

@@ -14,6 +14,7 @@ from openclaw.audit.reading import Reader
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import ConfigurationError
 from openclaw.review.invoice import InvoiceUnit, read_invoice
 from openclaw.review.reconcile import Mismatch, Reconciliation, reconcile
@@ -59,11 +60,12 @@ def reconcile_invoice(
     aliases, part = dict(map(_alias, model or [])), _tolerance(tolerance)
     told = read_invoice(invoice)
     days = [day for day, _ in told.cells]
-    with opened(context, store) as books:
+    with opened(context, store) as books, reading("reading") as seen:
         found = spending(
             Reader(books.store),
             since=dt.datetime.combine(min(days), dt.time(), dt.UTC),
             until=dt.datetime.combine(max(days) + dt.timedelta(days=1), dt.time(), dt.UTC),
+            seen=seen,
         )
         made = reconcile(told, found, aliases=aliases, provider=provider, tolerance=part)
     if as_json:
@@ -122,11 +124,11 @@ def _row(it: Mismatch) -> tuple[str | show.Text, ...]:
 
 
 def _named(unit: InvoiceUnit) -> str:
-    return "usd" if unit == "microusd" else unit
+    return show.unit_name(unit)
 
 
 def _amount(unit: InvoiceUnit, amount: int) -> str:
-    return show.usd(amount) if unit == "microusd" else show.count(amount)
+    return show.amount(unit, amount)
 
 
 __all__ = ["add_to"]

@@ -13,6 +13,7 @@ from openclaw.cli import show
 from openclaw.cli.audit_list import CsvOption, print_csv
 from openclaw.cli.books import Books, opened
 from openclaw.cli.options import JsonOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.errors import ConfigurationError
 from openclaw.review import showback
 from openclaw.review.costs import BY, PERIODS, By, CostReport, Costs, Group, read_by
@@ -81,8 +82,9 @@ def report(
 def _costs(books: Books, by: By, since: str | None, until: str | None) -> CostReport:
     start, end = books.moment(since), books.moment(until)
     reader, costs = Reader(books.store), Costs(by)
-    for spent in spending(reader, since=start, until=end):
-        costs.add(spent)
+    with reading("reading") as seen:
+        for spent in spending(reader, since=start, until=end, seen=seen):
+            costs.add(spent)
     for run, seq in refusals(reader, since=start, until=end):
         costs.refuse(run, seq)
     open_runs = {entry.run for entry in books.log.open_actions()}
@@ -122,6 +124,10 @@ def _print(made: CostReport) -> None:
             ("per approved action", _each(total.microusd_per_approved_action, total)),
         ]
     )
+    if total.used["milliseconds"]:
+        show.fields(
+            [("seconds", f"{show.amount('milliseconds', total.used['milliseconds'])}, where a budget limits them")]
+        )
     if total.mwh is not None and total.co2e_mg is not None:
         unknown = f", unknown for {show.count(total.energy_unknown)} model calls" if total.energy_unknown else ""
         show.fields(

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from openclaw.cli import covering, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, SinceOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.coverage import percent
 from openclaw.policy.source import read_policies
@@ -33,8 +34,8 @@ def run(
     if not from_log:
         raise typer.BadParameter("say `--from-log`; coverage by tests is `openclaw policy test --coverage`")
     bundle = Bundle.assemble(read_policies(policies))
-    with opened(context, store) as books:
-        found = cover(books.log, bundle, since=books.moment(since))
+    with opened(context, store) as books, reading("deciding again") as seen:
+        found = cover(books.log, bundle, since=books.moment(since), seen=seen)
     if as_json:
         show.as_json(_json(found))
     else:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from openclaw.cli import DOES_NOT_HOLD, changes, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, SinceOption, StoreOption
+from openclaw.cli.progress import reading
 from openclaw.policy import open_engine
 from openclaw.review.replay import Replay, replay
 
@@ -24,8 +25,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Decide the log's decisions again under other policies. Exit code 1 if an answer changes. Nothing is recorded."""
-    with contextlib.closing(open_engine(policies)) as engine, opened(context, store) as books:
-        found = replay(books.log, engine, since=books.moment(since))
+    with (
+        contextlib.closing(open_engine(policies)) as engine,
+        opened(context, store) as books,
+        reading("deciding again") as seen,
+    ):
+        found = replay(books.log, engine, since=books.moment(since), seen=seen)
     if as_json:
         show.as_json(_json(found))
     else:

@@ -1,35 +1,52 @@
-"""How far a long command has come: on stderr, on a terminal alone, and gone when it is done."""
+"""How far a long command has come: on stderr, on a terminal alone, and gone when it is done or interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from openclaw.audit.reading import Seen
 from openclaw.cli import show
+
+Stage = Callable[[str], Seen | None]
+"""Given what is being done, what shall hear how far that has come; None where nobody looks."""
 
 
 @contextlib.contextmanager
-def reading(doing: str, size: int) -> Generator[Callable[[int], None] | None]:
-    """A bar over the ``size`` entries of a log; what is given hears the number of the entry that has been reached.
+def stages(*, shown: bool = True) -> Generator[Stage]:
+    """A bar for each part of a long command; it appears when the part has begun.
 
-    The first number that it hears is where the bar begins, from whichever end. None where nobody looks.
+    Args:
+        shown: whether there may be a bar at all: none beside what is printed meanwhile on the same terminal.
     """
     out = show.messages()
-    if not out.is_terminal or not size:
-        yield None
+    if not shown or not out.is_terminal or out.is_dumb_terminal:
+        yield lambda _: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        task = progress.add_task(doing, total=size)
-        begun: list[int] = []
-
-        def seen(seq: int) -> None:
-            begun.append(seq) if not begun else None
-            progress.update(task, completed=abs(seq - begun[0]))
-
-        yield seen
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Stdout is left alone: what is data goes where it was sent, bar or no bar.
+    with Progress(*columns, console=out, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        yield lambda doing: _bar(progress, doing)
 
 
-__all__ = ["reading"]
+@contextlib.contextmanager
+def reading(doing: str, *, shown: bool = True) -> Generator[Seen | None]:
+    """One bar, for a command of one part; see ``stages``."""
+    with stages(shown=shown) as stage:
+        yield stage(doing)
+
+
+def _bar(progress: Progress, doing: str) -> Seen:
+    tasks: list[TaskID] = []
+
+    def seen(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(progress.add_task(doing, total=total))
+        progress.update(tasks[0], completed=done, total=total)
+
+    return seen
+
+
+__all__ = ["Stage", "reading", "stages"]

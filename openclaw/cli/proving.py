@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from openclaw.audit import ConsistencyProof, Proof, Verifier, VerifyReport, read_proof
+from openclaw.audit import AuditLog, ConsistencyProof, Proof, Verifier, VerifyReport, read_proof
 from openclaw.audit.note import COSIGNATURE
 from openclaw.audit.report import Problem
 from openclaw.cli import DOES_NOT_HOLD, show
-from openclaw.cli.books import opened
+from openclaw.cli.books import cannot_be_written, opened
 from openclaw.cli.options import ByOption, JsonOption, KeyOption, PlacesOption, ReasonOption, StoreOption
-from openclaw.errors import AuditError
+from openclaw.cli.progress import reading
+from openclaw.errors import AuditError, StoreError
 from openclaw.review.signatures import signed_answers
 
 PublicKey = Annotated[
@@ -59,8 +60,11 @@ def verify(
         _verify_proof(proof, verifier, [Verifier.parse(text, algorithm=COSIGNATURE) for text in witness or ()], as_json)
         return
     places = () if inside_only else checkpoints or None
-    with opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books:
-        report = books.log.verify(verifier)
+    with (
+        opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books,
+        reading("verifying") as seen,
+    ):
+        report = books.log.verify(verifier, seen=seen)
         signed = [*signed_answers(books.log)] if report.ok else []
     faults = tuple(Problem(message=f"the answer in entry {it.seq} {it}", seq=it.seq) for it in signed if it.fault)
     report = report.model_copy(update={"problems": (*report.problems, *faults)})
@@ -135,14 +139,24 @@ def prove(
     """Print a proof, as JSON, that can be checked offline with the public key alone.
 
     With SEQ: one entry is in the log. With --from: the log of one checkpoint is the beginning of that of another.
+    A checkpoint is signed for it. Where nothing may be written, or the key is not here, the last one has to cover it.
     """
     if (seq is None) is (old is None):
         raise AuditError("a proof is of one entry or between two sizes", hint="give either SEQ or --from SIZE")
     if new is not None and old is None:
         raise AuditError("`--to` needs the size that it is to be joined to", hint="give it with --from")
-    proof: Proof | ConsistencyProof
-    with opened(context, store, write=True, key=key, signs=True, places=checkpoints or None) as books:
-        proof = books.log.prove(seq) if seq is not None else books.log.prove_consistency(old or 0, new)
+
+    def made(log: AuditLog) -> Proof | ConsistencyProof:
+        return log.prove(seq) if seq is not None else log.prove_consistency(old or 0, new)
+
+    try:
+        with opened(context, store, write=True, key=key, signs=None, places=checkpoints or None) as books:
+            proof = made(books.log)
+    except StoreError as error:
+        if not cannot_be_written(error):
+            raise
+        with opened(context, store, key=key) as books:
+            proof = made(books.log)
     show.as_json(proof.model_dump(mode="json"))
 
 

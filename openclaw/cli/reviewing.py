@@ -13,7 +13,6 @@ from openclaw.audit.reading import Reader
 from openclaw.audit.standing import standing
 from openclaw.cli import show
 from openclaw.cli.audit import print_entry, told_of
-from openclaw.cli.audit_list import quiet_interrupt
 from openclaw.cli.books import Books, opened
 from openclaw.cli.filters import Filters, filtered
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
@@ -90,7 +89,7 @@ def review(
 ) -> None:
     """Show what waits for a reviewer: denials, asks and halts without a verdict; with --by, judge them one by one."""
     works = by is not None and not listed and not as_json
-    with opened(context, store, write=works, key=key) as books, quiet_interrupt():
+    with opened(context, store, write=works, key=key) as books:
         reader = Reader(books.store)
         items = list(queue(reader, filters.query(books.store.clock.now()), limit=limit))
         answers = {question.seq: question for question in books.approvals.list(None)} if items else {}

@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool
 
 from openclaw.action import DEFAULT_ORG, Principal
 from openclaw.budget import Budget, Soft
-from openclaw.budget.ledger import label_accounts
+from openclaw.budget.account import label_accounts
 from openclaw.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")

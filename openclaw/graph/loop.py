@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from openclaw import action
 from openclaw.action import Principal
 from openclaw.budget import Budget
-from openclaw.budget.ledger import label_accounts
+from openclaw.budget.account import label_accounts
 from openclaw.canonical import printable
 from openclaw.errors import Refused
 from openclaw.gate import Request

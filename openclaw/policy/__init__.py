@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openclaw.errors import ConfigurationError, Diagnostic
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.embedded import open_bundle
 from openclaw.policy.engine import PolicyEngine
+from openclaw.policy.late_cache import LateCache
 from openclaw.policy.source import read_policies
-from openclaw.policy.spec import BundleFile, BundleServer, Key, Opa, Policies, PolicyFolder
+
+if TYPE_CHECKING:
+    from openclaw.policy.spec import BundleFile, BundleServer, Key, Opa, Policies, PolicyFolder
+
+_SPECS = frozenset({"BundleFile", "BundleServer", "Key", "Opa", "Policies", "PolicyFolder"})
 
 __all__ = [
     "BundleFile",
@@ -41,22 +48,39 @@ def open_engine(policies: Policies | PolicyEngine, *, cache: bool | int = True) 
         ConfigurationError: it is none of these, there is no engine here that could decide, or the size of the cache has
             no meaning.
     """
+    if isinstance(policies, str | Path):
+        return _embedded(policies, cache)
+    from openclaw.policy.spec import BundleFile, BundleServer, Opa, PolicyFolder
+
     if isinstance(policies, Opa):
         from openclaw.policy.opa import OpaEngine
 
         return OpaEngine(policies)
-    if isinstance(policies, str | Path | PolicyFolder | BundleFile | BundleServer):
-        from openclaw.policy.cache import cached, entries_of
-
-        entries_max = entries_of(cache)
-        bundle = Bundle.assemble(read_policies(policies))
-        return cached(open_bundle(bundle), bundle, entries_max=entries_max)
+    if isinstance(policies, PolicyFolder | BundleFile | BundleServer):
+        return _embedded(policies, cache)
     if not callable(getattr(policies, "evaluate", None)):
         raise ConfigurationError(
             f"`policies` is {type(policies).__name__}",
             hint="give a folder of Rego files, a `BundleFile`, a `BundleServer`, an `Opa(url)`, or an engine",
         )
     return policies
+
+
+def _embedded(policies: str | Path | PolicyFolder | BundleFile | BundleServer, cache: bool | int) -> PolicyEngine:
+    if not isinstance(cache, bool):
+        from openclaw.policy.cache import entries_of
+
+        entries_of(cache)  # raises before anything is opened
+    bundle = Bundle.assemble(read_policies(policies))
+    engine = open_bundle(bundle)
+    return LateCache(engine, bundle, cache=cache) if cache else engine
+
+
+def __getattr__(name: str) -> object:
+    # Most programs name a folder: what else there is to name is not imported before somebody does.
+    if name in _SPECS:
+        return getattr(importlib.import_module("openclaw.policy.spec"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def check(folder: str | Path) -> list[Diagnostic]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from openclaw.canonical import canonical, digest, plain
 from openclaw.errors import Diagnostic, PolicyError
@@ -28,8 +27,7 @@ _PACKAGE = ("openclaw", "policies")
 _DECIDING = frozenset({"allow", "deny", "ask", "oblige"})
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """One Rego file. ``path`` is relative to its folder; ``shown`` is how people know it."""
 
     path: str
@@ -37,8 +35,7 @@ class Module:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(NamedTuple):
     """Policies and data, ready for an engine. ``data`` is canonical JSON; ``revision`` is the digest of all of it."""
 
     modules: tuple[Module, ...]

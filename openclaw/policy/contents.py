@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
 
 from openclaw.errors import PolicyError
 from openclaw.policy.manifest import Manifest, read_manifest
@@ -21,8 +22,7 @@ CASES = ("_cases.yaml", "_cases.yml")
 TEST_RULES = "_test.rego"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """Files by their path below ``root``, which is how people know the place.
 
     Attributes:
@@ -34,8 +34,8 @@ class Contents:
     what: str
     root: str
     files: Mapping[str, bytes]
-    manifest: Manifest = field(default_factory=Manifest)
-    unread: Mapping[str, str] = field(default_factory=dict[str, str])
+    manifest: Manifest = Manifest()
+    unread: Mapping[str, str] = MappingProxyType({})
     signed: str = ""
 
     def shown(self, path: str) -> str:

@@ -7,8 +7,8 @@ text), ``roots`` (paths such as ``openclaw/policies``; without them, everything)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from openclaw.canonical import canonical
 from openclaw.errors import Diagnostic, PolicyError
@@ -23,13 +23,12 @@ ROOT: Path = ()
 """The root that holds everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What a bundle says of itself. ``revision`` is its author's word; what decides is known by ``Bundle.revision``."""
 
     revision: str = ""
     roots: tuple[Path, ...] = (ROOT,)
-    metadata: Mapping[str, JsonValue] = field(default_factory=dict[str, "JsonValue"])
+    metadata: Mapping[str, JsonValue] = MappingProxyType({})
 
     def permits(self, path: Sequence[str]) -> bool:
         """Whether ``path`` lies at or below a root."""

@@ -14,7 +14,7 @@ from openclaw.policy.syntax import Array, Comprehension, Object, Scalar, Set, Te
 LEVELS = ("metadata", "request", "full")
 """The levels of an ``audit`` obligation."""
 
-CHARGED = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
+CHARGED = ("tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh")
 """The units of a ``charge`` obligation."""
 
 SPANS = ("second", "minute", "hour", "day")

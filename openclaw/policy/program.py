@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from openclaw.policy import members
@@ -25,7 +24,7 @@ class Program:
 
         self._errors = native.NativeError
         first = all_with_operands_first(files)
-        self._files = {path: replace(members.with_members_asked(it.text), before=it) for path, it in first.items()}
+        self._files = {path: members.with_members_asked(it.text)._replace(before=it) for path, it in first.items()}
         given = [(path, file.text) for path, file in self._files.items()]
         if any(file.text is not file.original for file in self._files.values()):
             given.append((members.PATH, members.TEXT))

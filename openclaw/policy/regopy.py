@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import importlib.util
 import json
 import os
@@ -431,7 +430,7 @@ def _given(bundle: Bundle) -> tuple[dict[str, Rewritten], list[Diagnostic]]:
     for module in bundle.modules:
         first = with_operands_first(module.text, visible[module.path])
         second, names = with_members_named(first.text, visible[module.path])
-        given[module.path] = dataclasses.replace(second, before=first)
+        given[module.path] = second._replace(before=first)
         for name in names:
             line, column = first.place(name.line, name.column)
             message = f"regopy does not go through the members of `{name.dotted}` in a head"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from openclaw.policy.scan import Token
 
@@ -15,8 +15,7 @@ Span = tuple[int, int]
 """The indices of the first token and of the one after the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """A file as an engine is given it.
 
     ``marks`` pair the offset of each token in ``text`` with that in ``original``; ``before`` is what made ``original`` of
@@ -46,20 +45,20 @@ class Rewritten:
         return head.count("\n") + 1, found - head.rfind("\n")
 
 
-@dataclass(slots=True)
 class Writer:
     """Writes a file anew. ``step`` decides what is written; ``flat``: on one line, and without comments.
 
     The number of each line stays what it was, but for lines inside one statement that is changed.
     """
 
-    original: str
-    tokens: Sequence[Token]
-    prefix: str
-    parts: list[str] = field(default_factory=list[str])
-    marks: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    length: int = 0
-    names: int = 0
+    def __init__(self, original: str, tokens: Sequence[Token], prefix: str) -> None:
+        self.original = original
+        self.tokens = tokens
+        self.prefix = prefix
+        self.parts: list[str] = []
+        self.marks: list[tuple[int, int]] = []
+        self.length = 0
+        self.names = 0
 
     def rewritten(self) -> Rewritten:
         """The whole file."""

@@ -10,7 +10,6 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -69,8 +68,7 @@ class Name(NamedTuple):
         return ".".join(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(NamedTuple):
     """What a file declares and uses, and what an engine of v0 heritage takes for something else.
 
     ``v0``: bodies without ``if``, the syntax before Rego v1. ``lonely``: names that stand once in their rule and get a

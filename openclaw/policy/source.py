@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from openclaw.errors import ConfigurationError, PolicyUnavailable
 from openclaw.policy.contents import Contents, read_folder
-from openclaw.policy.spec import BundleFile, BundleServer, Interval, PolicyFolder, shown_url, span
+
+if TYPE_CHECKING:
+    from openclaw.policy.spec import BundleFile, BundleServer, Interval, PolicyFolder
 
 READS_MAX = 5
 """Times that a folder is read again to find it as it was the time before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """What lies at a source. ``identity`` tells one state of it from another; ``read`` makes its contents of it.
 
     ``etag`` is what a server calls this state; empty elsewhere.
@@ -70,11 +70,11 @@ class FolderSource:
     tested_first = False
     """A folder is worked in: it is opened as it is, and `openclaw policy test` says what fails."""
 
-    def __init__(self, spec: PolicyFolder) -> None:
-        self._spec = spec
-        self.where = str(spec.path)
-        self.poll_s = span(spec.poll_s) if spec.poll_s is not None else None
-        self.tests = spec.tests
+    def __init__(self, path: str | Path, *, poll_s: Interval | None = None, tests: bool = True) -> None:
+        self._path = path
+        self.where = str(path)
+        self.poll_s = poll_s
+        self.tests = tests
 
     def fetch(self, etag: str = "") -> Fetched | None:
         """The folder's files; ``etag`` means nothing here.
@@ -83,10 +83,10 @@ class FolderSource:
             PolicyUnavailable: they are being changed right now.
             PolicyError: there is no such folder.
         """
-        contents = read_folder(self._spec.path)
+        contents = read_folder(self._path)
         for _ in range(READS_MAX):
             # Files are read one after another: what somebody is writing meanwhile would be half old and half new.
-            again = read_folder(self._spec.path)
+            again = read_folder(self._path)
             if again.identity == contents.identity:
                 return _as_it_is(again)
             contents = again
@@ -106,28 +106,36 @@ def source_of(policies: str | Path | PolicyFolder | BundleFile | BundleServer) -
         ConfigurationError: it is none of these.
         PolicyError: its certificates cannot be used.
     """
-    match policies:
-        case PolicyFolder():
-            return FolderSource(policies)
-        case BundleFile():
-            # Late, as below: a folder needs neither cryptography nor HTTP, and both take their time to be imported.
-            from openclaw.policy.bundle_file import FileSource
+    if isinstance(policies, str | Path):
+        return _of_path(policies)
+    # Late, as all that a path does not need: each takes its time to be imported, cryptography and HTTP most of all.
+    from openclaw.policy.spec import BundleFile, PolicyFolder, span
 
-            return FileSource(policies)
-        case BundleServer():
-            from openclaw.policy.bundle_server import ServerSource
+    if isinstance(policies, PolicyFolder):
+        poll_s = span(policies.poll_s) if policies.poll_s is not None else None
+        return FolderSource(policies.path, poll_s=poll_s, tests=policies.tests)
+    if isinstance(policies, BundleFile):
+        from openclaw.policy.bundle_file import FileSource
 
-            return ServerSource(policies)
-        case str() if policies.startswith(("http:", "https:", "unix:")):
-            raise ConfigurationError(
-                f"`{shown_url(policies)}` is neither a folder nor a bundle file",
-                hint="write `BundleServer(url)` for a bundle, or `Opa(url)` for an Open Policy Agent server",
-            )
-        case str() | Path():
-            path = Path(policies)
-            if path.name.endswith((".tar.gz", ".tgz")) and not path.is_dir():
-                return source_of(BundleFile(path))
-            return FolderSource(PolicyFolder(path))
+        return FileSource(policies)
+    from openclaw.policy.bundle_server import ServerSource
+
+    return ServerSource(policies)
+
+
+def _of_path(path: str | Path) -> Source:
+    if isinstance(path, str) and path.startswith(("http:", "https:", "unix:")):
+        from openclaw.policy.spec import shown_url
+
+        raise ConfigurationError(
+            f"`{shown_url(path)}` is neither a folder nor a bundle file",
+            hint="write `BundleServer(url)` for a bundle, or `Opa(url)` for an Open Policy Agent server",
+        )
+    if Path(path).name.endswith((".tar.gz", ".tgz")) and not Path(path).is_dir():
+        from openclaw.policy.spec import BundleFile
+
+        return source_of(BundleFile(path))
+    return FolderSource(Path(path))
 
 
 def _as_it_is(contents: Contents) -> Fetched:

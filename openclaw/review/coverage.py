@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
+from openclaw.audit.reading import Seen
 from openclaw.decision import Decision, Effect
 from openclaw.errors import PolicyError
 from openclaw.policy.bundle import Bundle
@@ -66,8 +67,8 @@ class LogCoverage(Frozen):
         return tuple(tool for tool in self.tools if not tool.denied)
 
 
-def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None) -> LogCoverage:
-    """Decide the log's decisions again under ``bundle``, and count what that evaluates.
+def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None, seen: Seen | None = None) -> LogCoverage:
+    """Decide the log's decisions again under ``bundle``, and count what that evaluates; ``seen`` hears how far that has come.
 
     Raises:
         PolicyError: the policies do not compile.
@@ -76,7 +77,7 @@ def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None) ->
     counts = {"decided": 0, "under": 0, "undecidable": 0, "unanswered": 0}
     tools: dict[tuple[str, str], dict[str, int]] = {}
     with contextlib.closing(Meter(bundle)) as meter:
-        for entry in entries_of(log, "decision", since=since):
+        for entry in entries_of(log, "decision", since=since, seen=seen):
             document, decision = part(entry.body, "input"), _decision(entry)
             if decision is None or not isinstance(document, dict):
                 counts["unanswered"] += 1

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.entry import EntryKind
 from openclaw.audit.mask import is_mark
+from openclaw.audit.reading import Seen
 
 ARGUMENT_MAX = 40
 """Characters of one argument in a line."""
@@ -19,12 +20,19 @@ PAGE = 500
 """Entries that are held at a time where many are read."""
 
 
-def entries_of(log: AuditLog, kind: EntryKind, *, since: dt.datetime | None = None) -> Iterator[Entry]:
-    """The entries of one kind, oldest first, a page at a time; ``since`` leaves out what was recorded before it."""
-    after = 0
+def entries_of(
+    log: AuditLog, kind: EntryKind, *, since: dt.datetime | None = None, seen: Seen | None = None
+) -> Iterator[Entry]:
+    """The entries of one kind, oldest first, a page at a time; ``since`` leaves out what was recorded before it.
+
+    ``seen`` hears how far the reading has come.
+    """
+    after, size = 0, log.size() if seen is not None else 0
     while page := log.entries(kind=kind, after=after, limit=PAGE):
         yield from (entry for entry in page if since is None or entry.at >= since)
         after = page[-1].seq
+        if seen is not None:
+            seen(after, max(after, size))
 
 
 def part(body: JsonValue, *path: str) -> JsonValue:

@@ -15,13 +15,13 @@ from pydantic import JsonValue
 from openclaw.audit import AuditLog, Entry, VerifyReport
 from openclaw.audit.notary import noted
 from openclaw.audit.note import Verifier
-from openclaw.audit.reading import Reader, Selection
-from openclaw.canonical import encode
+from openclaw.audit.reading import Reader, Seen, Selection
+from openclaw.encoding import encode
 from openclaw.errors import ConfigurationError
 from openclaw.review.entries import number, part, text
 from openclaw.review.frameworks import Demand, Shown, demands
 from openclaw.review.period import Period
-from openclaw.review.query import Query, Search, Seen
+from openclaw.review.query import Query, Search
 from openclaw.review.stats import Counting, Stats
 from openclaw.review.verdicts import Review, read_review
 
@@ -78,7 +78,13 @@ class Evidence:
 
 
 def gather(
-    log: AuditLog, reader: Reader, period: Period, *, verifier: Verifier | None = None, seen: Seen | None = None
+    log: AuditLog,
+    reader: Reader,
+    period: Period,
+    *,
+    verifier: Verifier | None = None,
+    seen: Seen | None = None,
+    checked: Seen | None = None,
 ) -> Evidence:
     """Verify the log, and read what a report of a time says.
 
@@ -88,6 +94,7 @@ def gather(
         period: which time.
         verifier: a public key of the log that is trusted.
         seen: hears how far the reading has come.
+        checked: hears how far verifying has come.
 
     Raises:
         ConfigurationError: nothing was recorded in that time.
@@ -104,7 +111,7 @@ def gather(
     return Evidence(
         period=period,
         origin=log.origin,
-        verified=log.verify(verifier),
+        verified=log.verify(verifier, seen=checked),
         stats=found.counting.stats(reader),
         first=found.first,
         last=found.last,

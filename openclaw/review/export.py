@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from openclaw.audit import AuditLog, Entry, EntryKind
-from openclaw.canonical import encode
 from openclaw.clock import Clock, SystemClock
+from openclaw.encoding import encode
 from openclaw.errors import ExportError
 from openclaw.review.export_cursor import Cursor, Position
 from openclaw.review.export_formats import CloudEvents, Format, JsonLines

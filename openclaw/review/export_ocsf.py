@@ -1,7 +1,9 @@
-"""OCSF 1.8.0: every entry as an API Activity event (class 6003) with the profiles ``ai_operation`` and ``security_control``.
+"""OCSF 1.9.0: every entry as an API Activity event (class 6003) with the profiles ``ai_operation`` and ``security_control``.
 
 Class, profiles and requirements are those of the published schema of that version; a test validates against it. What has no
-place there stands in ``unmapped``. Each entry is one event; a decision and its outcome share ``metadata.correlation_uid``.
+place there stands in ``unmapped``: chains of hand-offs (a ``delegation`` needs an identifier that somebody has issued, and there
+is none), and the leaf hash (an ``attestation`` is over the event, and the leaf is over the entry). Each entry is one event; a
+decision and its outcome share ``metadata.correlation_uid``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from openclaw.review.entries import detail, event, number, part, reasons, text
 from openclaw.review.export_formats import Plain, lines
 from openclaw.review.export_sinks import Parcel
 
-VERSION = "1.8.0"
+VERSION = "1.9.0"
 
 _CATEGORY = 6  # Application Activity
 _CLASS = 6003  # API Activity
@@ -77,7 +79,7 @@ class Ocsf(Plain):
             "message_context": _context(entry),
             "unmapped": {"body": entry.body, "leaf": entry.leaf, "event": event(entry)},
         }
-        found |= _answer(entry) | _span(entry) | _model(entry)
+        found |= _answer(entry) | _span(entry) | _agent(entry)
         if why := "; ".join(reasons(entry)) or text(entry.body, "error"):
             found["status_detail"] = why
         return found
@@ -143,7 +145,7 @@ def _span(entry: Entry) -> dict[str, JsonValue]:
 
 
 def _actor(entry: Entry) -> dict[str, JsonValue]:
-    actor: dict[str, JsonValue] = {"app_name": entry.agent or "openclaw"}
+    actor: dict[str, JsonValue] = {"application": {"name": entry.agent or "openclaw"}}
     who = text(entry.body, "input", "principal", "on_behalf_of") or text(entry.body, "by")
     if who:
         actor["user"] = {"name": who, "uid": who}
@@ -168,7 +170,8 @@ def _api(entry: Entry) -> dict[str, JsonValue]:
 
 
 def _context(entry: Entry) -> dict[str, JsonValue]:
-    model = text(entry.body, "input", "kind") == "model"
+    # What an outcome is of, its tokens tell: only a model call uses any.
+    model = text(entry.body, "input", "kind") == "model" or bool(number(entry.body, "used", "tokens"))
     context: dict[str, JsonValue] = {
         "ai_role_id": _AGENT if model or not entry.tool else _TOOL,
         "ai_role": "Agent" if model or not entry.tool else "Tool",
@@ -187,11 +190,20 @@ def _context(entry: Entry) -> dict[str, JsonValue]:
     return context
 
 
-def _model(entry: Entry) -> dict[str, JsonValue]:
+def _agent(entry: Entry) -> dict[str, JsonValue]:
+    """Who did it, with the model behind it; the model alone where no agent is named."""
     name = text(entry.body, "input", "model", "name")
-    if not name:
-        return {}
-    return {"ai_model": {"name": name, "ai_provider": text(entry.body, "input", "model", "provider") or "unknown"}}
+    provider = text(entry.body, "input", "model", "provider") or "unknown"
+    model: dict[str, JsonValue] = {"ai_model": {"name": name, "ai_provider": provider}} if name else {}
+    if not entry.agent:
+        return model
+    agent: dict[str, JsonValue] = {
+        "uid": f"{entry.workflow}/{entry.agent}" if entry.workflow else entry.agent,
+        "name": entry.agent,
+    }
+    if entry.run:
+        agent["instance_uid"] = entry.run
+    return {"ai_agent": {**agent, **model}}
 
 
 def _millis(at: dt.datetime) -> int:

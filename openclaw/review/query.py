@@ -5,18 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
 from openclaw.audit import Entry
-from openclaw.audit.reading import Reader, Selection
+from openclaw.audit.reading import Reader, Seen, Selection
 from openclaw.canonical import plain
 from openclaw.review.condition import ArgCondition, Expression
 from openclaw.review.entries import reasons
-
-Seen = Callable[[int], None]
-"""Called with the number of the entry up to which has been looked."""
 
 
 class Query(BaseModel):
@@ -109,14 +106,9 @@ class Search:
             newest_first=newest_first,
             inside=self._where is not None,
             page_max=None if self.looks_inside else limit,
+            seen=seen,
         )
-        return itertools.islice(self._found(pages, seen), limit)
-
-    def _found(self, pages: Iterator[list[Entry]], seen: Seen | None) -> Iterator[Entry]:
-        for page in pages:
-            if seen is not None and page:
-                seen(page[-1].seq)
-            yield from (entry for entry in page if self.fits(entry))
+        return itertools.islice((entry for page in pages for entry in page if self.fits(entry)), limit)
 
 
 def _written(text: str) -> str:
@@ -124,4 +116,4 @@ def _written(text: str) -> str:
     return json.dumps(plain(text), ensure_ascii=False)[1:-1]
 
 
-__all__ = ["Query", "Search", "Seen"]
+__all__ = ["Query", "Search"]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
+from openclaw.audit.reading import Seen
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.policy import PolicyEngine
@@ -54,9 +55,14 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def replay(log: AuditLog, engine: PolicyEngine, *, since: dt.datetime | None = None) -> Replay:
-    """Decide the recorded decisions again with ``engine``; ``since`` leaves out what was recorded before it."""
-    return compare(entries_of(log, "decision", since=since), engine)
+def replay(
+    log: AuditLog, engine: PolicyEngine, *, since: dt.datetime | None = None, seen: Seen | None = None
+) -> Replay:
+    """Decide the recorded decisions again with ``engine``; ``since`` leaves out what was recorded before it.
+
+    ``seen`` hears how far the reading has come.
+    """
+    return compare(entries_of(log, "decision", since=since, seen=seen), engine)
 
 
 def compare(entries: Iterable[Entry], engine: PolicyEngine) -> Replay:

@@ -11,7 +11,7 @@ from openclaw.review.document import Block, Document, Heading, Paragraph, Table,
 from openclaw.review.entries import call, detail, event, number, reasons, text
 from openclaw.review.evidence import LISTED_MAX, Evidence, Listed, limits_of
 from openclaw.review.stats import Tally
-from openclaw.review.wording import count, shortened, usd
+from openclaw.review.wording import amount, count, shortened, unit_name, usd
 
 CALL_MAX = 160
 _TIME = "%Y-%m-%d %H:%M:%S"
@@ -194,7 +194,7 @@ def _budget(evidence: Evidence) -> Iterator[Block]:
 def _amount(unit: str, limit: JsonValue) -> str:
     if not isinstance(limit, int):
         return f"{unit} {limit}"
-    return usd(limit) if unit == "microusd" else f"{count(limit)} {unit.replace('_', ' ')}"
+    return usd(limit) if unit == "microusd" else f"{amount(unit, limit)} {unit_name(unit).replace('_', ' ')}"
 
 
 def _stops(evidence: Evidence) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from openclaw.audit.reading import Line, Reader, Selection
+from openclaw.audit.reading import Line, Reader, Seen, Selection
 from openclaw.budget import UNITS, Unit
 from openclaw.review.entries import number, part, text
 
@@ -54,13 +54,21 @@ class Spent:
         return "/".join(filter(None, (self.provider, self.name))) if self.kind == "model" else ""
 
 
-def spending(reader: Reader, *, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Iterator[Spent]:
+def spending(
+    reader: Reader,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    seen: Seen | None = None,
+) -> Iterator[Spent]:
     """The actions that ended from ``since`` on and before ``until``, in the order of the log. Holds one page at a time.
+
+    ``seen`` hears how far the reading has come.
 
     Raises:
         VerificationError: an entry was changed so that it cannot be read.
     """
-    for page in reader.lines(Selection(equal={"kind": "outcome"}, since=since, until=until)):
+    for page in reader.lines(Selection(equal={"kind": "outcome"}, since=since, until=until), seen=seen):
         decisions = reader.bodies({number(line.body, "decision") for line in page})
         for line in page:
             # What waits by itself is charged when it ends.

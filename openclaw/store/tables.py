@@ -62,6 +62,14 @@ class EntryRow(Table, table=True):
             sqlite_where=text("kind = 'checkpoint'"),
             postgresql_where=text("kind = 'checkpoint'"),
         ),
+        # A proof carries every key rotation: without this, it would read every checkpoint to find them.
+        Index(
+            "openclaw_entry_rotation",
+            "kind",  # of one value here, but without it the index of checkpoints looks as good to SQLite
+            "seq",
+            sqlite_where=text("kind = 'checkpoint' AND instr(body, '\"rotation') > 0"),
+            postgresql_where=text("kind = 'checkpoint' AND strpos(body, '\"rotation') > 0"),
+        ),
     )
 
     # An INTEGER key is a SQLite table's own order: one B-tree for the entries, not one more to find them by.
@@ -298,6 +306,12 @@ class AccountRow(Table, table=True):
     microusd_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     microusd_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     microusd_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    milliseconds_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    milliseconds_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    milliseconds_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    mwh_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
 
 
 class ReservationRow(Table, table=True):

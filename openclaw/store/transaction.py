@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect
 
+from openclaw.action import utc
 from openclaw.store.statement import Cursor, Row, Statement
 
 
 @dataclass(slots=True)
 class Transaction:
-    """An open write transaction. ``now`` is the database's clock, read once when the transaction began.
+    """An open write transaction. ``now`` is the database's clock, read once when the transaction began; ``at`` is its text.
 
     ``notes`` is memory that lives as long as the transaction does; the log keeps its growing right edge there. What stands
     in ``after`` is called once the commit is durable, by whoever commits; it must not raise.
@@ -27,10 +28,18 @@ class Transaction:
     now: dt.datetime
     notes: dict[str, object] = field(default_factory=dict[str, object])
     after: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    at: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.at = utc(self.now)
 
     def rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
         """Run a prepared statement and give what it returned."""
         return statement.rows(self.cursor, self.dialect, parameters)
+
+    def tuples(self, statement: Statement, parameters: Mapping[str, object]) -> Sequence[Sequence[object]]:
+        """``rows`` as the driver gives them, in the order of the statement's columns."""
+        return statement.tuples(self.cursor, self.dialect, parameters)
 
     def count(self, statement: Statement, parameters: Mapping[str, object]) -> int:
         """Run a prepared statement; how many rows it touched."""

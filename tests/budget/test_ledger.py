@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from openclaw.budget import Budget, Ledger, Usage
+from openclaw.budget.account import levels
 from openclaw.budget.amount import opens_at
-from openclaw.budget.ledger import levels
 from openclaw.clock import SystemClock
 from openclaw.errors import BudgetError, BudgetExceeded
 from openclaw.store import Store

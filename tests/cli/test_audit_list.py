@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.cli.conftest import Command
+from tests.support.terminal import program
 
 
 def test_columns_can_be_chosen(desk: Path, openclaw: Command) -> None:
@@ -122,18 +118,14 @@ def test_tail_shows_the_last_entries(desk: Path, openclaw: Command) -> None:
     assert [json.loads(line)["seq"] for line in lines] == [19, 21, 22]
 
 
-def program(*arguments: str, **environment: str) -> pexpect.spawn[str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    return pexpect.spawn(
-        sys.executable,
-        ["-m", "openclaw", *arguments],
-        encoding="utf-8",
-        dimensions=(40, 100),
-        timeout=60,
-        env={**kept, "TERM": "xterm-256color", **environment},
-        # A script's background job, such as CI, is deaf to Ctrl-C, and so is what it starts; a terminal is not.
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.mark.parametrize(
+    "command", [("list", "--text", "nowhere"), ("list", "--all", "--tool", "none"), ("tail", "--run", "none")]
+)
+def test_nothing_found_is_said_and_not_left_to_be_guessed(
+    command: tuple[str, ...], desk: Path, openclaw: Command
+) -> None:
+    said = openclaw("audit", *command)
+    assert (said.code, said.out, said.err) == (0, "", "no entries\n")
 
 
 def test_a_terminal_gets_colours_unless_it_wants_none(desk: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from openclaw.audit import AuditLog, Proof, Signer
 from openclaw.cli import books
-from tests.cli.conftest import Command
+from openclaw.store import Store
+from tests.cli.conftest import Command, Said
+from tests.support import nobody
 from tests.support.readers import reading_only
-from tests.support.story import StillClock, tell_on, told
+from tests.support.story import SEED, StillClock, tell_on, told
 
 READING = [
     ("audit", "list"),
@@ -89,17 +93,67 @@ def test_every_command_that_must_write_says_so(
     reviewer: Reviewer, openclaw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if reviewer.owner.startswith("sqlite") and os.geteuid() == 0:
-        pytest.skip("nothing is read-only for root")
+        pytest.skip("nothing is read-only for root: the next test is for that")
     monkeypatch.setenv("OPENCLAW_KEY", reviewer.key)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     before = openclaw("audit", "list", "--all", "--json", "--store", reviewer.reads).out
     for command in WRITING:
-        said = openclaw(*command, "--store", reviewer.reads)
-        if command == ("review", "--by", "eva") and said.code == 0:
-            continue  # on PostgreSQL nothing has been written before the first verdict
-        assert said.code == 2, (command, said)
-        assert said.err.startswith("error: this command writes, and the database"), (command, said.err)
+        says_that_it_writes(command, openclaw(*command, "--store", reviewer.reads))
     assert openclaw("audit", "list", "--all", "--json", "--store", reviewer.reads).out == before
+
+
+def says_that_it_writes(command: tuple[str, ...], said: Said | nobody.Said) -> None:
+    if command == ("review", "--by", "eva") and said.code == 0:
+        return  # on PostgreSQL nothing has been written before the first verdict
+    assert said.code == 2, (command, said)
+    assert said.err.startswith("error: this command writes, and the database"), (command, said.err)
+
+
+@pytest.fixture
+def anybodys(desk: Path) -> Iterator[Path]:
+    """The desk in a folder that everybody can read, and only its owner write; with a key that everybody has."""
+    with nobody.public_folder() as folder:
+        for name in ("openclaw.db", "openclaw.db.checkpoints"):
+            shutil.copy(desk / name, folder)
+            (folder / name).chmod(0o444)
+        folder.chmod(0o555)
+        yield folder
+
+
+def test_somebody_without_rights_is_told_which_commands_write(anybodys: Path, desk: Path) -> None:
+    before = (anybodys / "openclaw.db").read_bytes()
+    told = {"OPENCLAW_KEY": (desk / "openclaw.db.key").read_text().split()[0]}
+    for command, said in zip(WRITING, nobody.as_nobody(WRITING, folder=anybodys, environment=told), strict=True):
+        says_that_it_writes(command, said)
+    assert (anybodys / "openclaw.db").read_bytes() == before
+
+
+def test_somebody_without_rights_and_without_the_key_proves_what_the_last_checkpoint_covers(
+    anybodys: Path, desk: Path
+) -> None:
+    store = Store.open(f"sqlite:///{desk / 'openclaw.db'}", readonly=True)
+    log = AuditLog(store, None)
+    newest, size = log.last_checkpoint(), log.size()
+    store.close()
+    assert newest is not None
+    assert newest.size < size
+    before = (anybodys / "openclaw.db").read_bytes()
+    covered, joined, bare = nobody.as_nobody(
+        [
+            ("audit", "prove", str(newest.size)),
+            ("audit", "prove", "--from", str(newest.size)),
+            ("audit", "prove", str(size)),
+        ],
+        folder=anybodys,
+    )
+    assert (covered.code, joined.code) == (0, 0), (covered, joined)
+    assert Proof.model_validate_json(covered.out).check(Signer("openclaw-0001", SEED).verifier) == newest
+    assert bare.code == 2
+    assert bare.err.startswith(
+        f"error: no checkpoint covers entry {size} yet (there is one of {newest.size} entries), and none can be made:"
+    )
+    assert sorted(path.name for path in anybodys.iterdir()) == ["openclaw.db", "openclaw.db.checkpoints"]
+    assert (anybodys / "openclaw.db").read_bytes() == before
 
 
 def test_a_copy_in_a_folder_that_takes_no_writes_is_read(desk: Path, openclaw: Command) -> None:

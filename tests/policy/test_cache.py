@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from openclaw.governance import Governance
 from openclaw.policy import open_engine, regorus
 from openclaw.policy.bundle import Bundle, Module
 from openclaw.policy.cache import CachingEngine, cached, hindrances
+from openclaw.policy.late_cache import LateCache
 from openclaw.policy.live import LivePolicy
 from openclaw.policy.reads import Read, Reads, reads_of
 from tests.policy.support import policy, write_folder
@@ -251,14 +253,42 @@ def test_a_folder_is_cached_unless_told_otherwise(tmp_path: Path) -> None:
         assert not isinstance(opened.policy.engine, CachingEngine)
     with pytest.raises(ConfigurationError, match="a cache of -1 decisions is none"):
         Governance.open(f"sqlite:///{tmp_path}/a.db", policies=folder, cache=-1)
-    assert not isinstance(open_engine(folder, cache=0), CachingEngine)
+
+
+def test_an_engine_that_is_asked_once_has_no_cache(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "policies", {"main": policy('allow if input.tool.name == "a"')})
+    assert not isinstance(open_engine(folder, cache=0), LateCache)
     kept = open_engine(folder, cache=2)
-    assert isinstance(kept, CachingEngine)
+    assert isinstance(kept, LateCache)
+    assert (kept.evaluate(call("a")).allowed, kept.made) == (True, None)
     for name in "abcabc":
-        kept.evaluate(call(name))
-    assert kept.stats.entries == 2
+        assert kept.evaluate(call(name)).allowed is (name == "a")
+    assert isinstance(kept.made, CachingEngine)
+    assert kept.made.stats.entries == 2
+    assert (kept.name, kept.revision, kept.results) == (kept.engine.name, kept.engine.revision, kept.engine.results)
+    kept.close()
+    assert kept.evaluate(call("a")).code == "engine_error"
     with pytest.raises(ConfigurationError, match="a cache of -1 decisions is none"):
         open_engine(folder, cache=-1)
+
+
+@pytest.mark.parametrize("decisions", [0, 1, 2])
+async def test_a_closed_engine_stays_closed_whenever_its_cache_would_be_made(tmp_path: Path, decisions: int) -> None:
+    folder = write_folder(tmp_path / "policies", {"main": policy('allow if input.tool.name == "a"')})
+    engine = open_engine(folder)
+    for _ in range(decisions):
+        await engine.aevaluate(call("a"))
+    engine.close()
+    assert not (await engine.aevaluate(call("a"))).allowed
+    assert not engine.evaluate(call("a")).allowed
+
+
+def test_where_decisions_cannot_be_kept_the_engine_goes_on_alone(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "policies", {"main": policy('allow if input.tool.call_id != ""')})
+    with contextlib.closing(open_engine(folder)) as engine:
+        assert isinstance(engine, LateCache)
+        assert [engine.evaluate(call("a")).code for _ in range(3)] == ["policy"] * 3
+        assert engine.made is engine.engine
 
 
 def test_an_engine_of_ones_own_is_always_asked(engine: Counting) -> None:

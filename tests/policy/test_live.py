@@ -271,7 +271,7 @@ class ScriptedDeciders:
 @pytest.fixture
 def scripted(folder: Path) -> Iterator[tuple[LivePolicy, list[Scripted]]]:
     deciders = ScriptedDeciders()
-    with contextlib.closing(LivePolicy(FolderSource(PolicyFolder(folder)), deciders)) as policy:
+    with contextlib.closing(LivePolicy(FolderSource(folder), deciders)) as policy:
         yield policy, deciders.made
 
 
@@ -411,8 +411,7 @@ def test_the_time_between_two_looks_is_drawn_from_its_range(folder: Path) -> Non
         return 7.0
 
     deciders = ScriptedDeciders()
-    spec = PolicyFolder(folder, poll_s=(60, 120))
-    with contextlib.closing(LivePolicy(FolderSource(spec), deciders, draw=draw)) as live:
+    with contextlib.closing(LivePolicy(FolderSource(folder, poll_s=(60, 120)), deciders, draw=draw)) as live:
         assert live.wait_s() == 7.0
     assert drawn == [(60, 120)]
     with contextlib.closing(opened(PolicyFolder(folder, poll_s=(60, 120)))) as live:

@@ -25,8 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from openclaw import encoding
 from openclaw.audit.entry import Draft, body_bytes, entry_bytes
-from openclaw.canonical import CHUNK, MAX_SAFE_INTEGER, canonical, digest, encode, fingerprint, pieces, plain, printable
+from openclaw.canonical import MAX_SAFE_INTEGER, canonical, digest, fingerprint, plain, printable
+from openclaw.encoding import CHUNK, encode, pieces
 
 SCALARS = (
     st.none()
@@ -65,6 +67,22 @@ def test_every_value_has_canonical_bytes_that_are_json(value: object) -> None:
 @given(VALUES)
 def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
     assert canonical(value) == rfc8785.dumps(plain(value))  # type: ignore[arg-type]
+
+
+@given(VALUES)
+def test_it_does_so_without_the_native_extension(value: object) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(encoding, "_native_encode", lambda: lambda _: None)
+        assert canonical(value) == rfc8785.dumps(plain(value))  # type: ignore[arg-type]
+
+
+def test_the_native_extension_leaves_what_it_cannot_write() -> None:
+    native = encoding._native_encode()
+    if native({}) is None:
+        pytest.skip("the native extension is not built: `make native`")
+    assert native({"b": [1, "\u2028", None, True], "a": {}}) == '{"a":{},"b":[1,"\u2028",null,true]}'.encode()
+    for left in (1.5, "\ud800", 2**53, {1: 2}, (1,), {"x": [float("nan")]}):
+        assert native(left) is None
 
 
 @given(st.dictionaries(st.text(), st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.text() | st.booleans()))

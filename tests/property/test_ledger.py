@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from openclaw.budget import Budget, Ledger, Reservation
-from openclaw.budget.ledger import levels
+from openclaw.budget.account import levels
 from openclaw.clock import SystemClock
 from openclaw.errors import BudgetExceeded
 from openclaw.store import Store

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from ocsf_json_schema import OcsfJsonSchemaEmbedded
 
-from openclaw.audit import AuditLog, Draft, EntryKind
+from openclaw.audit import AuditLog, Draft, Entry, EntryKind
 from openclaw.errors import ConfigurationError
 from openclaw.review.export import Exporter, open_sink
 from openclaw.review.export_formats import CloudEvents
@@ -80,11 +80,37 @@ def test_an_entry_is_a_cloudevent(log: AuditLog, tmp_path: Path, receiver: Colle
 # OCSF ---------------------------------------------------------------------------------------------------------------
 
 
+def shape(required: list[str], **properties: Any) -> dict[str, Any]:
+    """A closed object of texts, and of what is given."""
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+TEXT = {"type": "string"}
+AI_MODEL = shape(["ai_provider"], name=TEXT, uid=TEXT, version=TEXT, ai_provider=TEXT, uid_numeric={"type": "integer"})
+AI_AGENT = {
+    **shape(
+        [],
+        **dict.fromkeys(("uid", "instance_uid", "name", "type", "version"), TEXT),
+        type_id={"enum": [0, 1, 2, 3, 4, 99]},
+        uid_numeric={"type": "integer"},
+        ai_model=AI_MODEL,
+    ),
+    "anyOf": [{"required": ["name"]}, {"required": ["uid"]}],
+}
+"""As OCSF has published it in 1.9.0, but for ``charter``, which no event has."""
+
+
 @pytest.fixture(scope="module")
 def published() -> jsonschema.Draft202012Validator:
-    """The published schema of the class, with the profiles that events claim."""
-    schema = json.loads(files("ocsf_json_schema").joinpath(f"ocsf/{VERSION}.json").read_bytes())
+    """The published schema of the class, with the profiles that events claim: that of 1.8.0, which is packaged, and what 1.9.0
+    has added to it (its changelog of 3 August 2026) and events use."""
+    schema = json.loads(files("ocsf_json_schema").joinpath("ocsf/1.8.0.json").read_bytes())
     found = OcsfJsonSchemaEmbedded(schema).get_class_schema("api_activity", ["ai_operation", "security_control"])
+    assert "ai_agent" not in found["properties"], "the package knows 1.9.0: take it from there"
+    found["properties"]["ai_agent"] = AI_AGENT
+    actor = found["$defs"]["actor"]
+    actor["properties"]["application"] = {"$ref": "#/$defs/application"}
+    actor["anyOf"] = [*actor["anyOf"], {"required": ["application"]}]
     return jsonschema.Draft202012Validator(found)
 
 
@@ -115,6 +141,9 @@ def test_the_schema_test_can_fail(log: AuditLog, published: jsonschema.Draft2020
     for name in ("activity_id", "api", "actor", "src_endpoint", "metadata", "time"):
         assert not published.is_valid({key: value for key, value in event.items() if key != name})
     assert not published.is_valid({**event, "class_uid": 6004})
+    assert not published.is_valid({**event, "ai_agent": {}})
+    assert not published.is_valid({**event, "ai_agent": {"name": "a", "chain": []}})
+    assert not published.is_valid({**event, "actor": {"application": {}}})
 
 
 def test_what_an_event_says(log: AuditLog) -> None:
@@ -133,7 +162,16 @@ def test_what_an_event_says(log: AuditLog) -> None:
     assert failed["api"]["response"] == {"message": "failed", "error": "KeyError", "error_message": "KeyError: 'B-1'"}  # type: ignore
     assert failed["end_time"] - failed["start_time"] == failed["duration"] == 5  # type: ignore
     model = ocsf.event(next(entry for entry in entries if entry.tool == "small-1"))
-    assert model["ai_model"] == {"name": "small-1", "ai_provider": "acme"}
+    assert model["ai_agent"] == {
+        "uid": "returns/triage",
+        "name": "triage",
+        "instance_uid": "run-0001",
+        "ai_model": {"name": "small-1", "ai_provider": "acme"},
+    }
+    assert "ai_model" not in model  # that one is of calls without an agent
+    spent = ocsf.event(next(entry for entry in entries if entry.body.get("used", {}).get("input_tokens")))  # type: ignore
+    assert (spent["message_context"]["ai_role"], spent["message_context"]["total_tokens"] > 0) == ("Agent", True)  # type: ignore
+    assert VERSION == denied["metadata"]["version"] == "1.9.0"  # type: ignore
 
 
 # OpenTelemetry ------------------------------------------------------------------------------------------------------
@@ -197,6 +235,71 @@ def test_tokens_are_counted(log: AuditLog, receiver: Collector) -> None:
         "gen_ai.request.model": "small-1",
         "gen_ai.token.modality": "unknown",
     }
+
+
+def test_a_failed_call_counts_nothing_and_is_counted_and_what_was_cached_is_a_part(log: AuditLog) -> None:
+    form = OtelGenAi()
+    form.begin(log, {})
+    asked = {"input": {"kind": "model", "model": {"name": "m", "provider": "p"}}}
+    first = log.append({"kind": "decision", "run": "r", "agent": "a", "tool": "m", "effect": "allow", "body": asked})
+    used = {"calls": 1, "input_tokens": 900, "output_tokens": 7, "tokens": 907}
+    cached = {"status": "done", "used": used, "cached": {"read": 800, "written": 50}}
+    second = log.append({"kind": "outcome", "run": "r", "agent": "a", "body": {**cached, "decision": first.seq}})
+    failed = log.append({"kind": "outcome", "run": "r", "body": {"status": "failed", "decision": first.seq}})
+    lookup = next(entry.seq for entry in log.entries() if entry.tool == "lookup_order")
+    tool = log.append({"kind": "outcome", "run": "r", "body": {"status": "done", "decision": lookup}})
+
+    def counted(entry: Entry) -> dict[str, int]:
+        found = {name: count for name, count, *_ in form._points(entry)}
+        return {name.removeprefix("gen_ai.client.inference.usage."): count for name, count in found.items()}
+
+    assert counted(second) == {
+        "input_tokens": 900,
+        "output_tokens": 7,
+        "cache_read.input_tokens": 800,
+        "cache_write.input_tokens": 50,
+    }
+    assert counted(failed) == {"input_tokens": 0, "output_tokens": 0}
+    assert counted(tool) == {}
+    spans = [span for span in form._spans(second) if span.name == "chat m"]
+    said = attributes(spans[0])
+    assert (said["gen_ai.usage.cache_read.input_tokens"], said["gen_ai.usage.cache_write.input_tokens"]) == (800, 50)
+
+
+CONVENTIONAL = {
+    "gen_ai.agent.name",
+    "gen_ai.conversation.id",
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.token.modality",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.name",
+    "gen_ai.tool.type",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "error.type",
+}
+"""Attributes of the conventions' registry; a name of theirs that is not among them is one of our own making."""
+
+
+def test_no_name_of_the_conventions_is_made_up(log: AuditLog, receiver: Collector) -> None:
+    send(log, OtelGenAi(content=True), receiver)
+    names = {name for span in receiver.spans() for name in attributes(span)}
+    names |= {name for record in receiver.records() for name in attributes(record)}
+    names |= {name for metric in receiver.metrics() for point in metric.sum.data_points for name in attributes(point)}
+    assert {name for name in names if not name.startswith("openclaw.")} <= CONVENTIONAL
+    required = {
+        "chat": {"gen_ai.operation.name", "gen_ai.provider.name"},
+        "execute_tool": {"gen_ai.operation.name", "gen_ai.tool.name"},
+        "invoke_agent": {"gen_ai.operation.name"},
+    }
+    for span in receiver.spans():
+        assert required[span.name.split()[0]] <= set(attributes(span))
 
 
 def test_every_entry_is_a_log_record(log: AuditLog, receiver: Collector) -> None:

@@ -67,21 +67,16 @@ def budget_rows(balances: Iterable[Balance]) -> Iterator[Row]:
             if limit is None:
                 continue
             spent, held = balance.posted.amount(unit), balance.pending.amount(unit)
-
-            def written(amount: int, unit: str = unit) -> str:
-                return show.usd(amount) if unit == "microusd" else show.count(amount)
-
             left = limit - spent - held
+            said = [Text(show.amount(unit, it), justify="right") for it in (limit, spent, held)]
             yield (
                 f"{balance.account} {balance.window} {unit}",
                 (
                     show.plain_text(_end_of(balance.account)),
-                    Text("usd" if unit == "microusd" else unit),
+                    Text(show.unit_name(unit)),
                     bar(spent, held, limit),
-                    Text(written(left), justify="right", style="red" if left <= 0 else ""),
-                    Text(written(limit), justify="right"),
-                    Text(written(spent), justify="right"),
-                    Text(written(held), justify="right"),
+                    Text(show.amount(unit, left), justify="right", style="red" if left <= 0 else ""),
+                    *said,
                     Text(balance.window),
                 ),
             )
