@@ -138,6 +138,14 @@ class Budget(BaseModel):
         return limits
 
 
+def closes_at(window: Window, began: dt.datetime, zone: str = UTC) -> dt.datetime:
+    """When a window of the calendar that began at ``began`` ends, in UTC."""
+    beyond = {"hour": dt.timedelta(minutes=90), "day": dt.timedelta(hours=36), "week": dt.timedelta(days=10)}
+    found = opens_at(window, began + beyond.get(window, dt.timedelta(days=45)), zone)
+    assert found is not None, "INVARIANT: only windows of the calendar end"
+    return found
+
+
 def zone_of(name: str) -> dt.tzinfo:
     """The time zone of that name.
 

@@ -26,9 +26,9 @@ def rows_of(count: int) -> Statement:
 
 @cache
 def limited_of(count: int) -> Statement:
-    """The same of those that limit anything."""
+    """The same of those that limit anything, or have shares."""
     paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
-    limited = sa.or_(*(ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS))
+    limited = sa.or_(*(ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS), ACCOUNT.c.shared)
     return Statement(sa.select(ACCOUNT).where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, limited))
 
 
@@ -57,7 +57,9 @@ def take(count: int, units: Sequence[Unit]) -> Statement:
         sa.update(ACCOUNT)
         .values(changed)
         .where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, *fits)
-        .returning(ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at, there.scalar_subquery().label("there"))
+        .returning(
+            ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at, there.scalar_subquery().label("there"), ACCOUNT.c.shared
+        )
     )
 
 

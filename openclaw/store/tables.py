@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -290,6 +290,7 @@ class AccountRow(Table, table=True):
     opens_at: str = ""
     current: bool = True
     declared: bool = True
+    shared: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("FALSE")))
 
     tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     tokens_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
@@ -312,6 +313,22 @@ class AccountRow(Table, table=True):
     mwh_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     mwh_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
     mwh_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+
+
+class ShareRow(Table, table=True):
+    """The priority of one workflow of an organisation, or of all the rest of it (``path`` is ``org``).
+
+    ``state`` is JSON: by window, when it began, and by unit what is lent of the share and what was taken beside it.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_share"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_share_org", "org"),)
+
+    path: str = Field(primary_key=True)
+    org: str
+    priority: int = 0
+    declared: bool = True
+    state: str = Field(default="{}", sa_column=Column(Text, nullable=False))
 
 
 class ReservationRow(Table, table=True):
