@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from openclaw.cli import (
     INTERRUPTED,
     approvals,
+    approvers,
     audit,
     audit_explain,
     audit_export,
@@ -105,6 +106,7 @@ budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)
 budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
+approvers.add_to(approvals.app)
 app.add_typer(approvals.app, name="approvals")
 app.command("ui")(board.ui)
 app.command("halt")(halts.halt)
