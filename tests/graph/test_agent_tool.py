@@ -16,6 +16,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
+from openclaw.answers import Said
 from openclaw.budget import Budget
 from openclaw.errors import ConfigurationError, Refused, Ungoverned
 from openclaw.graph import Agent, Workflow, middleware
@@ -160,10 +161,10 @@ def test_two_at_once_ask_and_are_answered_each_by_itself(house: House, tmp_path:
         graph = house.compile(lead([one.as_tool(), two.as_tool()], calls), checkpointer=saver)
         graph.invoke(GO, THREAD)
         first, second = house.pending()
-        house.gate.answer(first, by="ada", approve=True)
+        house.gate.answers.give(first, Said(by="ada", approve=True))
         graph.invoke(None, THREAD)
         assert len(house.did) == 1
-        house.gate.answer(second, by="ada", approve=True)
+        house.gate.answers.give(second, Said(by="ada", approve=True))
         messages = graph.invoke(None, THREAD)["messages"]
     assert sorted(house.did) == [("risky", 1), ("risky", 2)]
     assert [answers(messages)[f"scripted-0-{at}"].content for at in (0, 1)] == ["1", "2"]
