@@ -147,6 +147,7 @@ class Governance:
     ) -> None:
         self._store = store
         self._on_refusal: OnRefusal = on_refusal
+        check_rights("rights of the governance", rights)
         self._rights: Rights = rights
         self._receives = False
         self.policy = policy
@@ -224,19 +225,16 @@ class Governance:
             AuditError: the signing key cannot be read or made, or is not the log's; or a place for checkpoints is none.
             ConfigurationError: there are no such rights.
         """
-        check_rights("rights of the governance", rights)
         engine = open_live(policies, cache=cache)
         opened: Store | None = None
         governance: Governance | None = None
         try:
             opened = Store.open(store, clock=clock)
-            signer = open_key(opened, key, create=True)
-            places = open_places(opened, checkpoints, key=key)
             governance = cls(
                 store=opened,
                 policy=engine,
-                signer=signer,
-                checkpoints=places,
+                signer=open_key(opened, key, create=True),
+                checkpoints=open_places(opened, checkpoints, key=key),
                 prices=prices,
                 energy=energy,
                 on_refusal=on_refusal,
@@ -245,11 +243,7 @@ class Governance:
             governance.gate.soft.observer = on_soft_limit
             governance.gate.approvers.declare(approvers)
             governance.gate.consents.authenticated = authenticated
-            governance._record_policy()
-            if shadow is not None:
-                governance._open_shadow(shadow)
-            governance._follow(engine)
-            governance._receive(outside_runs)
+            governance._begin(engine, shadow, outside_runs)
         except BaseException:
             if governance is not None:
                 governance._give_back()
@@ -388,6 +382,16 @@ class Governance:
             self.audit.checkpoint_if_grown()
         finally:
             self._give_back()
+
+    def _begin(
+        self, engine: PolicyEngine, shadow: Policies | PolicyEngine | None, outside_runs: Agent | str | None
+    ) -> None:
+        """Say what decides from now on, and look and listen for what comes by itself."""
+        self._record_policy()
+        if shadow is not None:
+            self._open_shadow(shadow)
+        self._follow(engine)
+        self._receive(outside_runs)
 
     def _receive(self, agent: Agent | str | None) -> None:
         """Take what is done outside of any run for what this agent does; nobody: leave it refused."""
