@@ -110,6 +110,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "openclaw budget reconcile invoice.csv --provider acme --model large-2=small-1",
     ),
     "approvals list": ("openclaw approvals list", "openclaw approvals list --all --json"),
+    "approvals show": ("openclaw approvals show ask-0002", "openclaw approvals show ask-0002 --json"),
+    "approvals enroll": (
+        "openclaw approvals enroll ada --role finance --new-key ada.key --by root",
+        "openclaw approvals enroll tom --role risk --role legal --new-token --by root",
+    ),
+    "approvals withdraw": ("openclaw approvals withdraw tom --by root",),
+    "approvals approvers": ("openclaw approvals approvers", "openclaw approvals approvers --json"),
     "approvals approve": ("openclaw approvals approve ask-0002 --by eva --reason 'known customer'",),
     "approvals reject": ("openclaw approvals reject ask-0002 --by eva --reason 'not the account of the customer'",),
     "policy check": ("openclaw policy check policies", "openclaw policy check policies --json"),

@@ -24,6 +24,7 @@ LINES = [line for lines in EXAMPLES.values() for line in lines]
 ONLY_READ = ("openclaw demo", "openclaw ui", "openclaw audit tail -f", "openclaw audit export --to https:")
 
 BEFORE = {
+    "openclaw approvals withdraw": "approvals enroll tom --role risk --by root",
     "openclaw resume --agent": "halt --agent refunds --by eva",
     "openclaw resume --all": "halt --all --by eva",
     "openclaw policy bundle desk.tar.gz": "policy bundle policies --key release.key -o desk.tar.gz",

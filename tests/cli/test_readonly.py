@@ -41,6 +41,8 @@ READING = [
     ("budget", "show", "org/default"),
     ("budget", "audit"),
     ("approvals", "list", "--all"),
+    ("approvals", "show", "ask-0002"),
+    ("approvals", "approvers"),
     ("halts",),
 ]
 WRITING = [
@@ -51,6 +53,7 @@ WRITING = [
     ("budget", "set", "org/default", "--calls", "1"),
     ("approvals", "approve", "ask-0002", "--by", "eva"),
     ("approvals", "reject", "ask-0002", "--by", "eva"),
+    ("approvals", "enroll", "ada", "--by", "root"),
     ("halt", "--all", "--by", "eva"),
 ]
 KEYED = ("verify", "report", "checkpoint", "note", "hold")
