@@ -337,9 +337,8 @@ class Ledger:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
             taken = _Taken(transaction, paths, whole)
-            if len(taken.ids) < len(rows):
-                taken.undo(transaction)
-                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+            if not taken.ids:
+                return refusal_of([*rows.values()], whole), []
         if spare.present():
             _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
         return None, taken.ids
@@ -453,7 +452,10 @@ def _insert(transaction: Transaction, path: str, window: str, values: dict[str, 
 
 
 class _Taken:
-    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open."""
+    """What one conditional UPDATE has taken: from all accounts and windows that are there, or from none.
+
+    ``all_there``: these are all that there must be, and each window is still open.
+    """
 
     __slots__ = ("_amount", "all_there", "ids")
 
@@ -464,11 +466,9 @@ class _Taken:
         self._amount = amount
         self.ids = sorted(cast("int", row[0]) for row in rows)
         totals = sum(row[1] == "total" for row in rows)
-        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
-        if self.all_there and totals < len(rows):
-            self.all_there = not any(
-                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, _ in rows
-            )
+        self.all_there = totals == len(paths) and not any(
+            str(begun) < opened({"window": window}, transaction.now) for _, window, begun in rows
+        )
 
     def undo(self, transaction: Transaction) -> None:
         """Give back all that was taken."""
