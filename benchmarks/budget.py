@@ -27,13 +27,12 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.gate import each, together
-from openclaw.budget import Budget, Ledger
+from openclaw.budget import UNITS, Budget, Ledger
 from openclaw.errors import BudgetExceeded
 from openclaw.store import Store
 from tests.support import postgres
 
 ACCOUNT = "org/default/workflow/desk/agent/clerk"
-UNITS = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
 EACH = 25
 """Movements of each of the 8 × 8 threads."""
 
@@ -55,7 +54,7 @@ MOVE = (
     + ", ".join(f"{unit}_pending = {unit}_pending - ?, {unit}_posted = {unit}_posted + ?" for unit in UNITS)
     + " WHERE id IN (?, ?, ?)"
 )
-ONE = (1, 0, 0, 0, 0)
+ONE = (1, *[0] * (len(UNITS) - 1))
 NOW = "2026-11-24T12:00:00.000000Z"
 
 

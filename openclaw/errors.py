@@ -2,7 +2,7 @@
 
     OpenClawError            .code  .hint
      ├ Refused               .source .reasons .seq      a governed action may not happen (an answer, not a fault)
-     │  ├ BudgetExceeded     .account .unit .requested .remaining
+     │  ├ BudgetExceeded     .account .unit .requested .remaining .kept
      │  ├ RateLimited        .calls .seconds .retry_after  too many of these calls in too short a time
      │  ├ Misrouted          .model                     a model that runs where the policy does not want it
      │  ├ Halted             .by .halt                  a person has stopped it
@@ -72,30 +72,54 @@ class Refused(OpenClawError):
 
 
 class BudgetExceeded(Refused):
-    """An account cannot carry the reservation. ``requested`` and ``remaining`` are in ``unit``."""
+    """An account cannot carry the reservation. ``requested``, ``remaining`` and ``kept`` are in ``unit``.
+
+    ``kept`` is what is left besides, but kept for the shares of others (``openclaw.budget.shares``).
+    """
 
     code = "budget_exceeded"
 
     def __init__(
-        self, *, account: str, unit: str, requested: int, remaining: int, window: str = "total", seq: int | None = None
+        self,
+        *,
+        account: str,
+        unit: str,
+        requested: int,
+        remaining: int,
+        window: str = "total",
+        kept: int = 0,
+        kept_from: str = "",
+        seq: int | None = None,
     ) -> None:
         span = "" if window == "total" else f" in this {window}"
         message = (
             f"the budget of `{account}` is overdrawn by {_amount(-remaining, unit)}{span}"
-            if remaining < 0
+            if remaining < 0 and not kept
             else f"the budget of `{account}` cannot carry {_amount(requested, unit)}: {_amount(remaining, unit)} left{span}"
         )
-        super().__init__(message, source="budget", seq=seq, hint="raise it with `openclaw budget set`")
+        hint = "raise it with `openclaw budget set`"
+        if kept:
+            message = (
+                f"the budget of `{account}` cannot carry {_amount(requested, unit)} for `{kept_from}`: "
+                f"{_amount(max(0, remaining), unit)} left{span} besides {_amount(kept, unit)} that are kept for other shares"
+            )
+            hint = "wait until shares are lent, raise it or give a priority with `openclaw budget set`"
+        super().__init__(message, source="budget", seq=seq, hint=hint)
         self.account = account
         self.unit = unit
         self.requested = requested
         self.remaining = remaining
         self.window = window
+        self.kept = kept
 
 
 def _amount(amount: int, unit: str) -> str:
     if unit == "microusd":
         return f"${amount / 1_000_000:,.6f}"
+    if unit == "milliseconds":
+        return f"{amount / 1_000:,.3f} seconds"
+    if unit == "mwh":
+        return f"{amount:,} mWh"
     name = unit.replace("_", " ")
     return f"{amount:,} {name.removesuffix('s') if amount == 1 else name}"
 

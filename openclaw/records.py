@@ -19,6 +19,7 @@ from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, Refused
 from openclaw.executions import Running
+from openclaw.measures import measured
 from openclaw.passing import Outcome, Permit, Request, Shown
 from openclaw.store import Transaction
 
@@ -27,7 +28,8 @@ from openclaw.store import Transaction
 class Taken:
     """What was taken of an outcome at the moment it came: the values in it may change, or be gone, when it is written.
 
-    ``kept`` is what a node that runs again gets, sealed; ``factors`` what the amounts of a model call stand on.
+    ``kept`` is what a node that runs again gets, sealed; ``factors`` what the amounts of a model call stand on;
+    ``used`` what it used, time and energy included.
     """
 
     status: str
@@ -38,6 +40,7 @@ class Taken:
     kept: bytes
     ended: dt.datetime
     factors: Mapping[str, JsonValue]
+    used: Usage
 
     @property
     def withheld(self) -> bool:
@@ -53,7 +56,8 @@ def take(
     withheld = outcome.shown is not None and outcome.shown.refused is not None
     kept = b"" if withheld else log.privacy.keep(permit.seq, outcome.replay)
     factors = _factors(permit, outcome, ended, prices, energy)
-    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended, factors)
+    used = measured(outcome.usage, permit, ended, factors)
+    return Taken(outcome.status, outcome.error, outcome.estimated, result, outcome.shown, kept, ended, factors, used)
 
 
 def _factors(

@@ -50,8 +50,8 @@ class SoftLimits:
         most = max(uses, key=lambda use: use.percent)
         return tuple(Reached(principal.agent, stage, most) for stage in soft.stages(most.percent))
 
-    def record(self, transaction: Transaction, request: Request, reached: Sequence[Reached]) -> None:
-        """Record the stages that have not been told of yet."""
+    def record(self, transaction: Transaction, request: Request, reached: Sequence[Reached], decision: int) -> None:
+        """Record the stages that have not been told of yet, with the entry of the decision that found them."""
         for it in reached:
             name = (it.agent, it.stage, it.use.account, it.use.window, it.use.opens_at)
             if name in self._told:
@@ -60,6 +60,7 @@ class SoftLimits:
                 mode="json", include={"account", "window", "unit", "limit", "used"}
             )
             body: dict[str, JsonValue] = {"event": "soft", "stage": it.stage, **use, "percent": it.use.percent}
+            body["decision"] = decision
             principal, run = request.action.principal, request.run
             draft = Draft(
                 kind="reservation",

@@ -128,6 +128,20 @@ def refusal_of(rows: Sequence[Row], held: Usage) -> BudgetExceeded:
     return worst
 
 
+def kept_of(account: str, row: Row, unit: Unit, asked: int, room: int, kept: int) -> BudgetExceeded:
+    """The refusal of a call that would take what is kept for others."""
+    window = parts_of(str(row["window"]))[0]
+    return BudgetExceeded(
+        account=str(row["path"]),
+        unit=unit,
+        requested=asked,
+        remaining=room,
+        window=window,
+        kept=kept,
+        kept_from=account,
+    )
+
+
 def balance_of(row: Row) -> Balance:
     """A row as a frozen value."""
     return Balance.model_validate(
@@ -155,6 +169,7 @@ __all__ = [
     "Balance",
     "Reservation",
     "balance_of",
+    "kept_of",
     "label_accounts",
     "left_of",
     "levels",

@@ -15,9 +15,12 @@ AMOUNT_MAX = 2**53 - 1
 MICROUSD = 1_000_000
 """Micro-USD in one US dollar."""
 
-Unit = Literal["tokens", "input_tokens", "output_tokens", "calls", "microusd"]
-UNITS: tuple[Unit, ...] = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
-"""Total, input and output tokens; tool calls; money in micro-USD."""
+MILLISECONDS = 1_000
+"""Milliseconds in one second."""
+
+Unit = Literal["tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh"]
+UNITS: tuple[Unit, ...] = ("tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh")
+"""Total, input and output tokens; tool calls; money in micro-USD; wall-clock time of calls; energy in milliwatt-hours."""
 
 Window = Literal["total", "run", "hour", "day", "week", "month"]
 WINDOWS: tuple[Window, ...] = ("total", "run", "hour", "day", "week", "month")
@@ -36,6 +39,8 @@ class Usage(BaseModel):
     output_tokens: int = Field(default=0, ge=0, le=AMOUNT_MAX, strict=True)
     calls: int = Field(default=0, ge=0, le=AMOUNT_MAX, strict=True)
     microusd: int = Field(default=0, ge=0, le=AMOUNT_MAX, strict=True)
+    milliseconds: int = Field(default=0, ge=0, le=AMOUNT_MAX, strict=True)
+    mwh: int = Field(default=0, ge=0, le=AMOUNT_MAX, strict=True)
 
     def amount(self, unit: Unit) -> int:
         """The amount of one unit."""
@@ -56,6 +61,8 @@ class Budget(BaseModel):
         output_tokens: tokens that models wrote.
         calls: tool calls.
         usd: money for model calls, as text (``"1.50"``), integer or Decimal; never a float. Exact to a micro-USD.
+        seconds: wall-clock time of calls, of tools and of models, each by itself: of two that run side by side both count.
+        mwh: energy of model calls in milliwatt-hours, the most that it may be by ``Energy``.
         window: when the count starts afresh.
         zone: the time zone whose calendar says so, such as ``"Europe/Berlin"`` (IANA time zone database).
     """
@@ -67,6 +74,8 @@ class Budget(BaseModel):
     output_tokens: int | None = Field(default=None, ge=0, le=AMOUNT_MAX, strict=True)
     calls: int | None = Field(default=None, ge=0, le=AMOUNT_MAX, strict=True)
     usd: Decimal | None = None
+    seconds: int | None = Field(default=None, ge=0, le=AMOUNT_MAX // MILLISECONDS, strict=True)
+    mwh: int | None = Field(default=None, ge=0, le=AMOUNT_MAX, strict=True)
     window: Window = "total"
     zone: str = UTC
 
@@ -98,7 +107,9 @@ class Budget(BaseModel):
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
         if not self.limits():
-            raise ValueError("a budget limits at least one unit: tokens, input_tokens, output_tokens, calls or usd")
+            raise ValueError(
+                "a budget limits at least one unit: tokens, input_tokens, output_tokens, calls, usd, seconds or mwh"
+            )
         if self.window in ("total", "run") and self.zone != UTC:
             raise ValueError(
                 f"a {self.window} does not start afresh by the calendar, so zone `{self.zone}` says nothing"
@@ -114,12 +125,25 @@ class Budget(BaseModel):
         """The limits that are set, by unit."""
         limits: dict[Unit, int] = {}
         for unit in UNITS:
-            value = (
-                getattr(self, unit) if unit != "microusd" else None if self.usd is None else int(self.usd * MICROUSD)
-            )
+            value: int | None
+            match unit:
+                case "microusd":
+                    value = None if self.usd is None else int(self.usd * MICROUSD)
+                case "milliseconds":
+                    value = None if self.seconds is None else self.seconds * MILLISECONDS
+                case _:
+                    value = getattr(self, unit)
             if value is not None:
                 limits[unit] = value
         return limits
+
+
+def closes_at(window: Window, began: dt.datetime, zone: str = UTC) -> dt.datetime:
+    """When a window of the calendar that began at ``began`` ends, in UTC."""
+    beyond = {"hour": dt.timedelta(minutes=90), "day": dt.timedelta(hours=36), "week": dt.timedelta(days=10)}
+    found = opens_at(window, began + beyond.get(window, dt.timedelta(days=45)), zone)
+    assert found is not None, "INVARIANT: only windows of the calendar end"
+    return found
 
 
 def zone_of(name: str) -> dt.tzinfo:

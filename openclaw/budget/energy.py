@@ -20,6 +20,9 @@ from openclaw.errors import ConfigurationError
 MICRO = 1_000_000
 """Milliwatt-hours in a kilowatt-hour, and milligrams in a kilogram."""
 
+FOREVER_SECONDS = 1e9
+"""Longer than any call: the method takes the shorter one of the time that a call took and of that which its tokens need."""
+
 PROVIDERS = {
     "google_vertexai": "google_genai",
     "huggingface": "huggingface_hub",
@@ -60,6 +63,14 @@ class Energy:
         self._utils = cast("Any", utils)
         self._zone = zone
         self.source = f"ecologits {importlib.metadata.version('ecologits')}"
+
+    def most_mwh(self, model: str, provider: str, output_tokens: int) -> int | None:
+        """The most milliwatt-hours that a call which writes so much may take, however long; None where that is unknown."""
+        match self.estimate(model, provider, output_tokens, FOREVER_SECONDS):
+            case {"mwh": [int(), int(most)]}:
+                return most
+            case _:
+                return None
 
     def estimate(self, model: str, provider: str, output_tokens: int, seconds: float) -> dict[str, JsonValue]:
         """The estimate of one call, for the record.

@@ -14,7 +14,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
@@ -24,6 +24,7 @@ from openclaw.budget.account import (
     Balance,
     Reservation,
     balance_of,
+    kept_of,
     label_accounts,
     left_of,
     levels,
@@ -32,6 +33,8 @@ from openclaw.budget.account import (
     refusal_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
+from openclaw.budget.rows import NOTHING, Taken, current_rows, move
+from openclaw.budget.shares import Read, Share, Shares, check_priority, owner, set_priority
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -42,11 +45,9 @@ from openclaw.budget.statements import (
     ONE,
     OPEN,
     RENEW,
+    RENEW_ONE,
     limited_of,
-    moving,
     named,
-    rows_of,
-    take,
 )
 from openclaw.errors import BudgetError, BudgetExceeded
 from openclaw.store import Row, Store, Transaction
@@ -58,7 +59,6 @@ CALL_SECONDS = 180
 """How long the hold of a call lasts without a sign of life of its worker, who renews it much more often while it runs."""
 
 
-_NOTHING = Usage()
 Also = Mapping[str, Budget | None]
 """Accounts that a reservation takes from besides those of its path, and the limits of those that are new."""
 
@@ -109,7 +109,7 @@ class Ledger:
             self._store.run(unit)
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
-        row = _current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
+        row = current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
         if declared and not row["declared"]:
             return
         limits = budget.limits()
@@ -121,6 +121,29 @@ class Ledger:
         )
         body: dict[str, JsonValue] = {"account": account, "window": budget.calendar, "limits": {**limits}}
         self._record(transaction, "", {"event": "limit", **body} | ({"declared": True} if declared else {}))
+
+    def set_priority(self, account: str, priority: int) -> None:
+        """Give a workflow a priority, by which it has a share of its organisation's limits; 0 takes it away.
+
+        ``openclaw.budget.shares`` has the rule.
+
+        Raises:
+            BudgetError: it is no whole number from 0 to 1,000, or the account is not that of a workflow.
+        """
+        check_priority(account, priority)
+        self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=False))
+
+    def declare_priority(self, account: str, priority: int) -> None:
+        """The same of a priority that a program declares, except where ``set_priority`` has set another."""
+        check_priority(account, priority)
+        self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=True))
+
+    def _set_priority(self, transaction: Transaction, account: str, priority: int, *, declared: bool) -> None:
+        org = levels(account)[0]
+        current_rows(transaction, [org], create=[(org, "total")])
+        if set_priority(transaction, account, priority, declared=declared):
+            body: dict[str, JsonValue] = {"event": "priority", "account": account, "priority": priority}
+            self._record(transaction, "", body | ({"declared": True} if declared else {}))
 
     # -- movements -----------------------------------------------------------------------------------------------
 
@@ -136,6 +159,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Hold an amount on the account and on every account above it.
 
@@ -152,7 +177,13 @@ class Ledger:
         self._check(account)
         also: Also = dict.fromkeys(label_accounts(account, labels))
         held = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
 
         answer = self._store.run(
@@ -171,6 +202,8 @@ class Ledger:
         output_tokens: int = 0,
         calls: int = 0,
         microusd: int = 0,
+        milliseconds: int = 0,
+        mwh: int = 0,
     ) -> Reservation:
         """Post what was really used and give back the rest of the hold. Settling again changes nothing.
 
@@ -178,7 +211,13 @@ class Ledger:
             BudgetError: the reservation is unknown, or an amount is negative or not an integer.
         """
         used = _usage(
-            tokens=tokens, input_tokens=input_tokens, output_tokens=output_tokens, calls=calls, microusd=microusd
+            tokens=tokens,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            calls=calls,
+            microusd=microusd,
+            milliseconds=milliseconds,
+            mwh=mwh,
         )
         return self._close(reservation, used, "settled")
 
@@ -199,12 +238,17 @@ class Ledger:
         return answer
 
     def _close_in(
-        self, transaction: Transaction, reservation: Reservation, used: Usage, state: Literal["settled", "released"]
+        self,
+        transaction: Transaction,
+        reservation: Reservation,
+        used: Usage,
+        state: Literal["settled", "released"],
+        decision: int | None = None,
     ) -> Reservation:
         if self.post(transaction, reservation.id, used, state=state) is not None:
             event = "settle" if state == "settled" else "release"
             body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
-            self._record(transaction, "", body)
+            self._record(transaction, "", body | _link(decision))
         return reservation.model_copy(update={"state": state})
 
     def reserve_in(
@@ -217,10 +261,14 @@ class Ledger:
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
         also: Also = _NOBODY,
+        decision: int | None = None,
     ) -> Reservation | BudgetExceeded:
-        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it."""
+        """``reserve`` inside a transaction, recorded by an entry of its own: what ``hold`` leaves to who calls it.
+
+        ``decision`` is the entry of the action that it belongs to, where there is one.
+        """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
-        body: dict[str, JsonValue] = {"event": "reserve", "account": account}
+        body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -229,14 +277,21 @@ class Ledger:
             self._record(transaction, "allow", body)
         return answer
 
-    def release_in(self, transaction: Transaction, reservation: Reservation) -> Reservation:
+    def release_in(
+        self, transaction: Transaction, reservation: Reservation, *, decision: int | None = None
+    ) -> Reservation:
         """``release`` inside a transaction."""
-        return self._close_in(transaction, reservation, Usage(), "released")
+        return self._close_in(transaction, reservation, Usage(), "released", decision)
 
     def renew(self, transaction: Transaction, worker: str) -> int:
         """Let what the running actions of ``worker`` hold last ``CALL_SECONDS`` from now; how many holds that are."""
         until = transaction.now + dt.timedelta(seconds=CALL_SECONDS)
         return transaction.count(RENEW, {"of_worker": worker, "until": utc(until)})
+
+    def renew_holds(self, transaction: Transaction, reservations: Sequence[str]) -> int:
+        """The same of these reservations, which belong to no action of their own: what running calls hold in addition."""
+        until = utc(transaction.now + dt.timedelta(seconds=CALL_SECONDS))
+        return sum(transaction.count(RENEW_ONE, {"hold": it, "until": until}) for it in reservations)
 
     def hold(
         self,
@@ -247,7 +302,7 @@ class Ledger:
         key: str = "",
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
-        spare: Usage = _NOTHING,
+        spare: Usage = NOTHING,
         also: Also = _NOBODY,
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one.
@@ -262,7 +317,9 @@ class Ledger:
             refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
             paths = [*levels(account), *also]
-            left = left_of(_current_rows(transaction, paths, create=()).values(), transaction.now)
+            rows_now = current_rows(transaction, paths, create=())
+            left = left_of(rows_now.values(), transaction.now)
+            left |= _room(_shares(transaction.rows, rows_now.values(), account, transaction.now), account, left)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -305,7 +362,7 @@ class Ledger:
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
-                _move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
+                move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
                 return used
         if not transaction.rows(KNOWN, {"hold": reservation_id}):
             raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
@@ -323,7 +380,7 @@ class Ledger:
             posted = Usage.model_validate(json.loads(str(row["used"]) or "{}"))
             more = Usage(**{unit: max(0, used.amount(unit) - posted.amount(unit)) for unit in UNITS})
             if more.present():
-                _move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
+                move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
 
     def _take(
         self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
@@ -331,33 +388,44 @@ class Ledger:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = [*levels(account), *also]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        taken = _Taken(transaction, paths, whole) if not any(also.values()) else None
-        if taken is None or not taken.all_there:
+        taken = Taken(transaction, paths, whole) if not any(also.values()) else None
+        if taken is None or not taken.all_there or taken.shared:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
-            taken = _Taken(transaction, paths, whole)
-            if not taken.ids:
-                return refusal_of([*rows.values()], whole), []
+            shares = _shares(transaction.rows, rows.values(), account, transaction.now)
+            if shares is not None:
+                own = owner(account)
+                create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
+                rows = current_rows(transaction, paths, create=create) if create else rows
+            taken = Taken(transaction, paths, whole)
+            if len(taken.ids) < len(rows):
+                taken.undo(transaction)
+                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+            if shares is not None and (short := shares.short(account, whole)) is not None:
+                taken.undo(transaction)
+                return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
+            if shares is not None:
+                shares.take(transaction, account, held)
         if spare.present():
-            _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
+            move(transaction, taken.ids, pending=spare, sign=-1, posted=NOTHING)
         return None, taken.ids
 
     def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
         """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
-        rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
+        rows = current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
             if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
-                rows = _current_rows(transaction, paths, create=())
+                rows = current_rows(transaction, paths, create=())
         return rows
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
         due = transaction.rows(EXPIRE, {"now": transaction.at})
         for row in due:
-            _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
+            move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
             body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
             self._record(transaction, "", {**body, "held": dict(_held(row).present())})
         return len(due)
@@ -390,7 +458,14 @@ class Ledger:
         For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
         """
         paths = [*levels(account), *also]
-        return left_of(self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now())
+        rows, now = self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now()
+        left = left_of(rows, now)
+        return left | _room(_shares(self._store.fetch, rows, account, now), account, left)
+
+    def shares(self, org: str) -> list[Share]:
+        """The shares of the workflows of an organisation, ``org/default``, in its limits; none where no priority is declared."""
+        rows, now = self._store.fetch(limited_of(1), named("path", [org])), self._store.clock.now()
+        return Shares(self._store.fetch, org, rows, now).all() if any(row["shared"] for row in rows) else []
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -425,62 +500,15 @@ class Ledger:
         levels(account)
 
 
-def _current_rows(
-    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], Row]:
-    """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
-    found = transaction.rows(rows_of(len(paths)), named("path", paths))
-    rows = {(str(row["path"]), str(row["window"])): row for row in found}
-    # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
-    stale = [row for row in found if str(row["opens_at"]) < opened(row, transaction.now)]
-    missing = [pair for pair in create if pair not in rows]
-    if not stale and not missing:
-        return {pair: rows[pair] for pair in sorted(rows)}
-    for row in stale:
-        transaction.connection.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(current=False))
-        limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
-        _insert(transaction, str(row["path"]), str(row["window"]), {**limits, "declared": row["declared"]})
-    for path, window in missing:
-        _insert(transaction, path, window, {"declared": True})
-    return _current_rows(transaction, paths, create=())
+def _shares(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
+    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
+    org, found = levels(account)[0], list(rows)
+    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
 
 
-def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
-    zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
-    row = {"path": path, "window": window, "opens_at": opened({"window": window}, transaction.now), "current": True}
-    transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
-
-
-class _Taken:
-    """What one conditional UPDATE has taken: from all accounts and windows that are there, or from none.
-
-    ``all_there``: these are all that there must be, and each window is still open.
-    """
-
-    __slots__ = ("_amount", "all_there", "ids")
-
-    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
-        asked = amount.present()
-        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
-        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
-        self._amount = amount
-        self.ids = sorted(cast("int", row[0]) for row in rows)
-        totals = sum(row[1] == "total" for row in rows)
-        self.all_there = totals == len(paths) and not any(
-            str(begun) < opened({"window": window}, transaction.now) for _, window, begun in rows
-        )
-
-    def undo(self, transaction: Transaction) -> None:
-        """Give back all that was taken."""
-        _move(transaction, self.ids, pending=self._amount, sign=-1, posted=_NOTHING)
-
-
-def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
-    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
-    if ids and amounts:
-        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
-        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
+def _room(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
+    room = {} if shares is None else shares.room(account)
+    return {unit: min(amount, left[unit]) for unit, amount in room.items()}
 
 
 def _held(row: Row) -> Usage:
@@ -500,6 +528,10 @@ def _by_key(transaction: Transaction, key: str) -> Reservation | None:
             }
         )
     return None
+
+
+def _link(decision: int | None) -> dict[str, JsonValue]:
+    return {} if decision is None else {"decision": decision}
 
 
 def _usage(**amounts: int) -> Usage:

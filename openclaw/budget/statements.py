@@ -26,36 +26,40 @@ def rows_of(count: int) -> Statement:
 
 @cache
 def limited_of(count: int) -> Statement:
-    """The same of those that limit anything."""
+    """The same of those that limit anything, or have shares."""
     paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
-    limited = sa.or_(*(ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS))
+    limited = sa.or_(*(ACCOUNT.c[f"{unit}_limit"].is_not(None) for unit in UNITS), ACCOUNT.c.shared)
     return Statement(sa.select(ACCOUNT).where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, limited))
 
 
 @cache
 def take(count: int, units: Sequence[Unit]) -> Statement:
-    """One conditional UPDATE of all present windows of ``count`` paths, or of none: never read-then-write.
+    """One conditional UPDATE over the present windows of ``count`` paths: never read-then-write.
 
-    Only ``units`` are asked for, but every unit is judged: an account above any limit admits nothing. What has no limit is above
-    none, since nothing compares with NULL.
+    Only ``units`` are asked for, but every unit is judged: an account above any limit admits nothing. Gives the rows that could
+    carry it, each with how many rows there are in all (which the UPDATE does not change).
     """
     paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
+    every = ACCOUNT.alias("every")
+    there = sa.select(sa.func.count()).select_from(every).where(every.c.path.in_(paths), every.c.current)
     more = {unit: sa.bindparam(f"take_{unit}", type_=sa.BigInteger) for unit in units}
-    each = ACCOUNT.alias("each")
-    above = sa.or_(
-        *(
-            each.c[f"{unit}_posted"] + _more(each.c[f"{unit}_pending"], more.get(unit)) > each.c[f"{unit}_limit"]
-            for unit in UNITS
+    fits = [
+        sa.or_(
+            ACCOUNT.c[f"{unit}_limit"].is_(None),
+            ACCOUNT.c[f"{unit}_posted"] + _more(ACCOUNT.c[f"{unit}_pending"], more.get(unit))
+            <= ACCOUNT.c[f"{unit}_limit"],
         )
-    )
-    refusing = sa.select(each.c.id).where(each.c.path.in_(paths), each.c.current, above)
+        for unit in UNITS
+    ]
     # Where nothing is asked for, something must be set all the same.
     changed = {f"{unit}_pending": _more(ACCOUNT.c[f"{unit}_pending"], more.get(unit)) for unit in units or UNITS[:1]}
     return Statement(
         sa.update(ACCOUNT)
         .values(changed)
-        .where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, ~refusing.exists())
-        .returning(ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at)
+        .where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, *fits)
+        .returning(
+            ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at, there.scalar_subquery().label("there"), ACCOUNT.c.shared
+        )
     )
 
 
@@ -109,6 +113,15 @@ RENEW = Statement(
                 ACTION.c.state == sa.literal_column("'running'"), ACTION.c.worker == sa.bindparam("of_worker")
             )
         ),
+    )
+    .values(expires_at=sa.bindparam("until"))
+)
+RENEW_ONE = Statement(
+    sa.update(RESERVATION)
+    .where(
+        RESERVATION.c.id == sa.bindparam("hold"),
+        RESERVATION.c.state == sa.literal_column("'pending'"),
+        RESERVATION.c.expires_at < sa.bindparam("until"),
     )
     .values(expires_at=sa.bindparam("until"))
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue, ValidationError
 
-from openclaw.budget import UNITS, Balance, Budget, Unit
+from openclaw.budget import UNITS, Balance, Budget
 from openclaw.budget.amount import Window
 from openclaw.budget.books import check_books
 from openclaw.cli import DOES_NOT_HOLD, show
@@ -76,6 +76,8 @@ def set_limit(
     output_tokens: Annotated[int | None, typer.Option(help="Tokens that models wrote.")] = None,
     calls: Annotated[int | None, typer.Option(help="Tool calls.")] = None,
     usd: Annotated[str | None, typer.Option(help="Money for model calls, such as 1.50.")] = None,
+    seconds: Annotated[int | None, typer.Option(help="Wall-clock time of calls.")] = None,
+    mwh: Annotated[int | None, typer.Option(help="Energy of model calls, in milliwatt-hours.")] = None,
     window: Annotated[WindowName, typer.Option(help="When the count starts afresh.")] = WindowName.TOTAL,
     zone: Annotated[str, typer.Option(help="The time zone whose calendar that is, such as Europe/Berlin.")] = "UTC",
     store: StoreOption = None,
@@ -90,6 +92,8 @@ def set_limit(
                 "output_tokens": output_tokens,
                 "calls": calls,
                 "usd": usd,
+                "seconds": seconds,
+                "mwh": mwh,
                 "window": window.value,
                 "zone": zone,
             }
@@ -150,7 +154,7 @@ def _print(found: list[Balance], *, whole: bool) -> None:
     ]
     rows: list[tuple[str | show.Text, ...]] = []
     # Where nothing limits them, the halves of a total say little: only the view of one account has them.
-    shown = UNITS if whole else ("tokens", "calls", "microusd")
+    shown = UNITS if whole else ("tokens", "calls", "microusd", "milliseconds", "mwh")
     for balance in found:
         name = balance.account
         window = balance.window if balance.zone == "UTC" else f"{balance.window} {balance.zone}"
@@ -164,18 +168,14 @@ def _print(found: list[Balance], *, whole: bool) -> None:
                 (
                     name,
                     window,
-                    "usd" if unit == "microusd" else unit,
-                    "" if limit is None else _amount(unit, limit),
-                    _amount(unit, spent),
-                    _amount(unit, held),
-                    "" if left is None else show.Text(_amount(unit, left), style="red" if left <= 0 else ""),
+                    show.unit_name(unit),
+                    "" if limit is None else show.amount(unit, limit),
+                    show.amount(unit, spent),
+                    show.amount(unit, held),
+                    "" if left is None else show.Text(show.amount(unit, left), style="red" if left <= 0 else ""),
                 )
             )
     if rows:
         show.table(columns, rows)
     else:
         show.note("nothing is limited and nothing spent")
-
-
-def _amount(unit: Unit, amount: int) -> str:
-    return show.usd(amount) if unit == "microusd" else show.count(amount)

@@ -56,10 +56,9 @@ def _print(found: list[Forecast]) -> None:
     columns += [show.Column("left", justify="right"), show.Column("a day", justify="right"), show.Column("runs out")]
     rows: list[tuple[str | show.Text, ...]] = []
     for it in found:
-        unit = "usd" if it.unit == "microusd" else it.unit
-        pace = "" if it.per_day is None else _amount(it, it.per_day)
+        pace = "" if it.per_day is None else show.amount(it.unit, it.per_day)
         when = show.Text(_when(it), style=STYLES.get(it.verdict, ""))
-        rows.append((it.account, it.window, unit, _amount(it, it.left), pace, when))
+        rows.append((it.account, it.window, show.unit_name(it.unit), show.amount(it.unit, it.left), pace, when))
     show.table(columns, rows)
 
 
@@ -81,10 +80,6 @@ def _when(it: Forecast) -> str:
 
 def _moment(at: dt.datetime | None) -> str:
     return "open" if at is None else f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
-
-
-def _amount(it: Forecast, amount: int) -> str:
-    return show.usd(amount) if it.unit == "microusd" else show.count(amount)
 
 
 __all__ = ["add_to"]

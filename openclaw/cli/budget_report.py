@@ -32,19 +32,11 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="SPAN|TIME", show_default=False, help="Only what ended before then.")
 ]
-EXAMPLES = """Examples:
-
-  openclaw budget report --by model --since 7d
-
-  openclaw budget report --by day --since 2026-11-01 --until 2026-12-01 --csv
-
-  openclaw budget report --since 2026-11-01 --focus > focus.csv
-"""
 
 
 def add_to(app: typer.Typer) -> None:
     """Give ``openclaw budget`` its command ``report``."""
-    app.command("report", epilog=EXAMPLES)(report)
+    app.command("report")(report)
 
 
 def report(
@@ -124,6 +116,10 @@ def _print(made: CostReport) -> None:
             ("per approved action", _each(total.microusd_per_approved_action, total)),
         ]
     )
+    if total.used["milliseconds"]:
+        show.fields(
+            [("seconds", f"{show.amount('milliseconds', total.used['milliseconds'])}, where a budget limits them")]
+        )
     if total.mwh is not None and total.co2e_mg is not None:
         unknown = f", unknown for {show.count(total.energy_unknown)} model calls" if total.energy_unknown else ""
         show.fields(

@@ -19,9 +19,11 @@ from rich.rule import Rule
 from rich.text import Text
 
 from openclaw.review.wording import UNSAFE, safe
+from openclaw.review.wording import amount as amount
 from openclaw.review.wording import count as count
 from openclaw.review.wording import duration as duration
 from openclaw.review.wording import moment as moment
+from openclaw.review.wording import unit_name as unit_name
 from openclaw.review.wording import usd as usd
 
 BROKEN_PIPE = 141

@@ -193,7 +193,7 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
             with watching(call.scope.gate, admission) as watch, watch.driven():
                 result = await agenerate(self, messages, *args, **call.capped(admission, kwargs))
             call.complete(result)
-        except Halted as halted:
+        except (Halted, BudgetExceeded) as halted:
             return ChatResult(generations=[ChatGeneration(message=call.stopped(halted))])
         except Exception as error:
             call.fail(error)
@@ -287,7 +287,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
                 if exceeded is not None:
                     yield _as_chunk(call.stopped(exceeded))
                     return
-        except Halted as halted:
+        except (Halted, BudgetExceeded) as halted:
             yield _as_chunk(call.stopped(halted))
         except Exception as error:
             call.fail(error)
@@ -349,6 +349,7 @@ class _Call:
             flow=self.scope.shared.describe({}),
             key=self.execution.key,
             can_wait=where.checkpointed,
+            unmeasured=self._mwh(1) is None,
             unpriced=self.scope.gate.prices.cost_microusd(self.name, self.provider, 1, 1) is None,
             remembers=self.scope.on_refusal == "message",
             soft=soft,
@@ -497,7 +498,17 @@ class _Call:
         cost = self.scope.gate.prices.cost_microusd(
             self.name, self.provider, given, produced, cached_tokens=cached, written_tokens=written
         )
-        return Usage(tokens=given + produced, input_tokens=given, output_tokens=produced, microusd=cost or 0)
+        return Usage(
+            tokens=given + produced,
+            input_tokens=given,
+            output_tokens=produced,
+            microusd=cost or 0,
+            mwh=self._mwh(produced) or 0,
+        )
+
+    def _mwh(self, produced: int) -> int | None:
+        energy = self.scope.gate.energy
+        return None if energy is None else energy.most_mwh(self.name, self.provider, produced)
 
 
 def _held_output(permit: Permit) -> int:

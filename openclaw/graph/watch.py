@@ -1,4 +1,5 @@
-"""A halt reaches what is already running: between two chunks of a stream, and within a second on an event loop.
+"""A halt reaches what is already running: between two chunks of a stream, and within a second on an event loop. So does the end
+of the time that a call holds.
 
 A call on an event loop is cancelled as ``asyncio.timeout`` does it, and only while the call itself is awaited. A call that
 blocks a thread cannot be ended from outside: it is let finish, and the next pass of the gate stops its run.
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from openclaw.errors import Halted
+from openclaw.errors import BudgetExceeded, Halted
 from openclaw.gate import Gate, Permit
 from openclaw.halts import WATCH_SECONDS
 
@@ -26,7 +27,7 @@ class Watch:
         self._task: asyncio.Task[object] | None = None
         self._cancels = False
         self._over = False
-        self._halted: Halted | None = None
+        self._halted: Halted | BudgetExceeded | None = None
 
     @contextmanager
     def driven(self) -> Generator[None]:
@@ -34,6 +35,7 @@ class Watch:
 
         Raises:
             Halted: it was halted.
+            BudgetExceeded: the time that it held is over, and its accounts carry no more.
         """
         if self._halted is not None:
             raise self._halted
@@ -65,17 +67,17 @@ class Watch:
 
     def _look(self) -> None:
         # Many calls share one look at the store; only the first of them leaves the loop for it.
-        if self._gate.halts.fresh:
+        if self._gate.halts.fresh and not self._gate.extensions.due(self._permit):
             self._learn(self._gate.halted(self._permit))
             return
         looked = self._loop.run_in_executor(None, self._gate.halted, self._permit)
         looked.add_done_callback(self._looked)
 
-    def _looked(self, look: asyncio.Future[Halted | None]) -> None:
+    def _looked(self, look: asyncio.Future[Halted | BudgetExceeded | None]) -> None:
         if not look.cancelled():
             self._learn(look.result())
 
-    def _learn(self, halted: Halted | None) -> None:
+    def _learn(self, halted: Halted | BudgetExceeded | None) -> None:
         if self._over:
             return
         if halted is None:

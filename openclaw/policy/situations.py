@@ -28,7 +28,7 @@ FIXED: tuple[InputPath, ...] = (("kind",), ("principal",), ("model",), ("tool", 
 """What an input says of a call whatever its arguments and circumstances are."""
 
 _PLENTY = 1_000_000_000
-_UNITS = ("tokens", "input_tokens", "output_tokens", "calls", "microusd")
+_UNITS = ("tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh")
 _MOMENTS_MAX = 12
 _PROMPT = Source(kind="prompt", name="prompt", trust="trusted")
 _OUTSIDER = Source(kind="tool", name="read_untrusted", trust="untrusted")

@@ -61,4 +61,19 @@ def usd(microusd: int) -> str:
     return f"{sign}${whole // 1_000_000:,}.{decimals}"
 
 
-__all__ = ["UNSAFE", "count", "duration", "moment", "safe", "shortened", "usd"]
+def unit_name(unit: str) -> str:
+    """What people call a unit of the ledger, and the options of commands: ``usd`` for ``microusd``, ``seconds``."""
+    return {"microusd": "usd", "milliseconds": "seconds"}.get(unit, unit)
+
+
+def amount(unit: str, number: int) -> str:
+    """An amount of a unit of the ledger, exact: ``12,345``, ``$1.50``, ``12.5`` seconds of ``12500`` milliseconds."""
+    if unit == "microusd":
+        return usd(number)
+    if unit == "milliseconds":
+        sign, whole = "-" if number < 0 else "", abs(number)
+        return f"{sign}{whole // 1000:,}.{whole % 1000:03d}".rstrip("0").rstrip(".")
+    return count(number)
+
+
+__all__ = ["UNSAFE", "amount", "count", "duration", "moment", "safe", "shortened", "unit_name", "usd"]

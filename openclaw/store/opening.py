@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from openclaw.action import utc
 from openclaw.clock import Clock
@@ -76,7 +77,7 @@ def describe_failure(error: Exception, doing: str, url: URL | None = None) -> St
     lacking = _LACKING.search(said)
     if lacking is not None:
         return StoreError(
-            f"the database{where} was written by an older openclaw and has no table `{lacking[1] or lacking[2]}` yet",
+            f"the database{where} was written by an older openclaw and has no {_lacks(lacking)} yet",
             hint="open it once with a Governance, or a command that writes: that adds what it lacks and changes nothing else",
         )
     for pattern, hint in _KNOWN_FAILURES:
@@ -87,7 +88,17 @@ def describe_failure(error: Exception, doing: str, url: URL | None = None) -> St
 
 _PARTICIPLE = {"open": "opened", "read": "read", "write": "written"}
 
-_LACKING = re.compile(r"no such table: (openclaw_\w+)|relation \"(openclaw_\w+)\" does not exist", re.IGNORECASE)
+_LACKING = re.compile(
+    r"no such table: (openclaw_\w+)|relation \"(openclaw_\w+)\" does not exist"
+    r"|no such column: (openclaw_\w+\.\w+)|column (openclaw_\w+\.\w+) does not exist",
+    re.IGNORECASE,
+)
+
+
+def _lacks(said: re.Match[str]) -> str:
+    table, column = said[1] or said[2], said[3] or said[4]
+    return f"table `{table}`" if table else f"column `{column}`"
+
 
 _KNOWN_FAILURES = (
     (r"readonly|read-only", "give this user write access to the file and its folder, or choose another place"),
@@ -121,6 +132,8 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, read
         origin = _check_version(connection, shown)
         if not readonly and not ours <= found:
             Table.metadata.create_all(connection)  # A table that this version has added: the rest is as it was.
+        if not readonly:
+            _add_columns(connection, found)
         return origin
     # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
     foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
@@ -136,6 +149,20 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, read
     connection.execute(sa.insert(Meta).values(id=1, origin=origin, created_at=utc(clock.now())))
     connection.execute(sa.insert(HeadRow).values(id=1, size=0, edge=b""))
     return origin
+
+
+def _add_columns(connection: Connection, found: set[str]) -> None:
+    """Add the columns that this version has and the database has not: each may be null, or begins at what its table says."""
+    inspector = sa.inspect(connection)
+    for table in Table.metadata.sorted_tables:
+        new = [it for it in table.columns if it.nullable or it.server_default is not None]
+        if table.name not in found or not new:
+            continue
+        known = {str(column["name"]) for column in inspector.get_columns(table.name)}
+        for column in new:
+            if column.name not in known:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
 
 
 def _check_version(connection: Connection, shown: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -214,6 +214,54 @@ class ApprovalRow(Table, table=True):
     reason: str = ""
 
 
+class AnswerRow(Table, table=True):
+    """What one person (``person``: one spelling of the name) has said to a question; ``by`` is the name as it was given.
+
+    ``changed`` is the digest of the arguments as they changed them, ``proof`` what proves who they are: a signed note, or
+    the digest of a token.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_answer"
+
+    approval: str = Field(primary_key=True)
+    person: str = Field(primary_key=True)
+    by: str
+    answer: str
+    at: str
+    reason: str = ""
+    changed: str = ""
+    proof: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class AmendmentRow(Table, table=True):
+    """The arguments of a question as an approver has changed them last: as they may be shown (JSON), and sealed.
+
+    ``sealed`` is empty after ``kept_until``.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_amendment"
+
+    approval: str = Field(primary_key=True)
+    by: str
+    args: str = Field(sa_column=Column(Text, nullable=False))
+    digest: str
+    sealed: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    kept_until: str = ""
+
+
+class ApproverRow(Table, table=True):
+    """A person who may answer (``person``: one spelling of ``name``): roles as a JSON list, public key, digest of a token."""
+
+    __tablename__: ClassVar[str] = "openclaw_approver"
+
+    person: str = Field(primary_key=True)
+    name: str
+    roles: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    key: str = ""
+    token: str = ""
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class HaltRow(Table, table=True):
     """What a person has stopped: the actions that all of these names fit, where an empty one fits any."""
 
@@ -242,6 +290,7 @@ class AccountRow(Table, table=True):
     opens_at: str = ""
     current: bool = True
     declared: bool = True
+    shared: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=text("FALSE")))
 
     tokens_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     tokens_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
@@ -258,6 +307,28 @@ class AccountRow(Table, table=True):
     microusd_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
     microusd_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     microusd_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    milliseconds_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    milliseconds_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    milliseconds_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_limit: int | None = Field(default=None, sa_column=Column(BigInteger))
+    mwh_posted: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    mwh_pending: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+
+
+class ShareRow(Table, table=True):
+    """The priority of one workflow of an organisation, or of all the rest of it (``path`` is ``org``).
+
+    ``state`` is JSON: by window, when it began, and by unit what is lent of the share and what was taken beside it.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_share"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_share_org", "org"),)
+
+    path: str = Field(primary_key=True)
+    org: str
+    priority: int = 0
+    declared: bool = True
+    state: str = Field(default="{}", sa_column=Column(Text, nullable=False))
 
 
 class ReservationRow(Table, table=True):

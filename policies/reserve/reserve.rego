@@ -8,7 +8,7 @@
 #   owasp: []
 #   ai_act: [Article 14]
 #   settings:
-#     keep: "how much is kept of each unit: {tokens, input_tokens, output_tokens, calls, microusd}; absent: none"
+#     keep: "how much is kept of each unit: {tokens, input_tokens, output_tokens, calls, microusd, milliseconds, mwh}; absent: none"
 #     required: "units that some account must limit; absent: none"
 #     kinds: "kinds of actions that ask; absent: [tool, handoff]"
 package openclaw.policies.reserve
@@ -17,7 +17,7 @@ import rego.v1
 
 shape := {"keep": "object", "required": "array", "kinds": "array"}
 
-units := {"tokens", "input_tokens", "output_tokens", "calls", "microusd"}
+units := {"tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh"}
 
 default settings := {}
 

@@ -50,7 +50,10 @@ def test_budget_set_overrules_what_the_program_declared_and_is_recorded(desk: Pa
     ("arguments", "message"),
     [
         (["refunds", "--calls", "1"], "error: `refunds` is not an account; expected pairs such as"),
-        ([REFUNDS], "error: a budget limits at least one unit: tokens, input_tokens, output_tokens, calls or usd"),
+        (
+            [REFUNDS],
+            "error: a budget limits at least one unit: tokens, input_tokens, output_tokens, calls, usd, seconds or mwh",
+        ),
         ([REFUNDS, "--usd", "0.0000001"], "error: `--usd`: `0.0000001` is finer than a micro-USD"),
         ([REFUNDS, "--usd", "much"], "error: `--usd`: `much` is not an amount of money"),
         ([REFUNDS, "--calls", "-1"], "error: `--calls`: Input should be greater than or equal to 0"),

@@ -10,10 +10,11 @@ from typing import Any
 
 from langchain_core.tools import BaseTool, tool
 
+from openclaw.answers import Said
 from openclaw.approvals import Approvals
 from openclaw.audit import AuditLog, Draft, Entry, Signer
-from openclaw.budget import Ledger
-from openclaw.clock import SystemClock
+from openclaw.budget import Energy, Ledger
+from openclaw.clock import Clock, SystemClock
 from openclaw.gate import Gate
 from openclaw.graph import compile_graph
 from openclaw.policy import open_engine
@@ -88,7 +89,7 @@ class House:
 
     def approve_all(self) -> None:
         for approval in self.pending():
-            self.gate.answer(approval, by="ada", approve=True)
+            self.gate.answers.give(approval, Said(by="ada", approve=True))
 
     def assert_one_record_each(self) -> None:
         """Every permitted action has exactly one outcome, every outcome an action, and nothing ran without them."""
@@ -111,12 +112,14 @@ class House:
 
 
 @contextmanager
-def house(path: Path, policy: str = POLICY) -> Iterator[House]:
+def house(
+    path: Path, policy: str = POLICY, *, clock: Clock | None = None, energy: Energy | None = None
+) -> Iterator[House]:
     folder = path / "policies"
     folder.mkdir(exist_ok=True)
     (folder / "house.rego").write_text(policy)
     engine: PolicyEngine = open_engine(folder)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     store = Store.open(f"sqlite:///{path / 'house.db'}", clock=clock)
     log = AuditLog(store, Signer("house", b"\7" * 32))
     ledger = Ledger(
@@ -126,7 +129,7 @@ def house(path: Path, policy: str = POLICY) -> Iterator[House]:
         ),
     )
     approvals = Approvals(store)
-    gate = Gate(store=store, log=log, ledger=ledger, approvals=approvals, policy=engine, clock=clock)
+    gate = Gate(store=store, log=log, ledger=ledger, approvals=approvals, policy=engine, clock=clock, energy=energy)
     try:
         yield House(gate, store, log, ledger, approvals)
     finally:

@@ -69,14 +69,14 @@ def test_the_log_says_which_list_the_price_is_from(house: House) -> None:
 
 
 def test_energy_is_in_the_record_where_it_is_asked_for(house: House) -> None:
-    house.gate._energy = Energy(zone="DEU")
+    house.gate.energy = Energy(zone="DEU")
     found = outcome(house, Caching(), "gpt-4o")
     assert (found["energy"]["source"].split()[0], found["energy"]["zone"]) == ("ecologits", "DEU")
     assert found["energy"]["mwh"][0] < found["energy"]["mwh"][1]
 
 
 def test_energy_of_an_unknown_model_is_unknown_in_the_record(house: House) -> None:
-    house.gate._energy = Energy()
+    house.gate.energy = Energy()
     found = outcome(house, Caching(name_="no-such-model-9"), "no-such-model-9")
     assert found["energy"]["unknown"] == "model-not-registered"
     assert "mwh" not in found["energy"]

@@ -161,7 +161,7 @@ def test_groups_are_rows_of_a_spreadsheet(tmp_path: Path) -> None:
 
 def test_energy_is_a_sum_of_ranges_and_what_has_no_estimate_is_counted(tmp_path: Path) -> None:
     with told("sqlite:///" + str(tmp_path / "a.db"), tmp_path) as story:
-        story.gate._energy = Energy(zone="WOR")
+        story.gate.energy = Energy(zone="WOR")
         for model in ("gpt-4o", "gpt-4o", "no-such-model-9"):
             principal = Principal(agent="writer", workflow="returns")
             action = ModelCall(principal=principal, name=model, provider="openai")

@@ -46,14 +46,16 @@ def entry_row(entry: Entry) -> Row:
     )
 
 
-def ask_row(question: Approval) -> Row:
-    """A question that waits."""
+def ask_row(question: Approval, agreed: str) -> Row:
+    """A question that waits; ``agreed`` is how many have agreed where several must."""
+    why = [f"{agreed} agreed"] if agreed else []
+    why += texts(question.request, "reasons")
     return question.id, (
         show.plain_text(question.id),
         Text(f"{question.requested_at:%m-%d %H:%M:%S}"),
         show.plain_text(question.agent),
         show.plain_text(brief_call(question.request.get("input"), question.tool)),
-        show.plain_text("; ".join(texts(question.request, "reasons"))),
+        show.plain_text("; ".join(why)),
     )
 
 
@@ -65,21 +67,16 @@ def budget_rows(balances: Iterable[Balance]) -> Iterator[Row]:
             if limit is None:
                 continue
             spent, held = balance.posted.amount(unit), balance.pending.amount(unit)
-
-            def written(amount: int, unit: str = unit) -> str:
-                return show.usd(amount) if unit == "microusd" else show.count(amount)
-
             left = limit - spent - held
+            said = [Text(show.amount(unit, it), justify="right") for it in (limit, spent, held)]
             yield (
                 f"{balance.account} {balance.window} {unit}",
                 (
                     show.plain_text(_end_of(balance.account)),
-                    Text("usd" if unit == "microusd" else unit),
+                    Text(show.unit_name(unit)),
                     bar(spent, held, limit),
-                    Text(written(left), justify="right", style="red" if left <= 0 else ""),
-                    Text(written(limit), justify="right"),
-                    Text(written(spent), justify="right"),
-                    Text(written(held), justify="right"),
+                    Text(show.amount(unit, left), justify="right", style="red" if left <= 0 else ""),
+                    *said,
                     Text(balance.window),
                 ),
             )
