@@ -158,6 +158,7 @@ class Writer:
         self._wake = threading.Condition()
         self._dozing = False
         self._failure: StoreError | None = None
+        self._lost: collections.deque[Exception] = collections.deque(maxlen=DEFERRED_MAX)
         self._thread: threading.Thread | None = None
         self.closing = False
 
@@ -204,7 +205,7 @@ class Writer:
         """Make everything durable and stop.
 
         Raises:
-            StoreError: the database does not take it.
+            StoreError: the database does not take it, or something that was deferred could not be written since it was opened.
         """
         with self._wake:
             self.closing = True
@@ -217,6 +218,11 @@ class Writer:
             raise StoreError(
                 f"the database was closed with {lost} writes that it did not take: {self._failure}",
                 hint="their actions are listed by `openclaw audit open` once the database works again",
+            )
+        if self._lost:
+            raise StoreError(
+                f"{len(self._lost)} writes that nobody waited for were given up, the first because: {self._lost[0]}",
+                hint="outcomes among them are missing: their actions are listed by `openclaw audit open`",
             )
 
     # -- whose turn it is ----------------------------------------------------------------------------------------
@@ -334,6 +340,8 @@ class Writer:
                 if culprit is None:  # a hook failed: nothing in this transaction can be recorded
                     raise StoreError(f"the transaction could not be completed: {error}") from error
                 culprit.settle(None, error)
+                if culprit.deferred:  # nobody waits for it who could hear of it
+                    self._lost.append(error)
                 continue
             attempt.told = True
             transaction.cursor.execute("COMMIT", {})

@@ -325,3 +325,21 @@ def test_several_threads_may_wait_for_one_unit(store: Store) -> None:
         assert not thread.is_alive()
     assert seen == ["a", "a", "a"]
     assert (job.wait(), job.future.result(30)) == ("a", "a")
+
+
+def test_what_is_deferred_and_cannot_be_written_is_said_at_the_end(store_url: str) -> None:
+    store = Store.open(store_url)
+
+    def fail(_: Transaction) -> None:
+        raise BudgetError("there is no reservation `hold-1`")
+
+    store.defer(fail)
+    store.defer(insert("after"))
+    assert store.run(insert("b")) == "b", "it takes nobody with it"
+    assert names(store) == ["after", "b"]
+    with pytest.raises(
+        StoreError, match=r"1 writes that nobody waited for were given up.*there is no reservation `hold-1`"
+    ):
+        store.close()
+    assert store.closed
+    store.close()
