@@ -248,7 +248,7 @@ def _print_table(entries: Sequence[Entry], names: list[str] | None) -> None:
     shown = names or ["seq", "at", "event", "agent", "tool", "detail"]
     when = "%H:%M:%S" if day else "%Y-%m-%d %H:%M:%S"
     show.table(
-        [_column(name, day) for name in shown],
+        [_column(name, day, entries) for name in shown],
         [[_shown(entry, name, when) for name in shown] for entry in entries],
     )
 
@@ -279,14 +279,13 @@ class _Lines:
         show.flush()
 
 
-def _column(name: str, day: str | None) -> show.Column:
+def _column(name: str, day: str | None, entries: Sequence[Entry]) -> show.Column:
     if name == "at":
         return show.Column(f"{day} UTC" if day else "time (UTC)")
     wide = name.split(".")[0] in WIDE and not (name.startswith("args.") or name == "args.amount")
-    return show.Column(name, justify="right" if name in _NUMBERS else "left", wide=wide)
-
-
-_NUMBERS = frozenset({"seq", "duration_ms", "tokens", "microusd"})
+    found = [one for entry in entries if (one := value(entry, name)) is not None]
+    numeric = bool(found) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in found)
+    return show.Column(name, justify="right" if numeric else "left", wide=wide)
 
 
 def _shown(entry: Entry, name: str, when: str) -> str | Text:

@@ -22,6 +22,7 @@ from openclaw.review.evidence import Evidence, gather
 from openclaw.review.pdf import as_pdf
 from openclaw.review.period import Period
 from openclaw.review.report import report_of
+from openclaw.review.serving import serving
 
 FORMS: dict[str, Callable[[Document], bytes]] = {".html": as_html, ".md": as_markdown, ".pdf": as_pdf}
 
@@ -41,6 +42,15 @@ def report(
     public_key: PublicKey = None,
     key: KeyOption = None,
     checkpoints: PlacesOption = None,
+    policies: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--policies",
+            metavar="FOLDER|FILE",
+            show_default=False,
+            help="Policies that decided: their annotations say which demands their rules serve. May be given again.",
+        ),
+    ] = None,
     inside_only: Annotated[
         bool, typer.Option("--inside-only", help="Compare with no place outside when verifying.")
     ] = False,
@@ -58,12 +68,13 @@ def report(
         )
     verifier = Verifier.parse(public_key) if public_key else None
     places = () if inside_only else checkpoints or None
+    serves = serving(policies or ())
     with opened(context, store, key=key, signs=verifier is None, compares=True, places=places) as books:
         meant = Period.parse(period, books.store.clock.now())
         reader = Reader(books.store)
         with stages() as stage:
             heard = {"seen": stage("reading"), "checked": stage("verifying")}
-            found = gather(books.log, reader, meant, verifier=verifier, **heard)
+            found = gather(books.log, reader, meant, verifier=verifier, serving=serves, **heard)
         write_file(out, form(report_of(found)))
     _say(found, out, as_json=as_json)
     if not found.verified.ok:

@@ -53,7 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "audit report": (
         "openclaw audit report --period 2026-Q4 --out report.html",
-        "openclaw audit report --period 2026-11-01..2026-12-01 --out november.pdf",
+        "openclaw audit report --period 2026-11-01..2026-12-01 --out november.pdf --policies policies",
         "openclaw audit report --period 7d.. --out week.md --key openclaw.db.key",
     ),
     "audit verify": (

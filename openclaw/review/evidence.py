@@ -22,6 +22,8 @@ from openclaw.review.entries import number, part, text
 from openclaw.review.frameworks import Demand, Shown, demands
 from openclaw.review.period import Period
 from openclaw.review.query import Query, Search
+from openclaw.review.serving import Serving
+from openclaw.review.serving import serving as what_serves
 from openclaw.review.stats import Counting, Stats
 from openclaw.review.verdicts import Review, read_review
 
@@ -55,7 +57,10 @@ class Listed:
 
 @dataclass(slots=True)
 class Evidence:
-    """Everything that a report says of one time. ``answers`` are by the decision that asked."""
+    """Everything that a report says of one time.
+
+    ``answers`` are by the decision that asked, ``annotated`` the revisions whose policies were at hand to say what they serve.
+    """
 
     period: Period
     origin: str
@@ -75,6 +80,7 @@ class Evidence:
     limits: dict[tuple[str, str], Entry]
     refused_by: Counter[str]
     shown: list[tuple[Demand, Shown]]
+    annotated: frozenset[str] = frozenset()
 
 
 def gather(
@@ -83,6 +89,7 @@ def gather(
     period: Period,
     *,
     verifier: Verifier | None = None,
+    serving: Serving | None = None,
     seen: Seen | None = None,
     checked: Seen | None = None,
 ) -> Evidence:
@@ -93,13 +100,14 @@ def gather(
         reader: of the same log.
         period: which time.
         verifier: a public key of the log that is trusted.
+        serving: which demands rules serve; by default what is known of the shipped ones by name.
         seen: hears how far the reading has come.
         checked: hears how far verifying has come.
 
     Raises:
         ConfigurationError: nothing was recorded in that time.
     """
-    found = _Gathering()
+    found = _Gathering(serving or what_serves())
     for entry in Search(Query(since=period.since, until=period.until)).entries(reader, seen=seen):
         found.add(entry)
     if found.first is None:
@@ -127,13 +135,15 @@ def gather(
         limits={_limit(one): one for one in _limits(reader, end)},
         refused_by=found.refused_by,
         shown=found.shown,
+        annotated=frozenset(found.serving.by_revision),
     )
 
 
 class _Gathering:
     """What one pass over the time collects."""
 
-    def __init__(self) -> None:
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
         self.counting = Counting()
         self.first: int | None = None
         self.last = 0
@@ -143,7 +153,7 @@ class _Gathering:
         self.refused_by: Counter[str] = Counter()
         self.policies: list[Entry] = []
         self.denials, self.asks, self.halts = Listed(), Listed(), Listed()
-        self.shown = [(demand, Shown()) for demand in demands()]
+        self.shown = [(demand, Shown()) for demand in demands(serving)]
 
     def add(self, entry: Entry) -> None:
         self.first = self.first or entry.seq

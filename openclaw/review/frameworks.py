@@ -9,12 +9,12 @@ Agentic Applications 2026.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from openclaw.audit import Entry
-from openclaw.policy.library import packages
 from openclaw.review.entries import part, text, texts
+from openclaw.review.serving import Serving
 
 SHOWN = 6
 """Entries that are named for one demand; all are counted."""
@@ -86,13 +86,9 @@ def _untrusted(entry: Entry) -> bool:
 AI_ACT, ISO, OWASP = "EU AI Act", "ISO/IEC 42001", "OWASP Agentic"
 
 
-def demands() -> tuple[Demand, ...]:
-    """Every demand, in the order of the frameworks.
-
-    Raises:
-        PolicyError: the library of rules, which says what its packages serve, is not installed.
-    """
-    return *_ai_act(), *_iso(), *_owasp()
+def demands(serving: Serving) -> tuple[Demand, ...]:
+    """Every demand, in the order of the frameworks; ``serving`` says which of them a rule serves."""
+    return *_ai_act(), *_iso(), *_owasp(serving)
 
 
 def _asked(entry: Entry) -> bool:
@@ -176,13 +172,13 @@ def _iso() -> tuple[Demand, ...]:
     )
 
 
-def _owasp() -> tuple[Demand, ...]:
-    served = _served()
-
+def _owasp(serving: Serving) -> tuple[Demand, ...]:
     def rules(number: str) -> Test:
-        """A refusal in which a shipped rule package had a part that serves this demand."""
-        names = served.get(number, frozenset())
-        return lambda entry: _refused(entry) and not names.isdisjoint(_packages_of(entry))
+        """A refusal in which a rule had a part whose package serves this demand."""
+        return lambda entry: (
+            _refused(entry)
+            and serving.serves(text(entry.body, "revision"), texts(entry.body, "decision", "rules"), number)
+        )
 
     return (
         Demand(
@@ -232,19 +228,6 @@ def _owasp() -> tuple[Demand, ...]:
         Demand(OWASP, "ASI09", "Human-Agent Trust Exploitation", "questions to people and their answers", _asked),
         Demand(OWASP, "ASI10", "Rogue Agents", "halts, and calls refused by them", _any(_by("halt"), _kind("halt"))),
     )
-
-
-def _served() -> Mapping[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for package in packages():
-        for number in package.owasp:
-            found.setdefault(number, set()).add(package.name)
-    return {number: frozenset(names) for number, names in found.items()}
-
-
-def _packages_of(entry: Entry) -> set[str]:
-    """The packages of the rules that decided: ``roles`` of ``policies.roles.deny``."""
-    return {rule.split(".")[1] for rule in texts(entry.body, "decision", "rules") if rule.count(".") >= 2}
 
 
 __all__ = ["SHOWN", "Demand", "Shown", "demands"]

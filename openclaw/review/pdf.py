@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from openclaw.errors import ConfigurationError
 from openclaw.review.document import Block, Document, Heading, Paragraph, Table, Values
 from openclaw.review.wording import safe
 
+ESCAPED = (
+    "Letters that the fonts of this file cannot show stand as escapes, such as \\u4e2d."
+    " The same report as .html or .md shows them."
+)
 MARGIN = 42
 """Points: 15 mm."""
 
@@ -72,6 +77,8 @@ def _parts(document: Document, width: float) -> Iterator[Any]:
         _markup(document.title),
         ParagraphStyle("title", parent=body, fontName="Helvetica-Bold", fontSize=16, leading=22),
     )
+    if any(not all(map(_known, safe(text))) for text in _texts(document)):
+        yield Text(_markup(ESCAPED), styles["alarm"])
     for block in document.blocks:
         match block:
             case Heading():
@@ -122,7 +129,23 @@ def _widths(lines: Sequence[Sequence[str]], width: float) -> list[float]:
 def _plain(text: str) -> str:
     """What the built-in fonts can show (Windows-1252); the rest as escapes, never as boxes that all look alike."""
     shown = safe(text)
-    return "".join(one if _known(one) else f"\\u{ord(one):04x}" for one in shown)
+    return "".join(one if _known(one) else _escape(one) for one in shown)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def _texts(document: Document) -> Iterator[str]:
+    """Everything that the document says."""
+    yield document.title
+    for block in document.blocks:
+        if isinstance(block, Heading | Paragraph):
+            yield block.text
+        else:
+            columns, rows, _ = _cells(block)
+            yield from itertools.chain(columns, *rows)
 
 
 def _known(character: str) -> bool:

@@ -239,6 +239,7 @@ def _frameworks(evidence: Evidence) -> Iterator[Block]:
         "Which entries of this log show what a framework asks for. It is evidence to judge by, and no opinion on whether a"
         " demand is met; where no entry shows anything, this time had nothing of the kind."
     )
+    yield Paragraph(_mapped(evidence))
     rows = (
         (
             f"{demand.framework} {demand.number}",
@@ -250,6 +251,21 @@ def _frameworks(evidence: Evidence) -> Iterator[Block]:
         for demand, shown in evidence.shown
     )
     yield Table(("Demand", "Title", "Shown by", "Entries", "The first of them"), tuple(rows), frozenset({3}))
+
+
+def _mapped(evidence: Evidence) -> str:
+    """How it is known what a rule of OWASP's serves."""
+    known = [one for one in sorted(evidence.revisions) if one in evidence.annotated]
+    other = [one for one in sorted(evidence.revisions) if one not in evidence.annotated]
+    said = "Which rules serve a demand of OWASP is known"
+    if known:
+        said += f" from the annotations of the policies that decided ({', '.join(known)})"
+    if other:
+        said += (", and" if known else "") + (
+            f" by the names of shipped rule packages alone for {', '.join(other)}: those policies were not at hand"
+            " (`--policies` names them)"
+        )
+    return f"{said}." if known or other else "No policy decided anything in this time."
 
 
 def _line(entry: Entry) -> tuple[str, str, str, str]:

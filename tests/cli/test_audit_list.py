@@ -21,9 +21,9 @@ def test_columns_can_be_chosen(desk: Path, openclaw: Command) -> None:
     )
     assert said.out == (
         "SEQ  EVENT  ARGS.AMOUNT  REASON\n"
-        " 11  deny   9000         the account is not the customer's own\n"
-        " 12  ask    120          a refund above 50 needs a person\n"
-        " 14  allow  120          a refund above 50 needs a person\n"
+        " 11  deny          9000  the account is not the customer's own\n"
+        " 12  ask            120  a refund above 50 needs a person\n"
+        " 14  allow          120  a refund above 50 needs a person\n"
     )
 
 

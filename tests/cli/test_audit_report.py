@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from openclaw.audit import AuditLog, Draft, open_key
+from openclaw.policy.bundle import Bundle
+from openclaw.policy.source import read_policies
 from openclaw.review.frameworks import demands
+from openclaw.review.serving import serving
 from openclaw.store import Store
 from tests.cli.conftest import Command
 from tests.support.readers import reading_only
-from tests.support.story import StillClock, tell_on, told
+from tests.support.story import DESK_REGO, StillClock, tell_on, told
 
 DAY = ("audit", "report", "--period", "2026-11-23")
 
@@ -55,8 +58,40 @@ def test_a_report_tells_of_everything(desk: Path, openclaw: Command) -> None:
         "| EU AI Act Art. 14 | Human oversight | questions to people, answers, halts | 3 | 12, 13, 18 |",
     ):
         assert line in text
-    for demand in demands():
+    for demand in demands(serving()):
         assert f"{demand.framework} {demand.number}" in text
+
+
+ANNOTATED = """# METADATA
+# title: Desk
+# custom:
+#   owasp: [ASI03]
+package openclaw.policies.desk
+"""
+
+
+def test_the_policies_that_decided_say_which_demands_their_rules_serve(
+    tmp_path: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("policies", "roles"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "policies" / "desk.rego").write_text(ANNOTATED + DESK_REGO.split("\n", 1)[1])
+    (tmp_path / "roles" / "desk.rego").write_text(DESK_REGO)  # another revision, which has decided nothing
+    with told("sqlite:///openclaw.db", tmp_path, policies=tmp_path / "policies", clock=StillClock()) as story:
+        tell_on(story)
+    revision = Bundle.assemble(read_policies(tmp_path / "policies")).revision
+    row = "| OWASP Agentic ASI03 | Identity and Privilege Abuse | refusals by rules on roles, grants and delegation |"
+    openclaw(*DAY, "--out", "alone.md")
+    alone = (tmp_path / "alone.md").read_text()
+    assert f"{row} 0 |" in alone
+    assert f"by the names of shipped rule packages alone for {revision}: those policies were not at hand" in alone
+    openclaw(*DAY, "--out", "other.md", "--policies", "roles")
+    assert (tmp_path / "other.md").read_text() == alone
+    openclaw(*DAY, "--out", "known.md", "--policies", "roles", "--policies", "policies")
+    known = (tmp_path / "known.md").read_text()
+    assert f"{row} 3 | 11, 12, 18 |" in known
+    assert f"from the annotations of the policies that decided ({revision})." in known
 
 
 def test_a_log_that_was_changed_is_reported_as_broken(desk: Path, openclaw: Command) -> None:

@@ -18,7 +18,7 @@ from openclaw.store import Store
 from tests.cli.conftest import Command, Said
 from tests.support import nobody
 from tests.support.readers import reading_only
-from tests.support.story import SEED, StillClock, tell_on, told
+from tests.support.story import DESK_REGO, SEED, StillClock, tell_on, told
 
 READING = [
     ("audit", "list"),
@@ -169,3 +169,36 @@ def test_a_copy_in_a_folder_that_takes_no_writes_is_read(desk: Path, openclaw: C
             assert openclaw(*command).code == 0
     finally:
         desk.chmod(mode)
+
+
+def test_somebody_without_rights_can_ask_everything(anybodys: Path, desk: Path) -> None:
+    """In a folder that takes no writes, without the key; with a key of the log that is public where signatures are checked."""
+    public = Signer.parse((desk / "openclaw.db.key").read_text().strip()).verifier
+    anybodys.chmod(0o755)
+    (anybodys / "policies").mkdir()
+    (anybodys / "policies" / "desk.rego").write_text(DESK_REGO)
+    anybodys.chmod(0o555)
+    beside = [
+        ("audit", "export"),
+        ("audit", "export", "--format", "ocsf", "--kind", "decision"),
+        ("audit", "explain", "12", "--policies", "policies"),
+        ("audit", "prove", "2"),
+        ("policy", "replay", "--policies", "policies"),
+        ("policy", "coverage", "--from-log", "--policies", "policies"),
+        ("policy", "shadow"),
+        ("budget", "report"),
+        ("budget", "forecast"),
+        ("audit", "view", "list"),
+        ("doctor",),
+    ]
+    asked = [command for command in (*READING, *beside) if not {"run.svg", "report.html"} & {*command}]
+    asked = [
+        (*command, "--public-key", str(public), "--inside-only") if command[:2] == ("audit", "verify") else command
+        for command in asked
+    ]
+    before = sorted(path.name for path in anybodys.iterdir())
+    for command, said in zip(asked, nobody.as_nobody(asked, folder=anybodys), strict=True):
+        assert said.code in (0, 1), (command, said)
+        assert "writes" not in said.err, (command, said)
+        assert said.out or said.err, command
+    assert sorted(path.name for path in anybodys.iterdir()) == before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import html.parser
 import re
+import zlib
 
 import pytest
 from hypothesis import given
@@ -106,3 +108,17 @@ def test_long_tables_go_over_pages() -> None:
     rows = tuple((str(number), "x" * 300) for number in range(400))
     made = as_pdf(Document("long", (Table(("N", "Text"), rows, frozenset({0})),)))
     assert len(re.findall(rb"/Type /Page\b", made)) > 5
+
+
+def _page_texts(made: bytes) -> str:
+    """What is drawn on the pages."""
+    streams = re.findall(rb"stream\r?\n(.*?)~>\s*endstream", made, re.DOTALL)
+    drawn = b"".join(zlib.decompress(base64.a85decode(one)) for one in streams)
+    return b"".join(re.findall(rb"\((.*?)\) Tj", drawn)).decode("latin-1").replace("\\\\", "\\")
+
+
+def test_letters_that_a_pdf_cannot_show_stand_as_escapes_and_that_is_said() -> None:
+    shown = _page_texts(as_pdf(document("中 and 😀")))
+    assert r"\u4e2d and \U0001f600" in shown
+    assert "the fonts of this file cannot show" in shown
+    assert "the fonts of this file cannot show" not in _page_texts(as_pdf(document("naïve")))

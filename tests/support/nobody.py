@@ -24,13 +24,13 @@ if os.geteuid() == 0:
 sys.stdin = io.StringIO()
 said = []
 for command in commands:
-    out, err, code = io.StringIO(), io.StringIO(), None
+    out, err, code = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO(), None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main(command)
         except SystemExit as ended:
             code = ended.code
-    said.append([code, out.getvalue(), err.getvalue()])
+    said.append([code, out.buffer.getvalue().decode(), err.getvalue()])
 json.dump(said, sys.__stdout__)
 """
 
