@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import JsonValue
 
 from openclaw.action import Action, ModelCall, Run
-from openclaw.audit import AuditLog, Draft, Veil, take_result
+from openclaw.audit import AuditLog, Draft, Line, Veil, take_result
 from openclaw.audit.veil import RESULT_BYTES_MAX
 from openclaw.budget import Energy, Prices, Usage
-from openclaw.canonical import Fingerprint, plain
+from openclaw.canonical import Fingerprint, plain, storable
 from openclaw.decision import Decision
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, Refused
@@ -100,14 +100,14 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     }
 
 
-def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Draft:
+def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
     """The entry of a decision."""
     return _draft(request.action, request.run, "decision", effect, body)
 
 
 def outcome_draft(
     log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken, used: Usage, *, late: bool = False
-) -> Draft:
+) -> Line:
     """The entry of an outcome; ``used`` is what was posted for it. ``late``: it was taken for unknown before."""
     body: dict[str, JsonValue] = {
         "decision": permit.seq,
@@ -155,7 +155,7 @@ def conclusion_draft(
     )
 
 
-def result_draft(log: AuditLog, transaction: Transaction, permit: Permit, shown: Shown) -> Draft:
+def result_draft(log: AuditLog, transaction: Transaction, permit: Permit, shown: Shown) -> Line:
     """The entry of the decision on a result. The result itself is in it only where all of it was shown."""
     assert shown.decision is not None
     duties = shown.duties
@@ -200,16 +200,17 @@ def _draft(
     kind: Literal["decision", "outcome"],
     effect: Literal["", "allow", "ask", "deny"],
     body: dict[str, JsonValue],
-) -> Draft:
-    return Draft.written(
-        kind=kind,
-        run=run.id if run else "",
-        workflow=action.principal.workflow,
-        agent=action.principal.agent,
-        tool=action.name,
-        call_id=action.call_id,
-        effect=effect,
-        body=body,
+) -> Line:
+    who = action.principal
+    return Line(
+        kind,
+        storable(run.id) if run else "",
+        storable(who.workflow),
+        storable(who.agent),
+        storable(action.name),
+        storable(action.call_id),
+        effect,
+        body,
     )
 
 

@@ -1,6 +1,6 @@
 """Remembers: the audit log, its tree, its checkpoints and proofs, and the masking of what it stores."""
 
-from openclaw.audit.entry import Draft, Entry, EntryKind
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line
 from openclaw.audit.erasure import Forgotten
 from openclaw.audit.holds import Hold
 from openclaw.audit.keeper import PlaceState
@@ -29,6 +29,7 @@ __all__ = [
     "FilePlace",
     "Forgotten",
     "Hold",
+    "Line",
     "ObjectPlace",
     "Place",
     "PlaceState",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
@@ -41,30 +41,18 @@ class Draft(BaseModel):
         """Models and tools make these up: whatever they are, the entry is written."""
         return storable(name)
 
-    @classmethod
-    def written(
-        cls,
-        *,
-        kind: EntryKind,
-        run: str,
-        workflow: str,
-        agent: str,
-        tool: str,
-        call_id: str,
-        effect: Literal["", "allow", "ask", "deny"],
-        body: dict[str, JsonValue],
-    ) -> Draft:
-        """The draft of a caller that has made its body of JSON itself: it is not looked through once more."""
-        return cls.model_construct(
-            kind=kind,
-            run=storable(run),
-            workflow=storable(workflow),
-            agent=storable(agent),
-            tool=storable(tool),
-            call_id=storable(call_id),
-            effect=effect,
-            body=body,
-        )
+
+class Line(NamedTuple):
+    """A draft of a caller that has made its body of JSON itself and its texts fit for columns: it is not looked through again."""
+
+    kind: EntryKind
+    run: str
+    workflow: str
+    agent: str
+    tool: str
+    call_id: str
+    effect: str
+    body: dict[str, JsonValue]
 
 
 class Entry(Draft):
@@ -75,7 +63,7 @@ class Entry(Draft):
     leaf: str
 
 
-def entry_bytes(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
+def entry_bytes(seq: int, at: str, draft: Draft | Line, body: bytes) -> bytes:
     """The canonical bytes (RFC 8785) of an entry without its leaf; ``body`` is the canonical form of its body.
 
     The keys of an entry are fixed ASCII names, so their order is known and the body is spliced in as it stands.
@@ -121,12 +109,12 @@ _quote = cast("Callable[[object], str]", encode_basestring)  # what json.dumps(â
 _known = _Known()
 
 
-def entry_leaf(seq: int, at: str, draft: Draft, body: bytes) -> bytes:
+def entry_leaf(seq: int, at: str, draft: Draft | Line, body: bytes) -> bytes:
     """``SHA-256(0x00 || canonical entry)`` (RFC 9162 section 2.1.1)."""
     return leaf_hash(entry_bytes(seq, at, draft, body))
 
 
-def body_bytes(draft: Draft) -> bytes:
+def body_bytes(draft: Draft | Line) -> bytes:
     """The canonical form of a draft's body, which is JSON in the domain of RFC 8785 (see ``openclaw.canonical.plain``)."""
     try:
         return encode(draft.body)
@@ -144,6 +132,7 @@ __all__ = [
     "Draft",
     "Entry",
     "EntryKind",
+    "Line",
     "body_bytes",
     "entry_bytes",
     "entry_leaf",

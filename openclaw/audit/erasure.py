@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection
 
 from openclaw.audit.entry import Draft
 from openclaw.audit.privacy import Privacy
+from openclaw.audit.traces import overwrite_deleted, scrub
 from openclaw.errors import AuditError
 from openclaw.store import Store, Transaction
 from openclaw.store.tables import SubjectRow
@@ -42,24 +42,13 @@ def forget(
         raise AuditError("forgetting needs a name", hint="say who does it: `by=`, or `--by NAME`")
 
     def unit(transaction: Transaction) -> Forgotten:
-        if store.engine.dialect.name == "sqlite":
-            transaction.cursor.execute("PRAGMA secure_delete = ON", {})
+        overwrite_deleted(transaction)
         subject, key = privacy.destroy_key(transaction, who)
         draft = Draft(kind="erasure", body={"subject": subject, "key": key, "by": privacy.text(by)})
         return Forgotten(seq=record(transaction, draft), subject=subject)
 
     forgotten = store.run(unit)
-    with store.peek() as connection:
-        return forgotten.model_copy(update={"remains": (*_scrub(store, connection), "backups of the database")})
-
-
-def _scrub(store: Store, connection: Connection) -> list[str]:
-    """Overwrite what the database itself still holds of the deleted row; where a copy may be left all the same."""
-    if store.engine.dialect.name == "sqlite":
-        busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
-        return ["the write-ahead file of the database, until no reader holds it open"] if busy else []
-    connection.exec_driver_sql(f"VACUUM {SubjectRow.__tablename__}")
-    return ["free space in the table's file", "the write-ahead files and replicas of PostgreSQL"]
+    return forgotten.model_copy(update={"remains": scrub(store, str(SubjectRow.__tablename__))})
 
 
 __all__ = ["Forgotten", "forget"]

@@ -16,7 +16,7 @@ from typing import cast
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
-from openclaw.audit.entry import Draft, Entry, EntryKind, body_bytes, entry_leaf
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line, body_bytes, entry_leaf
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
@@ -157,7 +157,7 @@ class AuditLog:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def record(self, transaction: Transaction, draft: Draft) -> int:
+    def record(self, transaction: Transaction, draft: Draft | Line) -> int:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
         seq = growth.edge.size + 1

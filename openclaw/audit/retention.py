@@ -24,6 +24,7 @@ from openclaw.audit.notary import Notary, rotations_in
 from openclaw.audit.pruned import sign_pruned
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.rows import ACTION, ENTRY, NODE, read_head, subtree, tells_rotation
+from openclaw.audit.traces import overwrite_deleted, scrub
 from openclaw.errors import AuditError
 from openclaw.store import Store, Transaction
 from openclaw.store.tables import ApprovalRow, Table
@@ -50,6 +51,7 @@ class PrunePlan(BaseModel):
         first: the first entry that would go.
         last: the last one; ``first - 1`` where none would.
         kept_by: what stands against removing more, a line for each reason.
+        remains: where a copy of what was removed may still lie.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +60,7 @@ class PrunePlan(BaseModel):
     first: int
     last: int
     kept_by: tuple[str, ...] = ()
+    remains: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -119,10 +122,11 @@ class Retention:
         }
         for size in [*range(plan.first - 1 + STEP, plan.last, STEP), plan.last]:
             self._step(size, before, minimum_age, members)
+        remains = scrub(self._store)
         complaints = self._keeper.flush()
         if complaints:
             raise AuditError(f"entries {plan.first} to {plan.last} were pruned; {complaints[0]}")
-        return plan
+        return plan.model_copy(update={"remains": remains})
 
     def _step(self, size: int, before: dt.datetime, minimum_age: dt.timedelta, members: dict[str, JsonValue]) -> None:
         """Remove the entries up to ``size``, in one commit."""
@@ -205,8 +209,7 @@ def _carried(connection: Connection, size: int) -> list[str]:
 def _remove(transaction: Transaction, edge: Edge) -> None:
     """Remove the entries below ``edge`` and every node over them but those of the edge itself."""
     connection, size = transaction.connection, edge.size
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only unlinked
+    overwrite_deleted(transaction)
     connection.execute(sa.delete(ENTRY).where(ENTRY.c.seq <= size))
     for level in range(TREE_LEVELS):
         # The subtree of a level that belongs to the edge, if one does, has the next index, which is even.

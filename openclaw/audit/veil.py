@@ -214,7 +214,7 @@ class Veil:
 
     def _value(self, value: JsonValue) -> JsonValue:
         if isinstance(value, str):
-            return self._string(value)
+            return value if len(value) < SECRET_MIN else self._string(value)
         if isinstance(value, list):
             return [self._value(item) for item in value]
         if not isinstance(value, dict) or is_mark(value):
@@ -223,10 +223,14 @@ class Veil:
         if isinstance(pairs, list):
             return {"$map": [self._pair(pair) for pair in pairs]}
         listed = not _NAMING.isdisjoint(value) and any(secret_name(str(value.get(name))) for name in _NAMING)
-        return {self._name(name): self._member(name, item, listed and name in _LISTED) for name, item in value.items()}
-
-    def _name(self, name: str) -> str:
-        return name if len(name) < SECRET_MIN else self._spans(name, secrets_in(name))
+        hidden: dict[str, JsonValue] = {}
+        for name, item in value.items():
+            kept = name if len(name) < SECRET_MIN else self._spans(name, secrets_in(name))
+            if (listed and name in _LISTED) or secret_name(name):
+                hidden[kept] = self._member(name, item, listed and name in _LISTED)
+            else:
+                hidden[kept] = item if item is None or isinstance(item, int) else self._value(item)
+        return hidden
 
     def _pair(self, pair: JsonValue) -> JsonValue:
         if not isinstance(pair, list) or len(pair) != 2:
@@ -245,7 +249,7 @@ class Veil:
         if len(text) > LARGE_CHARS:
             head = self._spans(text[:WINDOW], secrets_in(text[:WINDOW]))[:HEAD_CHARS]
             return {LARGE: {"digest": keyed_digest(text, self._key), "chars": len(text), "head": head}}
-        if not (spans := secrets_in(text) if len(text) >= SECRET_MIN else None):
+        if not (spans := secrets_in(text)):
             return text
         for start, end in spans:
             self._remember(text[start:end])

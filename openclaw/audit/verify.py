@@ -353,9 +353,10 @@ def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Pro
     if number != 1:
         yield Problem(message=f"the head has the number {number}, not 1")
     if size != edge.size:
-        yield Problem(
-            message=f"the head says {size} entries, the log has {edge.size}: entries are missing", seq=edge.size + 1
-        )
+        fewer = isinstance(size, int) and size < edge.size
+        seq = cast("int", size) + 1 if fewer else edge.size + 1
+        why = f"entry {seq} was added, or the head changed" if fewer else f"entry {seq} is missing"
+        yield Problem(message=f"the head says {size} entries, the log has {edge.size}: {why}", seq=seq)
     elif not isinstance(packed, bytes) or packed != edge.to_bytes():
         yield Problem(message="the head's right edge does not fit the entries")
     nodes = raw.nodes()

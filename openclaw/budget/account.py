@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -79,12 +80,17 @@ def levels(account: str) -> list[str]:
     Raises:
         BudgetError: it is not a path of pairs.
     """
+    return [*_levels(account)]
+
+
+@lru_cache(maxsize=1000)
+def _levels(account: str) -> tuple[str, ...]:
     parts = account.split("/")
     if len(parts) % 2 or not all(parts) or parts[0] != "org":
         raise BudgetError(
             f"`{account}` is not an account", hint="expected pairs such as `org/default/workflow/returns/agent/refunds`"
         )
-    return ["/".join(parts[:end]) for end in range(2, len(parts) + 1, 2)]
+    return tuple("/".join(parts[:end]) for end in range(2, len(parts) + 1, 2))
 
 
 def left_of(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
@@ -100,6 +106,8 @@ def left_of(rows: Iterable[Row], now: dt.datetime) -> dict[Unit, int]:
 
 def opened(row: Row, now: dt.datetime) -> str:
     """When the window of a row that ``now`` lies in began, as it is stored; the empty string where no calendar begins it."""
+    if row["window"] == "total":
+        return ""
     window, zone = parts_of(str(row["window"]))
     began = opens_at(window, now, zone)
     return "" if began is None else utc(began)
@@ -151,7 +159,10 @@ def balance_of(row: Row) -> Balance:
 
 def limits_of(row: Row) -> dict[Unit, int]:
     """The limits of a row, by unit."""
-    return {unit: cast("int", row[f"{unit}_limit"]) for unit in UNITS if row[f"{unit}_limit"] is not None}
+    return {unit: cast("int", row[column]) for unit, column in _LIMITS if row[column] is not None}
+
+
+_LIMITS: tuple[tuple[Unit, str], ...] = tuple((unit, f"{unit}_limit") for unit in UNITS)
 
 
 __all__ = [

@@ -33,7 +33,7 @@ from openclaw.budget.account import (
     refusal_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
-from openclaw.budget.shares import Read, Share, Shares, check_priority, owner, set_priority
+from openclaw.budget.shares import Share, check_priority, owner, room_of, set_priority, shares_of
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -322,7 +322,7 @@ class Ledger:
             paths = [*levels(account), *also]
             rows_now = _current_rows(transaction, paths, create=())
             left = left_of(rows_now.values(), transaction.now)
-            left |= _room(_shares(transaction.rows, rows_now.values(), account, transaction.now), account, left)
+            left |= room_of(shares_of(transaction.rows, rows_now.values(), account, transaction.now), account, left)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -390,34 +390,38 @@ class Ledger:
     ) -> tuple[BudgetExceeded | None, list[int]]:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = [*levels(account), *also]
+        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
+        taken = _Taken(transaction, paths, whole) if not any(also.values()) else None
+        if taken is None or taken.shared or not taken.all_there:
+            if taken is not None:
+                taken.undo(transaction)
+            rows = self._rows_for(transaction, paths, also)
+            shares = shares_of(transaction.rows, rows.values(), account, transaction.now)
+            if shares is not None:
+                create = [(owner(account), calendar) for calendar in shares.calendars()]
+                rows = _current_rows(transaction, paths, create=create)
+            taken = _Taken(transaction, paths, whole)
+            if len(taken.ids) < len(rows):
+                taken.undo(transaction)
+                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+            if shares is not None and (short := shares.short(account, whole)) is not None:
+                taken.undo(transaction)
+                return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
+            if shares is not None:
+                shares.take(transaction, account, held)
+        if spare.present():
+            _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
+        return None, taken.ids
+
+    def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
+        """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
         rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
             if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
                 rows = _current_rows(transaction, paths, create=())
-        ids = [cast("int", row["id"]) for row in rows.values()]
-        whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        shares = _shares(transaction.rows, rows.values(), account, transaction.now)
-        if shares is not None:
-            own = owner(account)
-            create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
-            rows = _current_rows(transaction, paths, create=create) if create else rows
-            ids = [cast("int", row["id"]) for row in rows.values()]
-        taken = {row["id"] for row in transaction.rows(take(len(ids)), _taking(ids, whole))}
-        short = shares.short(account, whole) if shares is not None and len(taken) == len(ids) else None
-        if short is not None:
-            _move(transaction, ids, pending=whole, sign=-1, posted=_NOTHING)
-            return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
-        if len(taken) == len(ids):
-            if shares is not None:
-                shares.take(transaction, account, held)
-            if spare.present():
-                _move(transaction, ids, pending=spare, sign=-1, posted=_NOTHING)
-            return None, ids
-        if taken:
-            _move(transaction, [it for it in ids if it in taken], pending=whole, sign=-1, posted=_NOTHING)
-        return refusal_of([row for row in rows.values() if row["id"] not in taken], whole), []
+        return rows
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
@@ -458,12 +462,13 @@ class Ledger:
         paths = [*levels(account), *also]
         rows, now = self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now()
         left = left_of(rows, now)
-        return left | _room(_shares(self._store.fetch, rows, account, now), account, left)
+        return left | room_of(shares_of(self._store.fetch, rows, account, now), account, left)
 
     def shares(self, org: str) -> list[Share]:
         """The shares of the workflows of an organisation, ``org/default``, in its limits; none where no priority is declared."""
         rows, now = self._store.fetch(limited_of(1), named("path", [org])), self._store.clock.now()
-        return Shares(self._store.fetch, org, rows, now).all() if any(row["shared"] for row in rows) else []
+        found = shares_of(self._store.fetch, rows, org, now)
+        return [] if found is None else found.all()
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -498,17 +503,6 @@ class Ledger:
         levels(account)
 
 
-def _shares(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
-    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
-    org, found = levels(account)[0], list(rows)
-    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
-
-
-def _room(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
-    room = {} if shares is None else shares.room(account)
-    return {unit: min(amount, left[unit]) for unit, amount in room.items()}
-
-
 def _current_rows(
     transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Row]:
@@ -535,14 +529,36 @@ def _insert(transaction: Transaction, path: str, window: str, values: dict[str, 
     transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
 
 
-def _taking(ids: Sequence[int], held: Usage) -> dict[str, object]:
-    return {**named("id", ids), **{f"take_{unit}": held.amount(unit) for unit in UNITS}}
+class _Taken:
+    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open."""
+
+    __slots__ = ("_amount", "all_there", "ids", "shared")
+
+    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
+        asked = amount.present()
+        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
+        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
+        self._amount = amount
+        self.ids = sorted(cast("int", row[0]) for row in rows)
+        self.shared = any(row[4] for row in rows)  # what is kept for others must be looked at
+        totals = sum(row[1] == "total" for row in rows)
+        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
+        if self.all_there and totals < len(rows):
+            self.all_there = not any(
+                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, *_ in rows
+            )
+
+    def undo(self, transaction: Transaction) -> None:
+        """Give back all that was taken."""
+        _move(transaction, self.ids, pending=self._amount, sign=-1, posted=_NOTHING)
 
 
 def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts: dict[str, object] = {f"pending_{unit}": sign * pending.amount(unit) for unit in UNITS}
-    amounts |= {f"posted_{unit}": posted.amount(unit) for unit in UNITS}
-    transaction.count(moving(len(ids)), {**named("id", ids), **amounts})
+    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
+    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+    if ids and amounts:
+        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
+        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
 
 
 def _held(row: Row) -> Usage:

@@ -8,7 +8,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
 
-from openclaw.budget.amount import UNITS
+from openclaw.budget.amount import UNITS, Unit
 from openclaw.store import Statement
 from openclaw.store.tables import AccountRow, ActionRow, ReservationRow, Table
 
@@ -33,36 +33,45 @@ def limited_of(count: int) -> Statement:
 
 
 @cache
-def take(count: int) -> Statement:
-    """One conditional UPDATE over ``count`` accounts: never read-then-write.
+def take(count: int, units: Sequence[Unit]) -> Statement:
+    """One conditional UPDATE over the present windows of ``count`` paths: never read-then-write.
 
-    Every unit is judged, also one that is not asked for: an account above any limit admits nothing.
+    Only ``units`` are asked for, but every unit is judged: an account above any limit admits nothing. Gives the rows that could
+    carry it, each with how many rows there are in all (which the UPDATE does not change).
     """
-    amounts = {unit: sa.bindparam(f"take_{unit}", type_=sa.BigInteger) for unit in UNITS}
+    paths = [sa.bindparam(f"path_{at}", type_=sa.String) for at in range(count)]
+    every = ACCOUNT.alias("every")
+    there = sa.select(sa.func.count()).select_from(every).where(every.c.path.in_(paths), every.c.current)
+    more = {unit: sa.bindparam(f"take_{unit}", type_=sa.BigInteger) for unit in units}
     fits = [
         sa.or_(
             ACCOUNT.c[f"{unit}_limit"].is_(None),
-            ACCOUNT.c[f"{unit}_posted"] + ACCOUNT.c[f"{unit}_pending"] + amounts[unit] <= ACCOUNT.c[f"{unit}_limit"],
+            ACCOUNT.c[f"{unit}_posted"] + _more(ACCOUNT.c[f"{unit}_pending"], more.get(unit))
+            <= ACCOUNT.c[f"{unit}_limit"],
         )
         for unit in UNITS
     ]
+    # Where nothing is asked for, something must be set all the same.
+    changed = {f"{unit}_pending": _more(ACCOUNT.c[f"{unit}_pending"], more.get(unit)) for unit in units or UNITS[:1]}
     return Statement(
         sa.update(ACCOUNT)
-        .values({f"{unit}_pending": ACCOUNT.c[f"{unit}_pending"] + amounts[unit] for unit in UNITS})
-        .where(ids_of(count), *fits)
-        .returning(ACCOUNT.c.id)
+        .values(changed)
+        .where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, *fits)
+        .returning(
+            ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at, there.scalar_subquery().label("there"), ACCOUNT.c.shared
+        )
     )
 
 
 @cache
-def moving(count: int) -> Statement:
-    """What is added to posted and pending of ``count`` accounts."""
-    changes = {
-        f"{unit}_{column}": ACCOUNT.c[f"{unit}_{column}"] + sa.bindparam(f"{column}_{unit}", type_=sa.BigInteger)
-        for unit in UNITS
-        for column in ("posted", "pending")
-    }
+def moving(count: int, columns: Sequence[str]) -> Statement:
+    """What is added to ``columns`` of ``count`` accounts, such as ``tokens_posted``."""
+    changes = {column: ACCOUNT.c[column] + sa.bindparam(f"more_{column}", type_=sa.BigInteger) for column in columns}
     return Statement(sa.update(ACCOUNT).values(changes).where(ids_of(count)))
+
+
+def _more(column: sa.Column[int], amount: ColumnElement[int] | None) -> ColumnElement[int]:
+    return column if amount is None else column + amount
 
 
 def ids_of(count: int) -> ColumnElement[bool]:

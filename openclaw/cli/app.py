@@ -25,6 +25,7 @@ from openclaw.cli import (
     budget_report,
     demo,
     doctor,
+    examples,
     halts,
     policy,
     privacy,
@@ -98,9 +99,10 @@ budget_forecast.add_to(budget.app)
 budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
 app.add_typer(approvals.app, name="approvals")
-app.command("ui", epilog=board.EXAMPLES)(board.ui)
+app.command("ui")(board.ui)
 app.command("halt")(halts.halt)
 app.command("resume")(halts.resume)
 app.command("halts")(halts.list_halts)
 app.add_typer(policy.app, name="policy")
 app.command("schema")(schema.schema)
+examples.add_to(app)

@@ -99,15 +99,7 @@ def open_actions(context: typer.Context, store: StoreOption = None, as_json: Jso
         show.note("no open actions: everything that was let through has an outcome")
 
 
-TIMELINE_EXAMPLES = """Examples:
-
-  openclaw audit timeline
-
-  openclaw audit timeline run-0001 --svg run.svg
-"""
-
-
-@app.command("timeline", epilog=TIMELINE_EXAMPLES)
+@app.command("timeline")
 def show_timeline(
     context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; the last one if left out.")] = None,

@@ -19,17 +19,10 @@ from openclaw.review.account import Account, account
 from openclaw.review.entries import call
 from openclaw.review.otherwise import ANOTHER, Difference
 
-EXAMPLES = """Examples:
-
-  openclaw audit explain 12
-
-  openclaw audit explain 12 --policies policies --json
-"""
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to ``openclaw audit``."""
-    app.command("explain", epilog=EXAMPLES)(explain_entry)
+    app.command("explain")(explain_entry)
 
 
 def explain_entry(

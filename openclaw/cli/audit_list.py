@@ -44,14 +44,6 @@ ColumnsOption = Annotated[
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")]
 
-LIST_EXAMPLES = """Examples:
-
-  openclaw audit list --since 2h --effect deny
-
-  openclaw audit list --tool refund --arg 'amount>100' --columns seq,at,agent,args.amount,reason
-
-  openclaw audit list --where 'effect in ("ask", "deny") and not args.order == "A-17"' --csv
-"""
 TAIL_EXAMPLES = """Examples:
 
   openclaw audit tail
@@ -62,8 +54,8 @@ TAIL_EXAMPLES = """Examples:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to ``openclaw audit``."""
-    app.command("list", epilog=LIST_EXAMPLES)(filtered(list_entries))
-    app.command("tail", epilog=TAIL_EXAMPLES)(filtered(tail))
+    app.command("list")(filtered(list_entries))
+    app.command("tail")(filtered(tail))
     app.add_typer(view_app, name="view")
 
 

@@ -17,19 +17,11 @@ from openclaw.errors import ConfigurationError
 from openclaw.review.sql import SECONDS, Answer, asked, limited
 
 ROWS = 1_000
-EXAMPLES = """Examples:
-
-  openclaw audit query "SELECT agent, count(*) FROM openclaw_entry GROUP BY agent"
-
-  openclaw audit query "SELECT seq, body ->> '$.input.tool.args.amount' AS amount FROM openclaw_entry WHERE tool = 'refund'"
-
-  openclaw audit query --csv --all - < question.sql
-"""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to ``openclaw audit``."""
-    app.command("query", epilog=EXAMPLES)(query)
+    app.command("query")(query)
 
 
 def query(

@@ -24,20 +24,12 @@ from openclaw.review.period import Period
 from openclaw.review.report import report_of
 
 FORMS: dict[str, Callable[[Document], bytes]] = {".html": as_html, ".md": as_markdown, ".pdf": as_pdf}
-EXAMPLES = """Examples:
-
-  openclaw audit report --period 2026-Q4 --out report.html
-
-  openclaw audit report --period 2026-11-01..2026-12-01 --out november.pdf
-
-  openclaw audit report --period 7d.. --out week.md --public-key NAME+ID+KEY
-"""
 
 
 def add_to(root: typer.Typer, audit: typer.Typer) -> None:
     """Add the command to ``openclaw audit``, and to ``openclaw`` where some look for it."""
-    audit.command("report", epilog=EXAMPLES)(report)
-    root.command("report", epilog=EXAMPLES, hidden=True)(report)
+    audit.command("report")(report)
+    root.command("report", hidden=True)(report)
 
 
 def report(

@@ -33,14 +33,6 @@ SPANS = {
     2_592_000: "30 days",
     31_536_000: "365 days",
 }
-STATS_EXAMPLES = """Examples:
-
-  openclaw audit stats
-
-  openclaw audit stats --since 30d --tool refund --top 5
-
-  openclaw audit stats --since 2026-11-01 --until 2026-12-01 --json
-"""
 DIFF_EXAMPLES = """Examples:
 
   openclaw audit diff run-0001 run-0002
@@ -53,8 +45,8 @@ DIFF_EXAMPLES = """Examples:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to ``openclaw audit``."""
-    app.command("stats", epilog=STATS_EXAMPLES)(filtered(stats))
-    app.command("diff", epilog=DIFF_EXAMPLES)(diff)
+    app.command("stats")(filtered(stats))
+    app.command("diff")(diff)
 
 
 def stats(

@@ -11,15 +11,6 @@ from openclaw.cli.books import opened
 from openclaw.cli.options import KeyOption, StoreOption
 from openclaw.errors import ConfigurationError
 
-EXAMPLES = """Examples:
-
-  openclaw ui
-
-  openclaw ui --by eva --policies policies
-
-  textual serve --command "openclaw ui --store postgresql+psycopg://reader@db/governance"
-"""
-
 
 def ui(
     context: typer.Context,
@@ -50,4 +41,4 @@ def ui(
         Board(desk, by=by, every=every).run()
 
 
-__all__ = ["EXAMPLES", "ui"]
+__all__ = ["ui"]

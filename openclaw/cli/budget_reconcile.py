@@ -20,17 +20,10 @@ from openclaw.review.invoice import InvoiceUnit, read_invoice
 from openclaw.review.reconcile import Mismatch, Reconciliation, reconcile
 from openclaw.review.spending import spending
 
-EXAMPLES = """Examples:
-
-  openclaw budget reconcile completions_usage_2026-11.csv --tolerance 0.5%
-
-  openclaw budget reconcile bill.csv --provider openai --model gpt-4o-prod=gpt-4o
-"""
-
 
 def add_to(app: typer.Typer) -> None:
     """Give ``openclaw budget`` its command ``reconcile``."""
-    app.command("reconcile", epilog=EXAMPLES)(reconcile_invoice)
+    app.command("reconcile")(reconcile_invoice)
 
 
 def reconcile_invoice(

@@ -32,19 +32,11 @@ SinceOption = Annotated[
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="SPAN|TIME", show_default=False, help="Only what ended before then.")
 ]
-EXAMPLES = """Examples:
-
-  openclaw budget report --by model --since 7d
-
-  openclaw budget report --by day --since 2026-11-01 --until 2026-12-01 --csv
-
-  openclaw budget report --since 2026-11-01 --focus > focus.csv
-"""
 
 
 def add_to(app: typer.Typer) -> None:
     """Give ``openclaw budget`` its command ``report``."""
-    app.command("report", epilog=EXAMPLES)(report)
+    app.command("report")(report)
 
 
 def report(

@@ -123,6 +123,8 @@ def prune(
         return
     said = f"{show.count(plan.first)} to {show.count(plan.last)}" if plan.count else "none"
     show.fields([("would go" if dry_run else "pruned", said), *(("kept by", why) for why in plan.kept_by)])
+    for place in plan.remains:
+        show.note(f"a copy of what was removed may still lie in {place}")
 
 
 def _time(text: str) -> dt.datetime:

@@ -21,12 +21,6 @@ from openclaw.review.queue import Item, queue
 from openclaw.review.verdicts import Verdict, add_review, reviews
 
 PAGE = 50
-NOTE_EXAMPLES = """Examples:
-
-  openclaw audit note 11 --by eva --verdict agreed --comment 'not the customer'"'"'s account'
-
-  openclaw audit note 18 --by eva --flag fraud --flag quarterly
-"""
 REVIEW_EXAMPLES = """Examples:
 
   openclaw review
@@ -49,8 +43,8 @@ class VerdictName(StrEnum):
 
 def add_to(root: typer.Typer, audit: typer.Typer) -> None:
     """Add the commands to ``openclaw`` and ``openclaw audit``."""
-    root.command("review", epilog=REVIEW_EXAMPLES)(filtered(review))
-    audit.command("note", epilog=NOTE_EXAMPLES)(note)
+    root.command("review")(filtered(review))
+    audit.command("note")(note)
 
 
 def note(

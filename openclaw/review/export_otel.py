@@ -6,7 +6,8 @@ packaged constants follow no single version of it.
     invoke_agent AGENT      INTERNAL   one turn of an agent in a run: what it did until it handed over or came to rest
       chat MODEL            CLIENT     one model call, with its tokens
       execute_tool TOOL     INTERNAL   one tool call, hand-off or refused call
-    gen_ai.client.inference.usage.input_tokens, .output_tokens      counters, delta
+    gen_ai.client.inference.usage.input_tokens, .output_tokens      counters, delta; of failed calls too, with 0
+    gen_ai.client.inference.usage.cache_read.input_tokens, .cache_write.input_tokens    parts of the input, where known
     log records             every entry of the log, ``openclaw.audit.KIND``
 
 A run is a trace. Trace and span identifiers derive from the log's name and the entry's number, so an entry that is sent again
@@ -257,6 +258,7 @@ class OtelGenAi:
                 "gen_ai.request.model": asked.model,
                 "gen_ai.usage.input_tokens": number(entry.body, "used", "input_tokens"),
                 "gen_ai.usage.output_tokens": number(entry.body, "used", "output_tokens"),
+                **{f"gen_ai.usage.{name}": count for name, count in _cached(entry).items()},
             }
         if asked.kind == "memory":
             operation = _MEMORY.get(entry.tool, "search_memory")
@@ -280,11 +282,10 @@ class OtelGenAi:
     # -- metrics and records -------------------------------------------------------------------------------------
 
     def _points(self, entry: Entry) -> Iterable[Any]:
-        used = part(entry.body, "used")
-        if entry.kind != "outcome" or not (number(used, "input_tokens") or number(used, "output_tokens")):
+        if entry.kind != "outcome":
             return []
         asked = self._asked.get(number(entry.body, "decision")) or self._read(number(entry.body, "decision"))
-        if asked is None:
+        if asked is None or asked.kind != "model":
             return []
         attributes = _present(
             {
@@ -295,15 +296,10 @@ class OtelGenAi:
             }
         )
         ended = asked.began + number(entry.body, "duration_ms") * 1_000_000
+        counted = {f"{kind}_tokens": number(entry.body, "used", f"{kind}_tokens") for kind in ("input", "output")}
         return [
-            (
-                f"gen_ai.client.inference.usage.{kind}_tokens",
-                number(used, f"{kind}_tokens"),
-                asked.began,
-                ended,
-                attributes,
-            )
-            for kind in ("input", "output")
+            (f"gen_ai.client.inference.usage.{name}", count, asked.began, ended, attributes)
+            for name, count in (counted | _cached(entry)).items()
         ]
 
     def _record(self, entry: Entry) -> Any:
@@ -345,6 +341,16 @@ def _turn_key(entry: Entry) -> str:
 def _is_over(turn: _Turn, at: int) -> bool:
     still = at - turn.last
     return still > (ABANDONED_SECONDS if turn.under_way else REST_SECONDS) * _NANOS
+
+
+def _cached(entry: Entry) -> dict[str, int]:
+    """What of a model call's input was read from the provider's cache, and written to it; empty where that is not known."""
+    if not part(entry.body, "cached"):
+        return {}
+    return {
+        "cache_read.input_tokens": number(entry.body, "cached", "read"),
+        "cache_write.input_tokens": number(entry.body, "cached", "written"),
+    }
 
 
 def _error(entry: Entry) -> str:

@@ -42,7 +42,7 @@ DEFERRED_MAX = 100_000
 class Job(Generic[T]):
     """A submitted unit. ``wait`` blocks until it is durable and gives its value, or raises its error."""
 
-    __slots__ = ("_error", "_future", "_value", "_writer", "deferred", "done", "since", "unit")
+    __slots__ = ("_error", "_future", "_turnstile", "_value", "_writer", "deferred", "done", "since", "unit")
 
     def __init__(self, unit: Callable[[Transaction], T], writer: Writer | None, *, deferred: bool) -> None:
         self.unit = unit
@@ -53,6 +53,7 @@ class Job(Generic[T]):
         self._value: T | None = None
         self._error: Exception | None = None
         self._future: Future[T] | None = None
+        self._turnstile: threading.Lock | None = None
 
     @classmethod
     def failed(cls, unit: Callable[[Transaction], T], error: OpenClawError) -> Job[T]:
@@ -78,10 +79,21 @@ class Job(Generic[T]):
         if not self.done and self._writer is not None:
             self._writer.lead()
         if not self.done:
-            return self.future.result()
+            self._stand()
         if self._error is not None:
             raise self._error
         return cast("T", self._value)
+
+    def _stand(self) -> None:
+        """Wait until somebody else has settled it: a bare lock, since a ``Future`` takes as long as some of the statements."""
+        with _settling:
+            if self.done:
+                return
+            if self._turnstile is None:
+                self._turnstile = threading.Lock()
+                self._turnstile.acquire()
+        with self._turnstile:
+            pass
 
     def settle(self, value: T | None, error: Exception | None) -> None:
         """Say what became of it, once."""
@@ -90,6 +102,8 @@ class Job(Generic[T]):
                 return
             self._value, self._error, self.done = value, error, True
             future = self._future
+            if self._turnstile is not None:
+                self._turnstile.release()
         if future is not None:
             self._tell(future)
 

@@ -409,3 +409,40 @@ def test_what_was_pruned_is_overwritten_in_the_file(sqlite_url: str, tmp_path: P
     assert b"2026" in data
     assert b"a0t9" not in data
     assert b"a11t9" in data
+
+
+# -- what is left of it in the database's files --------------------------------------------------------------------
+
+
+def test_nothing_of_what_was_pruned_is_left_in_the_files_of_a_database_that_is_open(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'a.db'}")
+    log = AuditLog(store, Signer("log", bytes(range(32))))
+    for number in range(50):
+        log.append(Draft(kind="decision", body={"said": f"marked-{number} " * 100}))
+
+    def found() -> int:
+        return sum(path.read_bytes().count(b"marked-") for path in tmp_path.iterdir())
+
+    assert found() > 0
+    plan = log.prune(dt.datetime.now(dt.UTC), by="eva", minimum_age=NOW)
+    assert plan.count == 50
+    assert plan.remains == ("backups of the database",)
+    assert found() == 0
+    log.close()
+    store.close()
+
+
+def test_where_a_reader_keeps_what_was_pruned_it_is_said(store_url: str, tmp_path: Path) -> None:
+    store = Store.open(store_url)
+    log = AuditLog(store, Signer("log", bytes(range(32))))
+    log.append(Draft(kind="decision"))
+    reader = Store.open(store_url, readonly=True)
+    with reader.read() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM openclaw_entry").scalar_one()
+        plan = log.prune(dt.datetime.now(dt.UTC), by="eva", minimum_age=NOW)
+    reader.close()
+    assert plan.count == 1
+    assert len(plan.remains) >= 2
+    assert any("write-ahead file" in place for place in plan.remains)
+    log.close()
+    store.close()

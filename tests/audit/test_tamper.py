@@ -52,7 +52,7 @@ def build(folder: Path) -> Path:
             )
         )
     log.append(Draft(kind="outcome", run="r1", agent="a", tool="t1", body={"text": "long " * 150}))
-    log.checkpoint()
+    log.rotate_key(Signer(store.origin, bytes(range(1, 33)), root=bytes(range(32))), by="eva")
     log.append(Draft(kind="halt", agent="b", body={"by": "eva"}))
     log.close()
     store.close()
@@ -72,6 +72,8 @@ QUERIES = (
     "SELECT tool, seq FROM openclaw_entry INDEXED BY openclaw_entry_tool ORDER BY tool, seq",
     "SELECT agent, seq FROM openclaw_entry INDEXED BY openclaw_entry_agent ORDER BY agent, seq",
     "SELECT seq FROM openclaw_entry INDEXED BY openclaw_entry_checkpoint WHERE kind = 'checkpoint' ORDER BY seq",
+    "SELECT seq FROM openclaw_entry INDEXED BY openclaw_entry_rotation"
+    " WHERE kind = 'checkpoint' AND instr(body, '\"rotation') > 0 ORDER BY seq",
     'SELECT * FROM openclaw_node ORDER BY level, "index"',
     "SELECT * FROM openclaw_head",
     "SELECT id, origin FROM openclaw_meta",

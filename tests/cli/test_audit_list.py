@@ -159,12 +159,6 @@ def test_tail_follows_what_comes_and_ends_quietly_at_ctrl_c(desk: Path) -> None:
     assert "not shown" not in rest
 
 
-def test_help_has_examples_that_work(desk: Path, openclaw: Command) -> None:
-    said = openclaw("audit", "list", "--help")
-    assert "Examples:" in said.out
-    assert "--arg 'amount>100'" in said.out
-
-
 def test_listing_needs_no_write_access(desk: Path, openclaw: Command) -> None:
     (desk / "openclaw.db").chmod(0o444)
     assert openclaw("audit", "list", "--effect", "deny").code == 0

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +35,63 @@ def test_a_consistency_proof_is_printed_and_checked_offline(desk: Path, openclaw
     file.write_text(json.dumps({**forged, "old": forged["new"], "new": forged["old"]}))
     bad = openclaw("audit", "verify", str(file), "--public-key", key)
     assert (bad.code, bad.err) == (1, "error: there is no consistency proof from 20 to 10 leaves\n")
+
+
+def _reorder(database: sqlite3.Connection) -> None:
+    for before, after in ((11, -1), (12, 11), (-1, 12)):
+        database.execute("UPDATE openclaw_entry SET seq = ? WHERE seq = ?", (after, before))
+
+
+def _add(database: sqlite3.Connection) -> None:
+    columns = "at, kind, run, workflow, agent, tool, call_id, effect, body, leaf"
+    for seq in range(25, 11, -1):
+        database.execute("UPDATE openclaw_entry SET seq = seq + 1 WHERE seq = ?", (seq,))
+    database.execute(
+        f"INSERT INTO openclaw_entry (seq, {columns}) SELECT 12, {columns} FROM openclaw_entry WHERE seq = 11"
+    )
+
+
+def _swap_for_an_older_copy(database: sqlite3.Connection) -> None:
+    with sqlite3.connect("older.db") as older:
+        older.backup(database)
+    older.close()
+
+
+def _run(statement: str) -> Callable[[sqlite3.Connection], object]:
+    return lambda database: database.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("change", "seq"),
+    [
+        pytest.param(_run("UPDATE openclaw_entry SET agent = 'nobody' WHERE seq = 11"), 11, id="edited"),
+        pytest.param(_run("DELETE FROM openclaw_entry WHERE seq = 1"), 1, id="removed-first"),
+        pytest.param(_run("DELETE FROM openclaw_entry WHERE seq = 11"), 11, id="removed-amid"),
+        pytest.param(_run("DELETE FROM openclaw_entry WHERE seq = 25"), 25, id="removed-last"),
+        pytest.param(_run("DELETE FROM openclaw_entry WHERE seq > 15"), 16, id="tail-cut"),
+        pytest.param(_swap_for_an_older_copy, 24, id="older-copy"),
+        pytest.param(_reorder, 11, id="reordered-pair"),
+        pytest.param(_add, 12, id="added-amid"),
+    ],
+)
+def test_verify_finds_what_was_done_and_names_the_entry(
+    desk: Path, openclaw: Command, change: Callable[[sqlite3.Connection], object], seq: int
+) -> None:
+    shutil.copy(desk / "openclaw.db", desk / "older.db")
+    for _ in range(2):  # of 23 entries, and of 24
+        assert openclaw("audit", "checkpoint").code == 0
+    assert openclaw("audit", "verify", "--json").json["size"] == 25
+    database = sqlite3.connect(desk / "openclaw.db")
+    change(database)
+    database.commit()
+    database.close()
+    said = openclaw("audit", "verify", "--json")
+    assert said.code == 1
+    assert said.json["ok"] is False
+    problem = said.json["problems"][0]
+    assert problem["seq"] == seq, said.json["problems"]
+    # Of a tail that is gone it is said where the log ends.
+    assert re.search(rf"entry {seq}\b|entry {seq - 1}\b", problem["message"]), problem
 
 
 @pytest.mark.parametrize(

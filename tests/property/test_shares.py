@@ -1,4 +1,4 @@
-"""Shares simulated over a day, with workflows that ask at random, greedily or steadily: nobody starves, nothing exceeds the limit."""
+"""Shares simulated over a day, with workflows that ask at random, greedily or steadily: nobody starves, nothing is exceeded."""
 
 from __future__ import annotations
 

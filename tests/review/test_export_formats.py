@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from ocsf_json_schema import OcsfJsonSchemaEmbedded
 
-from openclaw.audit import AuditLog, Draft, EntryKind
+from openclaw.audit import AuditLog, Draft, Entry, EntryKind
 from openclaw.errors import ConfigurationError
 from openclaw.review.export import Exporter, open_sink
 from openclaw.review.export_formats import CloudEvents
@@ -235,6 +235,71 @@ def test_tokens_are_counted(log: AuditLog, receiver: Collector) -> None:
         "gen_ai.request.model": "small-1",
         "gen_ai.token.modality": "unknown",
     }
+
+
+def test_a_failed_call_counts_nothing_and_is_counted_and_what_was_cached_is_a_part(log: AuditLog) -> None:
+    form = OtelGenAi()
+    form.begin(log, {})
+    asked = {"input": {"kind": "model", "model": {"name": "m", "provider": "p"}}}
+    first = log.append({"kind": "decision", "run": "r", "agent": "a", "tool": "m", "effect": "allow", "body": asked})
+    used = {"calls": 1, "input_tokens": 900, "output_tokens": 7, "tokens": 907}
+    cached = {"status": "done", "used": used, "cached": {"read": 800, "written": 50}}
+    second = log.append({"kind": "outcome", "run": "r", "agent": "a", "body": {**cached, "decision": first.seq}})
+    failed = log.append({"kind": "outcome", "run": "r", "body": {"status": "failed", "decision": first.seq}})
+    lookup = next(entry.seq for entry in log.entries() if entry.tool == "lookup_order")
+    tool = log.append({"kind": "outcome", "run": "r", "body": {"status": "done", "decision": lookup}})
+
+    def counted(entry: Entry) -> dict[str, int]:
+        found = {name: count for name, count, *_ in form._points(entry)}
+        return {name.removeprefix("gen_ai.client.inference.usage."): count for name, count in found.items()}
+
+    assert counted(second) == {
+        "input_tokens": 900,
+        "output_tokens": 7,
+        "cache_read.input_tokens": 800,
+        "cache_write.input_tokens": 50,
+    }
+    assert counted(failed) == {"input_tokens": 0, "output_tokens": 0}
+    assert counted(tool) == {}
+    spans = [span for span in form._spans(second) if span.name == "chat m"]
+    said = attributes(spans[0])
+    assert (said["gen_ai.usage.cache_read.input_tokens"], said["gen_ai.usage.cache_write.input_tokens"]) == (800, 50)
+
+
+CONVENTIONAL = {
+    "gen_ai.agent.name",
+    "gen_ai.conversation.id",
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.token.modality",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.name",
+    "gen_ai.tool.type",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "error.type",
+}
+"""Attributes of the conventions' registry; a name of theirs that is not among them is one of our own making."""
+
+
+def test_no_name_of_the_conventions_is_made_up(log: AuditLog, receiver: Collector) -> None:
+    send(log, OtelGenAi(content=True), receiver)
+    names = {name for span in receiver.spans() for name in attributes(span)}
+    names |= {name for record in receiver.records() for name in attributes(record)}
+    names |= {name for metric in receiver.metrics() for point in metric.sum.data_points for name in attributes(point)}
+    assert {name for name in names if not name.startswith("openclaw.")} <= CONVENTIONAL
+    required = {
+        "chat": {"gen_ai.operation.name", "gen_ai.provider.name"},
+        "execute_tool": {"gen_ai.operation.name", "gen_ai.tool.name"},
+        "invoke_agent": {"gen_ai.operation.name"},
+    }
+    for span in receiver.spans():
+        assert required[span.name.split()[0]] <= set(attributes(span))
 
 
 def test_every_entry_is_a_log_record(log: AuditLog, receiver: Collector) -> None:

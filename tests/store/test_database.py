@@ -300,3 +300,28 @@ def test_a_connection_that_was_kept_for_reading_and_is_gone_is_opened_anew(store
     kept.close()
     assert store.fetch(query, {}) == [{"one": 1}]
     assert len(store._readers) == 1
+
+
+def test_several_threads_may_wait_for_one_unit(store: Store) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def block(_: Transaction) -> None:
+        entered.set()
+        assert go.wait(30)
+
+    leader = threading.Thread(target=lambda: store.run(block))
+    leader.start()
+    assert entered.wait(30)
+    job = store.submit(insert("a"))
+    seen: list[str] = []
+    waiting = [threading.Thread(target=lambda: seen.append(job.wait())) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    while job._turnstile is None:
+        pass
+    go.set()
+    for thread in [leader, *waiting]:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert seen == ["a", "a", "a"]
+    assert (job.wait(), job.future.result(30)) == ("a", "a")

@@ -20,6 +20,7 @@ def program(
     width: int = 100,
     start: Sequence[str] = MODULE,
     command: str = sys.executable,
+    cwd: str | None = None,
     **environment: str,
 ) -> pexpect.spawn[str]:
     """``openclaw`` with arguments on a terminal of its own, on which Ctrl-C is what it is for a person."""
@@ -30,6 +31,7 @@ def program(
         encoding="utf-8",
         dimensions=(40, width),
         timeout=60,
+        cwd=cwd,
         env={**kept, "TERM": "xterm-256color", **environment},
         # A script's background job, such as CI, is deaf to Ctrl-C, and so is what it starts; a terminal is not.
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),

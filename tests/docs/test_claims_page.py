@@ -1,0 +1,39 @@
+"""docs/claims.md: every test that it names is there, and every promise has one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "claims.md").read_text()
+ROWS = re.findall(r"^\| (?!what is promised|---)(.+) \| (.+) \|$", PAGE, re.MULTILINE)
+
+
+def names_in(path: Path) -> set[str]:
+    """The names of the tests in a file, those in classes and those that a state machine makes included."""
+    tree = ast.parse(path.read_text())
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return found | {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def test_every_promise_has_tests_and_they_are_there() -> None:
+    assert len(ROWS) >= 40
+    for promise, said in ROWS:
+        named = re.findall(r"`(\w+/\w+\.py)::(\w+)`", said)
+        assert len(named) == said.count("`") // 2 >= 1, promise
+        for file, test in named:
+            assert test.lower().startswith("test"), test
+            assert test in names_in(ROOT / "tests" / file), f"{promise}: {file} has no {test}"
+
+
+def test_no_promise_is_made_twice() -> None:
+    promises = [promise for promise, _ in ROWS]
+    assert len(promises) == len(set(promises))
