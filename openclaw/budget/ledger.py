@@ -31,6 +31,7 @@ from openclaw.budget.account import (
     limits_of,
     opened,
     refusal_of,
+    reservation_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
 from openclaw.budget.shares import Share, check_priority, owner, room_of, set_priority, shares_of
@@ -80,6 +81,7 @@ class Ledger:
     def __init__(self, store: Store, *, recorder: Recorder | None = None) -> None:
         self._store = store
         self._recorder = recorder
+        self._declared: dict[str, Budget] = {}
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -99,16 +101,27 @@ class Ledger:
     def declare(self, budgets: Mapping[str, Budget]) -> None:
         """Set the limits that a program declares, except where ``set_limit`` has set others: operators overrule code.
 
-        What changes is recorded; what is declared again as it was, is not.
+        What changes is recorded; what is declared again as it was, is not. Budgets of each run are set when the run begins.
+
+        Raises:
+            BudgetError: this program has declared another budget for one of these accounts.
         """
-        for account in budgets:
+        for account, budget in budgets.items():
             self._check(account)
+            known = self._declared.get(account, budget)
+            if known != budget:
+                raise BudgetError(
+                    f"`{account}` has two budgets in this program: {known.words}, and {budget.words}",
+                    hint="declare one of them, or give what they belong to different names",
+                )
+        self._declared |= budgets
+        lasting = {account: budget for account, budget in budgets.items() if budget.window != "run"}
 
         def unit(transaction: Transaction) -> None:
-            for account, budget in budgets.items():
+            for account, budget in lasting.items():
                 self._set_limit(transaction, account, budget, declared=True)
 
-        if budgets:
+        if lasting:
             self._store.run(unit)
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
@@ -566,18 +579,7 @@ def _held(row: Row) -> Usage:
 
 
 def _by_key(transaction: Transaction, key: str) -> Reservation | None:
-    for row in transaction.rows(BY_KEY, {"key": key}):
-        return Reservation.model_validate(
-            {
-                "id": row["id"],
-                "account": row["path"],
-                "held": _held(row),
-                "state": row["state"],
-                "key": key,
-                "expires_at": row["expires_at"],
-            }
-        )
-    return None
+    return next((reservation_of(row) for row in transaction.rows(BY_KEY, {"key": key})), None)
 
 
 def _link(decision: int | None) -> dict[str, JsonValue]:

@@ -177,8 +177,10 @@ def compile_graph(
     tripwire.arm()
     declared = declared_budgets(spec) if isinstance(spec, Agent | Workflow) else {}
     per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
+    if ledger is not None and isinstance(spec, Workflow) and spec.priority is not None:
+        ledger.declare_priority(spec.account, spec.priority)
     if ledger is not None:
-        ledger.declare({account: budget for account, budget in declared.items() if account not in per_run})
+        ledger.declare(declared)
     match spec:
         case Agent():
             return _compile_agents([spec], spec.name, "", DEFAULT_ORG, gate, on_refusal, checkpointer, store, per_run)

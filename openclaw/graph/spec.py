@@ -63,6 +63,7 @@ class WorkflowFile(_Described):
     agents: list[AgentFile] = Field(min_length=1)
     budget: Budget | None = None
     org: str = DEFAULT_ORG
+    priority: int | None = None
 
 
 def read_workflow(
@@ -84,7 +85,9 @@ def read_workflow(
         twice = next(name for name in known if sum(tool.name == name for tool in tools) > 1)
         raise ConfigurationError(f"two of the given tools are named `{twice}`", hint="rename one of them")
     agents = [_agent(path, at, agent, known, models or {}) for at, agent in enumerate(described.agents)]
-    return Workflow(described.name, agents=agents, budget=described.budget, org=described.org)
+    return Workflow(
+        described.name, agents=agents, budget=described.budget, org=described.org, priority=described.priority
+    )
 
 
 def _read(path: Path) -> WorkflowFile:
@@ -114,7 +117,10 @@ def _hint(kind: str, place: tuple[int | str, ...]) -> str:
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         if close:
             return f"did you mean `{close[0]}`?"
-    return "a workflow has name, agents, budget and org; an agent name, model, tools, roles, budget, prompt and alternatives"
+    return (
+        "a workflow has name, agents, budget, org and priority; "
+        "an agent name, model, tools, roles, budget, prompt and alternatives"
+    )
 
 
 def _agent(
