@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-OBLIGATION_KINDS = frozenset({"mask", "redact", "rewrite", "route", "audit", "charge", "limit"})
+OBLIGATION_KINDS = frozenset({"mask", "redact", "rewrite", "route", "audit", "charge", "limit", "approve", "amend"})
 """The obligations that the contract names. Any other kind is not understood, and what is not understood is denied."""
 
 

@@ -9,6 +9,8 @@
     {"kind": "route", "sites": ["eu"]}                   a model runs nowhere else
     {"kind": "redact", "fields": ["result.rows.*.iban"]} cut from what the model sees of a tool's result
     {"kind": "redact", "texts": ["…"], "replacement": "[key]"}    the same, wherever these texts stand in it
+    {"kind": "approve", "quorum": 2, "roles": ["finance", "risk"], "distinct": true}    who must agree (openclaw.quorum)
+    {"kind": "amend", "args": ["amount"]}                what whoever agrees may change
 
 What cannot be carried out is a deny: an obligation that is not met would make the decision untrue. That goes for a kind
 or a parameter that is not known, and for one that makes no sense for the action.
@@ -26,6 +28,7 @@ from openclaw.action import ModelCall
 from openclaw.audit import Seal
 from openclaw.budget import UNITS, Usage
 from openclaw.decision import Decision, Obligation
+from openclaw.quorum import Quorum
 from openclaw.redaction import REDACTED, ROOT, Redaction
 
 ActionKind = Literal["tool", "model", "handoff", "memory", "result"]
@@ -90,6 +93,8 @@ class Duties:
     limits: tuple[Limit, ...] = ()
     routes: tuple[Route, ...] = ()
     redact: Redaction = field(default_factory=Redaction)
+    approve: tuple[Quorum, ...] = ()
+    amend: tuple[str, ...] = ()
     unmet: str = ""
 
 
@@ -108,6 +113,8 @@ class _Reading:
     limits: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     routes: list[Route] = field(default_factory=list[Route])
     redact: Redaction = field(default_factory=Redaction)
+    approve: list[Quorum] = field(default_factory=list[Quorum])
+    amend: list[str] = field(default_factory=list[str])
 
     def mask_of(self, params: dict[str, JsonValue]) -> None:
         fields = _texts(params, "fields", 'a list of paths such as "args.iban"')
@@ -164,6 +171,12 @@ class _Reading:
             raise ValueError('expected "replacement", a text that holds none of the texts to cut')
         self.redact += Redaction(tuple(fields), tuple((text, instead) for text in texts))
 
+    def approve_of(self, params: dict[str, JsonValue]) -> None:
+        self.approve.append(Quorum.read(params))
+
+    def amend_of(self, params: dict[str, JsonValue]) -> None:
+        self.amend += _texts(params, "args", "a list of the arguments that may be changed")
+
     def duties(self) -> Duties:
         return Duties(
             mask=tuple(self.mask),
@@ -174,6 +187,8 @@ class _Reading:
             limits=tuple(Limit(key, calls, seconds) for (key, seconds), calls in self.limits.items()),
             routes=tuple(self.routes),
             redact=self.redact,
+            approve=tuple(dict.fromkeys(self.approve)),
+            amend=tuple(dict.fromkeys(self.amend)),
         )
 
 
@@ -205,6 +220,8 @@ _KINDS = {
     ),
     "limit": _Kind(_Reading.limit_of, frozenset({"key", "calls", "per"}), _ACTIONS),
     "route": _Kind(_Reading.route_of, frozenset({"sites", "models", "providers"}), frozenset({"model"})),
+    "approve": _Kind(_Reading.approve_of, frozenset({"quorum", "roles", "distinct", "authenticated"}), _ACTIONS),
+    "amend": _Kind(_Reading.amend_of, frozenset({"args"}), frozenset({"tool"})),
 }
 
 

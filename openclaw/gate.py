@@ -36,13 +36,15 @@ from openclaw.action import (
     args_digest,
     policy_input,
 )
-from openclaw.answers import give_answer
-from openclaw.approvals import Approval, Approvals, Question
+from openclaw.answers import Answers
+from openclaw.approvals import Approval, Approvals
+from openclaw.approvers import Approvers
 from openclaw.audit import AuditLog, Veil
 from openclaw.audit.mask import hides
 from openclaw.budget import CALL_SECONDS, Energy, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
+from openclaw.consent import Consent, Consents
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
 from openclaw.errors import BudgetExceeded, Halted, OpenClawError, RateLimited, Refused
@@ -53,16 +55,32 @@ from openclaw.halts import against as halted_by
 from openclaw.judging import (
     ENDED,
     Asked,
+    after_change,
     against,
     known_answer,
     still_running,
+    told_change,
     unanswered,
     unknown_outcome,
     unrecorded,
     unrecorded_result,
+    waits,
+    why,
 )
 from openclaw.measures import timed
-from openclaw.passing import NOTHING, Admission, Outcome, Permit, Refusal, Replayed, Request, Seen, Shown, Waiting
+from openclaw.passing import (
+    NOTHING,
+    Admission,
+    Amended,
+    Outcome,
+    Permit,
+    Refusal,
+    Replayed,
+    Request,
+    Seen,
+    Shown,
+    Waiting,
+)
 from openclaw.policy.engine import PolicyEngine
 from openclaw.policy.results import Results
 from openclaw.records import (
@@ -97,11 +115,15 @@ class Gate:
         clock: Clock,
         prices: Prices | None = None,
         energy: Energy | None = None,
+        approvers: Approvers | None = None,
     ) -> None:
         self._store = store
         self._log = log
         self._ledger = ledger
         self._approvals = approvals
+        self.approvers = approvers or Approvers(store, log)
+        self.answers = Answers(store, log, approvals, self.approvers)
+        self.consents = Consents(approvals, self.answers, log)
         self._policy = policy
         self._clock = clock
         self._runs = Runs(store)
@@ -253,14 +275,6 @@ class Gate:
 
         self._store.run(unit)
 
-    def answer(self, approval: str, *, by: str, approve: bool, reason: str = "") -> Approval:
-        """Answer a question, once, and record who did.
-
-        Raises:
-            ApprovalError: there is none of that name, it has been answered, or its time is over.
-        """
-        return give_answer(self._store, self._log, self._approvals, approval, by=by, approve=approve, reason=reason)
-
     def close(self) -> None:
         """Say that this process runs nothing any more. What is still running is then up to whoever resumes it."""
         self._worker.retire()
@@ -287,27 +301,29 @@ class Gate:
             return Asked(request, None, self._document(request, None, {}), {}, unread=unread)
 
     def _looked(self, request: Request) -> Asked | Admission:
-        approval: Approval | None = None
+        consent: Consent | None = None
+        original = request.action
         if request.key is not None:
-            approval = self._approvals.find(request.key)
-            if approval is not None and approval.state == "pending":
-                return Waiting(approval.seq, approval.id, self._reasons(request, approval))
+            request, consent = self.consents.find(request)
+            if consent is not None and consent.approval.state == "pending":
+                return Waiting(consent.approval.seq, consent.approval.id, self._reasons(request, consent.approval))
             # A running one may be finished in what is still deferred: the transaction will see.
-            known = self._executions.peek(request.key)
+            known = self._executions.peek(cast("str", request.key))
             if known is not None and known.state in ENDED:
-                return known_answer(known)
-        return self._asked(request, approval)
+                return known_answer(known, consent.amended if consent is not None else None)
+        asked = self._asked(request, consent)
+        return asked if request.action is original else replace(asked, original=original)
 
-    def _asked(self, request: Request, approval: Approval | None) -> Asked:
+    def _asked(self, request: Request, consent: Consent | None) -> Asked:
         """What the policy is asked at this moment: the budgets of the action's accounts, and its soft limits, are read."""
         principal = request.action.principal
         remaining = self._ledger.remaining(principal.account, request.also)
         soft = self.soft.reached(principal, request.soft)
-        return Asked(request, approval, self._document(request, approval, remaining, soft), remaining, soft=soft)
+        return Asked(request, consent, self._document(request, consent, remaining, soft), remaining, soft=soft)
 
     def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
         """Why a question waits. Whoever asks knows what is hidden in the stored reasons: they hear what the policy says."""
-        stored = _texts(approval.request.get("reasons"))
+        stored = approval.reasons
         if not hides([*stored]):
             return stored
         decision = self._evaluate(self._asked(request, None).document)
@@ -316,16 +332,15 @@ class Gate:
     def _document(
         self,
         request: Request,
-        approval: Approval | None,
+        consent: Consent | None,
         remaining: Mapping[Unit, int],
         soft: Sequence[Reached] = (),
     ) -> dict[str, JsonValue]:
-        answered = approval is not None and approval.state in ("approved", "used")
         context = Context(
             run=request.run,
             flow=request.flow,
             budget={"remaining": {**remaining}, **({"soft": [it.stage for it in soft]} if soft else {})},
-            approval=approval.as_input() if approval is not None and answered else None,
+            approval=None if consent is None else consent.as_input(),
             now=self._clock.now(),
         )
         return policy_input(request.action, context)
@@ -390,12 +405,15 @@ class Gate:
             return Refusal(unknown_outcome(known))
         asked = replace(asked, goes_on=known is not None and known.state == "suspended")
         halted = halted_by(standing(transaction), request.action.principal, request.run)
-        answer = halted or against(asked, decision, duties, partial(self._args_digest, request.action))
-        if answer is None and decision.effect is Effect.ASK and not asked.agreed:
-            return self._ask(transaction, asked, decision, body)
+        digest = partial(self._args_digest, asked.original or request.action)
+        answer = halted or against(asked, decision, duties, digest)
+        if answer is None and waits(decision, duties) and not asked.agreed:
+            return self._ask(transaction, request, decision, duties, body)
+        if asked.amended is not None:
+            body["changed"] = told_change(asked.amended, digest(), self._args_digest(request.action))
         answer = answer or self._take(transaction, asked, duties)
         if isinstance(answer, Refused):
-            return self._turn_away(transaction, request, answer, body, veil)
+            return self._turn_away(transaction, request, after_change(answer, asked.amended), body, veil)
         body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self.soft.record(transaction, request, asked.soft, seq)
@@ -414,6 +432,7 @@ class Gate:
             reservation=answer,
             key=request.key,
             began=self._clock.now(),
+            amended=asked.amended,
             also=request.also,
         )
 
@@ -449,23 +468,18 @@ class Gate:
             return None
         return Refused("its approval has been used already", source="approval")
 
-    def _ask(self, transaction: Transaction, asked: Asked, decision: Decision, body: dict[str, JsonValue]) -> Waiting:
-        request = asked.request
-        assert request.key is not None, "INVARIANT: _judge refuses an ask that cannot wait"
+    def _ask(
+        self,
+        transaction: Transaction,
+        request: Request,
+        decision: Decision,
+        duties: Duties,
+        body: dict[str, JsonValue],
+    ) -> Waiting:
         seq = self._log.record(transaction, decision_draft(request, "ask", body))
-        run = request.run
-        stored, answered = (cast("dict[str, JsonValue]", body[part]) for part in ("input", "decision"))
-        question = Question(
-            key=request.key,
-            run=run.id if run else "",
-            thread=(run.thread or "") if run else "",
-            agent=request.action.principal.agent,
-            tool=request.action.name,
-            args_digest=self._args_digest(request.action),
-            request={"reasons": answered["reasons"], "rules": [*decision.rules], "input": stored},
-        )
+        question = self.consents.question(request, decision, duties, body, self._args_digest(request.action))
         approval = self._approvals.ask(transaction, question, seq)
-        return Waiting(seq, approval.id, decision.reasons)
+        return Waiting(seq, approval.id, why(decision, duties))
 
     def _turn_away(
         self,
@@ -572,12 +586,9 @@ def _tell(observer: Callable[[Seen], None], asked: Asked, decision: Decision, do
         observer(Seen.of(asked.request.action, seq, asked.document, decision))
 
 
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
-
-
 __all__ = [
     "Admission",
+    "Amended",
     "Gate",
     "Outcome",
     "Permit",
@@ -586,5 +597,4 @@ __all__ = [
     "Request",
     "Shown",
     "Waiting",
-    "give_answer",
 ]

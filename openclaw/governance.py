@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import JsonValue
 
 from openclaw.action import Action, Run
+from openclaw.answers import Answers, Said
 from openclaw.approvals import Approval, Approvals, State
+from openclaw.approvers import Approver, Approvers
 from openclaw.audit import AuditLog, Draft, Entry, Place, SigningKey, Where, key_files, open_key, open_places
 from openclaw.budget import Energy, Ledger, Price, Prices
 from openclaw.clock import Clock
@@ -43,11 +45,15 @@ RECENT = 20
 
 
 class Desk:
-    """The questions to people, as a program sees them; the command line has the same in ``openclaw approvals``."""
+    """The questions to people, as a program sees them; the command line has the same in ``openclaw approvals``.
 
-    def __init__(self, gate: Gate, approvals: Approvals) -> None:
-        self._gate = gate
+    Who has a key or a token answers with it: ``signed`` is the ``statement`` as ``openclaw.approvers.sign`` signs it.
+    """
+
+    def __init__(self, answers: Answers, approvals: Approvals, approvers: Approvers) -> None:
+        self._answers = answers
         self._approvals = approvals
+        self._approvers = approvers
 
     def list(self, state: State | None = "pending") -> list[Approval]:
         """The questions in one state, or all of them, oldest first."""
@@ -57,13 +63,61 @@ class Desk:
         """One question."""
         return self._approvals.get(approval)
 
-    def approve(self, approval: str, *, by: str, reason: str = "") -> Approval:
-        """Say yes, once, in somebody's name; then resume the graph with ``graph.invoke(None, config)``."""
-        return self._gate.answer(approval, by=by, approve=True, reason=reason)
+    def approve(
+        self,
+        approval: str,
+        *,
+        by: str,
+        reason: str = "",
+        args: Mapping[str, object] | None = None,
+        signed: str = "",
+        token: str = "",
+    ) -> Approval:
+        """Say yes, once, in somebody's name; then resume the graph with ``graph.invoke(None, config)``.
 
-    def reject(self, approval: str, *, by: str, reason: str = "") -> Approval:
-        """Say no, once, in somebody's name; the agent is told so when the graph is resumed."""
-        return self._gate.answer(approval, by=by, approve=False, reason=reason)
+        Args:
+            approval: the question.
+            by: who.
+            reason: why; recorded.
+            args: arguments to change, where the policy lets approvers change them: yes is to the call with these.
+            signed: their signed statement.
+            token: their token.
+
+        Raises:
+            ApprovalError: there is no such question, it has been answered, its time is over, or this answer does not count.
+        """
+        said = Said(by=by, approve=True, reason=reason, args=args or {}, signed=signed, token=token)
+        return self._answers.give(approval, said)
+
+    def reject(self, approval: str, *, by: str, reason: str = "", signed: str = "", token: str = "") -> Approval:
+        """Say no, once, in somebody's name; the agent is told so when the graph is resumed.
+
+        Raises:
+            ApprovalError: as ``approve``.
+        """
+        return self._answers.give(approval, Said(by=by, approve=False, reason=reason, signed=signed, token=token))
+
+    def statement(
+        self, approval: str, *, by: str, approve: bool = True, args: Mapping[str, object] | None = None
+    ) -> str:
+        """What ``by`` states with an answer: the text that their key signs."""
+        return self._answers.statement(approval, by=by, approve=approve, args=args)
+
+    def enroll(self, approver: Approver, *, by: str) -> None:
+        """Enrol a person who may answer, or change what is known of them; recorded."""
+        self._approvers.enroll(approver, by=by)
+
+    def withdraw(self, name: str, *, by: str) -> Approver:
+        """Take a person off the list of approvers; recorded.
+
+        Raises:
+            ApprovalError: nobody of that name is enrolled.
+        """
+        return self._approvers.withdraw(name, by=by)
+
+    def approvers(self) -> list[Approver]:
+        """Everybody who is enrolled, by name."""
+        return self._approvers.list()
 
 
 class Governance:
@@ -110,7 +164,7 @@ class Governance:
             prices=Prices(prices),
             energy=energy,
         )
-        self.approvals = Desk(self.gate, approvals)
+        self.approvals = Desk(self.gate.answers, approvals, self.gate.approvers)
         self.shadow: Shadow | None = None
 
     @classmethod
@@ -128,6 +182,8 @@ class Governance:
         clock: Clock | None = None,
         cache: bool | int = True,
         on_soft_limit: Callable[[Reached], None] | None = None,
+        approvers: Sequence[Approver] = (),
+        authenticated: bool = False,
     ) -> Governance:
         """Open everything, or nothing.
 
@@ -148,6 +204,9 @@ class Governance:
             clock: time and identifiers, for tests. Default: the database's clock.
             on_soft_limit: told of each soft limit that an agent reaches, once its entry is durable, on the thread that writes;
                 it must not raise.
+            approvers: people who may answer questions, with their roles and keys: enrolled, and for this process those of
+                these names are as they are here. The store's list (``openclaw approvals enroll``) has the others.
+            authenticated: whether every answer must prove who gives it, also where the policy does not demand it.
             cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:
@@ -172,6 +231,8 @@ class Governance:
                 on_refusal=on_refusal,
             )
             governance.gate.soft.observer = on_soft_limit
+            governance.gate.approvers.declare(approvers)
+            governance.gate.consents.authenticated = authenticated
             governance._record_policy()
             if shadow is not None:
                 governance._open_shadow(shadow)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from openclaw.action import ModelCall
+from openclaw.action import Action, ModelCall
 from openclaw.approvals import Approval
 from openclaw.budget import Unit
+from openclaw.consent import Consent
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties
 from openclaw.errors import Misrouted, OpenClawError, RefusalSource, Refused
 from openclaw.executions import Execution
-from openclaw.passing import Admission, Refusal, Replayed, Request, Shown
+from openclaw.passing import Admission, Amended, Refusal, Replayed, Request, Shown
 from openclaw.records import unpack_refusal
 from openclaw.softlimits import Reached
 
@@ -26,10 +27,10 @@ _ROUTE_HINT = 'say where it runs with `metadata={"sites": […]}` on the model, 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request with what was known when it was looked at."""
+    """A request with what was known when it was looked at. ``consent`` is what people have said to it."""
 
     request: Request
-    approval: Approval | None
+    consent: Consent | None
     document: dict[str, JsonValue]
     remaining: Mapping[Unit, int]
     soft: tuple[Reached, ...] = ()
@@ -38,6 +39,18 @@ class Asked:
     """What is known could not be read: the refusal that says so."""
     goes_on: bool = False
     """It was suspended, and goes on: under the approval that it has used, and counted once."""
+    original: Action | None = None
+    """What was asked for, where an approver has changed its arguments."""
+
+    @property
+    def approval(self) -> Approval | None:
+        """The question that was put about it."""
+        return None if self.consent is None else self.consent.approval
+
+    @property
+    def amended(self) -> Amended | None:
+        """What an approver has changed of it."""
+        return None if self.consent is None else self.consent.amended
 
     @property
     def agreed(self) -> bool:
@@ -71,8 +84,12 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
         return Refused("the approval was given for other arguments", source="approval")
     if approval is not None and approval.state == "used" and not asked.claimed:
         return Refused("its approval has been used already", source="approval")
-    if approval is None and decision.effect is Effect.ASK and (request.key is None or not request.can_wait):
-        reasons = (*decision.reasons, "a person must approve this, but the graph has no checkpointer to wait with")
+    if asked.consent is not None and asked.agreed and (asked.consent.fault or waits(decision, duties)):
+        unmet = asked.consent.unmet(duties, request.action.principal)
+        if unmet is not None:
+            return unmet
+    if approval is None and waits(decision, duties) and (request.key is None or not request.can_wait):
+        reasons = (*why(decision, duties), "a person must approve this, but the graph has no checkpointer to wait with")
         return Refused(reasons[0], source="approval", reasons=reasons, hint="compile the graph with a checkpointer")
     if request.unpriced and "microusd" in asked.remaining:
         return Refused(
@@ -89,10 +106,32 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
     return None
 
 
-def known_answer(execution: Execution) -> Admission:
+def waits(decision: Decision, duties: Duties) -> bool:
+    """Whether people must agree first: the policy asks, or demands it of what it would allow."""
+    return decision.effect is Effect.ASK or bool(duties.approve)
+
+
+def why(decision: Decision, duties: Duties) -> tuple[str, ...]:
+    """Why people must agree."""
+    return decision.reasons or tuple(map(str, duties.approve))
+
+
+def told_change(amended: Amended, asked: str, now: str) -> JsonValue:
+    """What the entry of a decision says of a change: who, which arguments, and the digests of what was asked and of what is."""
+    return {"by": amended.by, "args": [*amended.args], "asked_digest": asked, "args_digest": now}
+
+
+def after_change(refused: Refused, amended: Amended | None) -> Refused:
+    """A refusal, which says that it is of a call that somebody has changed."""
+    if amended is not None:
+        refused.reasons += (f"{amended.by} has changed {', '.join(amended.args)} of it",)
+    return refused
+
+
+def known_answer(execution: Execution, amended: Amended | None = None) -> Admission:
     """The answer that an execution already has."""
     if execution.state == "done":
-        return Replayed(execution.seq, execution.kept)
+        return Replayed(execution.seq, execution.kept, amended)
     if execution.state == "unknown":
         return Refusal(unknown_outcome(execution))
     return Refusal(unpack_refusal(execution.kept, execution.seq))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Request:
         key: names this very execution, so that a node that runs again does not act again. None: it cannot run again.
         can_wait: there is a checkpointer, so that an ``ask`` may wait for a person.
         unpriced: no price is known for this model; refused where a money budget applies.
+        fits: checks arguments that an approver has changed, and gives them as the tool takes them; raises ``ValueError``.
         unmeasured: no estimate of its energy is known; refused where an energy budget applies.
         remembers: a refusal ends this execution for good, because the transcript goes on with it. False where a refusal
             is raised and the node may run again after a budget or a policy has changed: then it is decided again.
@@ -50,15 +51,25 @@ class Request:
     key: str | None = None
     can_wait: bool = False
     unpriced: bool = False
+    fits: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
     unmeasured: bool = False
     remembers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """What an approver has changed: the arguments by name, as they are now."""
+
+    by: str
+    args: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
     """The action may run, with ``action`` as it stands here (arguments may have been rewritten). ``finish`` it.
 
-    ``document`` is what the policy was asked, ``duties`` what it demands, ``also`` the accounts that it draws on besides its own.
+    ``document`` is what the policy was asked, ``duties`` what it demands, ``also`` the accounts that it draws on besides its own,
+    ``amended`` what an approver has changed.
     """
 
     seq: int
@@ -70,6 +81,7 @@ class Permit:
     reservation: Reservation | None
     key: str | None
     began: dt.datetime
+    amended: Amended | None = None
     also: Also = field(default_factory=dict[str, Budget | None])
 
 
@@ -79,6 +91,7 @@ class Replayed:
 
     seq: int
     result: bytes
+    amended: Amended | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +177,16 @@ class Seen:
         return cls(seq=seq, tool=action.name, agent=action.principal.agent, document=document, decision=decision)
 
 
-__all__ = ["NOTHING", "Admission", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Seen", "Shown", "Waiting"]
+__all__ = [
+    "NOTHING",
+    "Admission",
+    "Amended",
+    "Outcome",
+    "Permit",
+    "Refusal",
+    "Replayed",
+    "Request",
+    "Seen",
+    "Shown",
+    "Waiting",
+]

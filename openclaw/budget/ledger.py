@@ -14,7 +14,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
@@ -34,6 +34,7 @@ from openclaw.budget.account import (
     reservation_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
+from openclaw.budget.rows import NOTHING, Taken, current_rows, move
 from openclaw.budget.shares import Share, check_priority, owner, room_of, set_priority, shares_of
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
@@ -47,10 +48,7 @@ from openclaw.budget.statements import (
     RENEW,
     RENEW_ONE,
     limited_of,
-    moving,
     named,
-    rows_of,
-    take,
 )
 from openclaw.errors import BudgetError, BudgetExceeded
 from openclaw.store import Row, Store, Transaction
@@ -62,7 +60,6 @@ CALL_SECONDS = 180
 """How long the hold of a call lasts without a sign of life of its worker, who renews it much more often while it runs."""
 
 
-_NOTHING = Usage()
 Also = Mapping[str, Budget | None]
 """Accounts that a reservation takes from besides those of its path, and the limits of those that are new."""
 
@@ -125,7 +122,7 @@ class Ledger:
             self._store.run(unit)
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
-        row = _current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
+        row = current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
         if declared and not row["declared"]:
             return
         limits = budget.limits()
@@ -156,7 +153,7 @@ class Ledger:
 
     def _set_priority(self, transaction: Transaction, account: str, priority: int, *, declared: bool) -> None:
         org = levels(account)[0]
-        _current_rows(transaction, [org], create=[(org, "total")])
+        current_rows(transaction, [org], create=[(org, "total")])
         if set_priority(transaction, account, priority, declared=declared):
             body: dict[str, JsonValue] = {"event": "priority", "account": account, "priority": priority}
             self._record(transaction, "", body | ({"declared": True} if declared else {}))
@@ -318,7 +315,7 @@ class Ledger:
         key: str = "",
         ttl_seconds: int = HOLD_SECONDS,
         fit: Fit | None = None,
-        spare: Usage = _NOTHING,
+        spare: Usage = NOTHING,
         also: Also = _NOBODY,
     ) -> Reservation | BudgetExceeded:
         """``reserve`` inside a transaction; the refusal is an answer, so that it can be recorded in the same one.
@@ -333,7 +330,7 @@ class Ledger:
             refusal, rows = self._take(transaction, account, held, spare, also)
         if refusal is not None and fit is not None:
             paths = [*levels(account), *also]
-            rows_now = _current_rows(transaction, paths, create=())
+            rows_now = current_rows(transaction, paths, create=())
             left = left_of(rows_now.values(), transaction.now)
             left |= room_of(shares_of(transaction.rows, rows_now.values(), account, transaction.now), account, left)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
@@ -378,7 +375,7 @@ class Ledger:
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
-                _move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
+                move(transaction, json.loads(str(row["accounts"])), pending=returned, sign=-1, posted=used)
                 return used
         if not transaction.rows(KNOWN, {"hold": reservation_id}):
             raise BudgetError(f"there is no reservation `{reservation_id}`", hint="reserve before you settle")
@@ -396,7 +393,7 @@ class Ledger:
             posted = Usage.model_validate(json.loads(str(row["used"]) or "{}"))
             more = Usage(**{unit: max(0, used.amount(unit) - posted.amount(unit)) for unit in UNITS})
             if more.present():
-                _move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
+                move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
 
     def _take(
         self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
@@ -404,16 +401,17 @@ class Ledger:
         """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
         paths = [*levels(account), *also]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        taken = _Taken(transaction, paths, whole) if not any(also.values()) else None
-        if taken is None or taken.shared or not taken.all_there:
+        taken = Taken(transaction, paths, whole) if not any(also.values()) else None
+        if taken is None or not taken.all_there or taken.shared:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
             shares = shares_of(transaction.rows, rows.values(), account, transaction.now)
             if shares is not None:
-                create = [(owner(account), calendar) for calendar in shares.calendars()]
-                rows = _current_rows(transaction, paths, create=create)
-            taken = _Taken(transaction, paths, whole)
+                own = owner(account)
+                create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
+                rows = current_rows(transaction, paths, create=create) if create else rows
+            taken = Taken(transaction, paths, whole)
             if len(taken.ids) < len(rows):
                 taken.undo(transaction)
                 return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
@@ -423,24 +421,24 @@ class Ledger:
             if shares is not None:
                 shares.take(transaction, account, held)
         if spare.present():
-            _move(transaction, taken.ids, pending=spare, sign=-1, posted=_NOTHING)
+            move(transaction, taken.ids, pending=spare, sign=-1, posted=NOTHING)
         return None, taken.ids
 
     def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
         """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
-        rows = _current_rows(transaction, paths, create=[(path, "total") for path in paths])
+        rows = current_rows(transaction, paths, create=[(path, "total") for path in paths])
         for path, budget in also.items():
             row = rows[path, "total"]
             if budget is not None and row["declared"] and limits_of(row) != budget.limits():
                 self._set_limit(transaction, path, budget.model_copy(update={"window": "total"}), declared=True)
-                rows = _current_rows(transaction, paths, create=())
+                rows = current_rows(transaction, paths, create=())
         return rows
 
     def _expire(self, transaction: Transaction) -> int:
         """Return the holds whose time has come, by the database's clock, and record each; how many there were."""
         due = transaction.rows(EXPIRE, {"now": transaction.at})
         for row in due:
-            _move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
+            move(transaction, json.loads(str(row["accounts"])), pending=_held(row), sign=-1, posted=Usage())
             body: dict[str, JsonValue] = {"event": "expire", "reservation": str(row["id"])}
             self._record(transaction, "", {**body, "held": dict(_held(row).present())})
         return len(due)
@@ -514,64 +512,6 @@ class Ledger:
     @staticmethod
     def _check(account: str) -> None:
         levels(account)
-
-
-def _current_rows(
-    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], Row]:
-    """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
-    found = transaction.rows(rows_of(len(paths)), named("path", paths))
-    rows = {(str(row["path"]), str(row["window"])): row for row in found}
-    # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
-    stale = [row for row in found if str(row["opens_at"]) < opened(row, transaction.now)]
-    missing = [pair for pair in create if pair not in rows]
-    if not stale and not missing:
-        return {pair: rows[pair] for pair in sorted(rows)}
-    for row in stale:
-        transaction.connection.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(current=False))
-        limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
-        _insert(transaction, str(row["path"]), str(row["window"]), {**limits, "declared": row["declared"]})
-    for path, window in missing:
-        _insert(transaction, path, window, {"declared": True})
-    return _current_rows(transaction, paths, create=())
-
-
-def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
-    zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
-    row = {"path": path, "window": window, "opens_at": opened({"window": window}, transaction.now), "current": True}
-    transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
-
-
-class _Taken:
-    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open."""
-
-    __slots__ = ("_amount", "all_there", "ids", "shared")
-
-    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
-        asked = amount.present()
-        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
-        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
-        self._amount = amount
-        self.ids = sorted(cast("int", row[0]) for row in rows)
-        self.shared = any(row[4] for row in rows)  # what is kept for others must be looked at
-        totals = sum(row[1] == "total" for row in rows)
-        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
-        if self.all_there and totals < len(rows):
-            self.all_there = not any(
-                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, *_ in rows
-            )
-
-    def undo(self, transaction: Transaction) -> None:
-        """Give back all that was taken."""
-        _move(transaction, self.ids, pending=self._amount, sign=-1, posted=_NOTHING)
-
-
-def _move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
-    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
-    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
-    if ids and amounts:
-        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
-        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
 
 
 def _held(row: Row) -> Usage:

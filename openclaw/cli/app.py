@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Annotated
+import os
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 from openclaw.cli import (
     INTERRUPTED,
     approvals,
+    approvers,
     audit,
     audit_explain,
     audit_export,
@@ -23,6 +25,7 @@ from openclaw.cli import (
     budget_forecast,
     budget_reconcile,
     budget_report,
+    completing,
     demo,
     doctor,
     examples,
@@ -40,6 +43,11 @@ from openclaw.cli.options import Globals, GlobalStore
 
 class _Commands(TyperGroup):
     """The commands; Ctrl-C ends any of them with one line, after it has put away what it had in hand."""
+
+    def __init__(self, **told: Any) -> None:
+        super().__init__(**told)
+        if completing.VARIABLE in os.environ:
+            completing.add_to(self)
 
     def invoke(self, ctx: typer.Context) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - the same class
         try:
@@ -98,6 +106,7 @@ budget_report.add_to(budget.app)
 budget_forecast.add_to(budget.app)
 budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
+approvers.add_to(approvals.app)
 app.add_typer(approvals.app, name="approvals")
 app.command("ui")(board.ui)
 app.command("halt")(halts.halt)

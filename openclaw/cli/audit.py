@@ -20,7 +20,8 @@ from openclaw.cli.books import opened
 from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
-from openclaw.review.entries import call, event, reasons, text, texts
+from openclaw.review.entries import call, detail, event, reasons, text, texts
+from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
 from openclaw.review.verdicts import Review, reviews
 
@@ -47,21 +48,24 @@ def show_entry(
         entry = books.log.revealed(entry) if reveal else entry
         stands = standing(books.store, books.log, seq)
         said = [*reviews(Reader(books.store), seq)]
+        signed = signature_of(books.log, entry)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
         return
-    print_entry(entry, stands, said)
+    print_entry(entry, stands, said, signed)
     show.lines("")
     body = json.dumps(entry.body, indent=2, ensure_ascii=False)
     show.lines("\n".join(show.safe(line) for line in body.split("\n")))
 
 
-def print_entry(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> None:
+def print_entry(entry: Entry, stands: Standing, said: Sequence[Review] = (), signed: Signed | None = None) -> None:
     """Print what an entry says, how it stands in the tree, and what reviewers have said of it."""
-    show.fields(entry_pairs(entry, stands, said))
+    show.fields(entry_pairs(entry, stands, said, signed))
 
 
-def entry_pairs(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> list[tuple[str, str | Text]]:
+def entry_pairs(
+    entry: Entry, stands: Standing, said: Sequence[Review] = (), signed: Signed | None = None
+) -> list[tuple[str, str | Text]]:
     """The same as names and values."""
     pairs: list[tuple[str, str | Text]] = [
         ("entry", str(entry.seq)),
@@ -78,6 +82,9 @@ def entry_pairs(entry: Entry, stands: Standing, said: Sequence[Review] = ()) -> 
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
+    if entry.kind == "approval":
+        pairs.append(("said", detail(entry)))
+        pairs += [("signed", str(signed))] if signed is not None else []
     verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
     remarks = [("reviewed", f"{one.verdict or 'note'} by {one.by}, entry {one.seq}{told_of(one)}") for one in said]
     return [*pairs, ("leaf", entry.leaf), ("proof", verdict), *remarks]

@@ -13,8 +13,9 @@ from pathlib import Path
 import typer
 from pydantic import JsonValue
 
-from openclaw.answers import give_answer
-from openclaw.approvals import Approval, Approvals
+from openclaw.answers import Answers
+from openclaw.approvals import Approvals
+from openclaw.approvers import Approvers
 from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, open_places
 from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
@@ -30,21 +31,19 @@ CLOCK: Clock | None = None
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What a reviewer looks into. ``answer`` works where the store was opened for writing."""
+    """What a reviewer looks into. ``answers`` are given where the store was opened for writing."""
 
     store: Store
     log: AuditLog
     ledger: Ledger
     approvals: Approvals
+    approvers: Approvers
+    answers: Answers
     halts: Halts
 
     def moment(self, told: str | None) -> dt.datetime | None:
         """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
         return moment_since(told, self.store.clock.now()) if told else None
-
-    def answer(self, question: str, *, by: str, approve: bool, reason: str) -> Approval:
-        """Answer a question and record who did, as the gate does it."""
-        return give_answer(self.store, self.log, self.approvals, question, by=by, approve=approve, reason=reason)
 
 
 @contextlib.contextmanager
@@ -117,7 +116,16 @@ def _books(
             log.record(transaction, Draft.model_validate({"kind": "reservation", "effect": effect, "body": body}))
 
         try:
-            yield Books(store, log, Ledger(store, recorder=record), Approvals(store), Halts(store, log))
+            approvals, approvers = Approvals(store), Approvers(store, log)
+            yield Books(
+                store=store,
+                log=log,
+                ledger=Ledger(store, recorder=record),
+                approvals=approvals,
+                approvers=approvers,
+                answers=Answers(store, log, approvals, approvers),
+                halts=Halts(store, log),
+            )
         finally:
             log.close()
     finally:

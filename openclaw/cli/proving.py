@@ -9,11 +9,13 @@ import typer
 
 from openclaw.audit import AuditLog, ConsistencyProof, Proof, Verifier, VerifyReport, read_proof
 from openclaw.audit.note import COSIGNATURE
+from openclaw.audit.report import Problem
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import cannot_be_written, opened
 from openclaw.cli.options import ByOption, JsonOption, KeyOption, PlacesOption, ReasonOption, StoreOption
 from openclaw.cli.progress import reading
 from openclaw.errors import AuditError, StoreError
+from openclaw.review.signatures import signed_answers
 
 PublicKey = Annotated[
     str | None, typer.Option("--public-key", metavar="NAME+ID+KEY", help="Trust this public key, and no key file.")
@@ -49,7 +51,7 @@ def verify(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the whole log again and check every leaf, node and signed checkpoint. Exit code 1 if it does not hold.
+    """Read the whole log again and check every leaf, node, signed checkpoint and signed answer. Exit code 1 if it does not hold.
 
     With FILE, check one proof offline: no database is opened, and the public key must be given.
     """
@@ -63,15 +65,18 @@ def verify(
         reading("verifying") as seen,
     ):
         report = books.log.verify(verifier, seen=seen)
+        signed = [*signed_answers(books.log)] if report.ok else []
+    faults = tuple(Problem(message=f"the answer in entry {it.seq} {it}", seq=it.seq) for it in signed if it.fault)
+    report = report.model_copy(update={"problems": (*report.problems, *faults)})
     if as_json:
-        show.as_json({**report.model_dump(mode="json"), "ok": report.ok})
+        show.as_json({**report.model_dump(mode="json"), "signed_answers": len(signed), "ok": report.ok})
     else:
-        _print_report(report)
+        _print_report(report, len(signed))
     if not report.ok:
         raise typer.Exit(DOES_NOT_HOLD)
 
 
-def _print_report(report: VerifyReport) -> None:
+def _print_report(report: VerifyReport, signed: int) -> None:
     pairs: list[tuple[str, str | show.Text]] = [
         ("log", report.origin),
         ("entries", show.count(report.size)),
@@ -82,6 +87,8 @@ def _print_report(report: VerifyReport) -> None:
         pairs.append(("keys", f"{len(report.keys)}, one after another; `{report.keys[-1]}` signs now"))
     if report.pruned:
         pairs.append(("pruned", f"entries 1 to {show.count(report.pruned)}, on record in entry {report.pruned_by}"))
+    if signed:
+        pairs.append(("answers", f"{show.count(signed)} signed, each compared with the key of who gave it"))
     show.fields([*pairs, ("verdict", show.word("holds" if report.ok else "broken"))])
     for problem in report.problems:
         show.failure(problem.message)

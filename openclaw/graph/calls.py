@@ -20,7 +20,7 @@ from openclaw.action import Action, Handoff, Principal, ToolCall
 from openclaw.budget import Usage
 from openclaw.canonical import digest
 from openclaw.errors import Refused
-from openclaw.gate import Admission, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.gate import Admission, Amended, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
 from openclaw.graph.kept import earlier
 from openclaw.graph.refusals import refusal_message, waiting
@@ -48,6 +48,7 @@ class Frame:
     task: scopes.Task
     starting: bool = True
     refused_arguments: BadArguments | None = None
+    amended: Amended | None = None
 
 
 FRAME: ContextVar[Frame | None] = ContextVar("openclaw_frame", default=None)
@@ -118,6 +119,7 @@ class Call:
             remembers=self.scope.on_refusal == "message",
             soft=self.scope.soft,
             also=self.scope.also,
+            fits=self._fitting,
         )
 
     def comes_again(self) -> None:
@@ -126,27 +128,60 @@ class Call:
         self.scope.shared.tally.take_back(self._same)
 
     def arguments(self, permit: Permit) -> tuple[tuple[object, ...], dict[str, object]]:
-        """The arguments to run with: the permit's, which an obligation may have rewritten."""
+        """The arguments to run with: the permit's, which an approver may have changed and an obligation rewritten.
+
+        Raises:
+            ValueError: those that a policy wrote do not fit the tool.
+        """
+        self._changed_by(permit.amended)
         asked, granted = _arguments(self.action), _arguments(permit.action)
         # By identity: what nobody rewrote is the same object, and comparing values would run their code.
         changed = {key: value for key, value in granted.items() if key not in asked or value is not asked[key]}
         removed = asked.keys() - granted.keys()
         if not changed and not removed:
             return self._args, self._kwargs
+        # What a policy or a person wrote is data, not yet what the tool's function takes: it is validated like a model's call.
+        changed = {key: value for key, value in self._validated(granted).items() if key in changed}
         args = tuple(changed.get(name, value) for name, value in zip(self._positional, self._args, strict=False))
         named = {key: value for key, value in changed.items() if key not in self._positional}
         others = {key: value for key, value in self._kwargs.items() if key not in removed}
-        schema = self.tool.args_schema
-        if named and isinstance(schema, type) and issubclass(schema, BaseModel):
-            # What a policy wrote is data, not yet what the tool's function takes: it is validated like a model's call.
-            given = {key: value for key, value in others.items() if key not in self._hidden} | named
-            named = cast("dict[str, object]", self.tool._parse_input(given, call_id() or None))  # noqa: SLF001
         return args, others | named
+
+    def _fitting(self, args: Mapping[str, object]) -> Mapping[str, object]:
+        """Arguments that an approver has changed, as the tool takes them.
+
+        Raises:
+            ValueError: they do not fit it.
+        """
+        foreign = sorted(args.keys() - _fields(self.tool) - set(self._positional)) if _fields(self.tool) else []
+        if foreign:
+            raise ValueError(f"`{self.tool.name}` has no argument `{foreign[0]}`")
+        try:
+            return self._validated(args)
+        except (ValueError, TypeError) as error:
+            raise ValueError(_reason(self.tool, error)) from error
+
+    def _validated(self, args: Mapping[str, object]) -> dict[str, object]:
+        schema = self.tool.args_schema
+        if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+            return dict(args)
+        injected = {
+            key: value for key, value in self._kwargs.items() if key in self._hidden and key in _fields(self.tool)
+        }
+        parsed = cast("dict[str, object]", self.tool._parse_input({**injected, **args}, call_id() or None))  # noqa: SLF001
+        return {key: parsed[key] for key in args if key in parsed}
+
+    def _changed_by(self, amended: Amended | None) -> None:
+        """Whoever waits for the result is told what an approver has changed."""
+        frame = FRAME.get()
+        if frame is not None and frame.name == self.tool.name:
+            frame.amended = amended
 
     def not_permitted(self, admission: Admission) -> object:
         """What a call gives back that is not run: an earlier result, or one of three ways of stopping."""
         match admission:
-            case Replayed(result=stored):
+            case Replayed(result=stored, amended=amended):
+                self._changed_by(amended)
                 self.scope.shared.tally.take_back(self._same)
                 return earlier(stored, self.tool)
             case Waiting():

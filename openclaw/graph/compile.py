@@ -26,6 +26,7 @@ from openclaw.graph.agent import Agent, check_name, identity_of
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
+from openclaw.graph.resuming import answered, gives_answers
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import bound, seal, trust_of
 from openclaw.graph.tally import Tally
@@ -64,6 +65,8 @@ class _Governed(Pregel[Any, Any, Any, Any]):
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``stream``, inside a governed run."""
+        if gives_answers(input):
+            input = answered(input, self._binding.gate.answers)  # noqa: A001
         scope = self._open(input, config)
         inner = cast("Generator[Any]", super().stream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
@@ -80,6 +83,8 @@ class _Governed(Pregel[Any, Any, Any, Any]):
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``astream``, inside a governed run."""
+        if gives_answers(input):
+            input = await asyncio.to_thread(answered, input, self._binding.gate.answers)  # noqa: A001
         scope = await self._aopen(input, config)
         inner = cast("AsyncGenerator[Any]", super().astream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
@@ -103,7 +108,7 @@ class _Governed(Pregel[Any, Any, Any, Any]):
     # --- Runs ---------------------------------------------------------------------------------------------------------
 
     def _open(self, given: object, config: RunnableConfig | None) -> Scope:
-        binding = cast("Binding", self.__dict__[_BINDING])
+        binding = self._binding
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
@@ -116,7 +121,7 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         return _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {})
 
     async def _aopen(self, given: object, config: RunnableConfig | None) -> Scope:
-        binding = cast("Binding", self.__dict__[_BINDING])
+        binding = self._binding
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
@@ -127,6 +132,10 @@ class _Governed(Pregel[Any, Any, Any, Any]):
             known = recovery.results(await self.aget_state(config or {})) if self._keeps else {}
             await asyncio.to_thread(binding.gate.conclude, abandoned, known)
         return _scope(binding, run, await asyncio.to_thread(binding.gate.earlier_calls, run) if resumed else {})
+
+    @property
+    def _binding(self) -> Binding:
+        return cast("Binding", self.__dict__[_BINDING])
 
     @property
     def _keeps(self) -> bool:

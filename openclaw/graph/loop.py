@@ -35,6 +35,7 @@ from openclaw.gate import Request
 from openclaw.graph import calls, seal
 from openclaw.graph import scope as scopes
 from openclaw.graph.agent import Agent
+from openclaw.graph.amended import note_of
 from openclaw.graph.attempts import answered, attempts, staged
 from openclaw.graph.refusals import refusal_message
 from openclaw.graph.scope import Scope
@@ -334,4 +335,4 @@ def _tell(error: Exception) -> str:
     """What the model hears of a tool that raised. A refusal goes on where raising was asked for."""
     if isinstance(error, Refused):
         raise error
-    return f"The tool failed: {type(error).__name__}: {printable(error)}"
+    return f"{note_of(error)}The tool failed: {type(error).__name__}: {printable(error)}"

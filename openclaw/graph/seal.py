@@ -32,6 +32,7 @@ from pydantic import ValidationError
 
 from openclaw.errors import ConfigurationError, Refused, StoreError, Ungoverned
 from openclaw.gate import Gate, Permit
+from openclaw.graph.amended import noted, with_change
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
 from openclaw.graph.ending import Ending
 from openclaw.graph.scope import AGENT
@@ -78,11 +79,14 @@ class SealedTool:
             return answer(refuse(tool, frame, bad), tool, frame)
         except Refused as refused:
             return answer(refused, tool, frame)
+        except Exception as error:
+            noted(error, frame.amended)
+            raise
         finally:
             FRAME.reset(token)
         if frame.refused_arguments is not None:
             refuse(tool, frame, frame.refused_arguments)
-        return result
+        return result if frame.amended is None else with_change(result, frame.amended, frame.call_id)
 
     async def arun(self, tool_input: str | dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """As ``BaseTool.arun``, with refusals answered as messages."""
@@ -95,11 +99,14 @@ class SealedTool:
             return answer(await arefuse(tool, frame, bad), tool, frame)
         except Refused as refused:
             return answer(refused, tool, frame)
+        except Exception as error:
+            noted(error, frame.amended)
+            raise
         finally:
             FRAME.reset(token)
         if frame.refused_arguments is not None:
             await arefuse(tool, frame, frame.refused_arguments)
-        return result
+        return result if frame.amended is None else with_change(result, frame.amended, frame.call_id)
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
@@ -209,11 +216,11 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         admission = gate.admit(call.request)
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
-        args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self, {"func", "coroutine"}))
         ending = Ending(call, admission)
         try:
             with ending.running():
+                args, kwargs = call.arguments(admission)
                 response = run(self, *args, **kwargs)
                 ending.returned(response)
             if ending.asks:
@@ -232,11 +239,11 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
         admission = await gate.aadmit(call.request)
         if not isinstance(admission, Permit):
             return call.not_permitted(admission)
-        args, kwargs = call.arguments(admission)
         token = _PASS.set(_Pass(self))
         ending = Ending(call, admission)
         try:
             with ending.running(), watching(gate, admission) as watch, watch.driven():
+                args, kwargs = call.arguments(admission)
                 response = await arun(self, *args, **kwargs)
                 ending.returned(response)
             if ending.asks:

@@ -6,6 +6,7 @@ Tests (``*_test.rego``) take no part.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -114,8 +115,11 @@ def _revision(modules: tuple[Module, ...], data: Mapping[str, JsonValue]) -> str
     return digest({"decision": decision, "modules": named, "data": data})
 
 
+@functools.cache
 def combining_rules() -> Module:
     """The shipped ``decision.rego``: beside the package in a wheel, in ``policies/`` of a source tree.
+
+    Read once in a process: they belong to the code that runs, and an upgrade or a checkout may be writing the file just now.
 
     Raises:
         PolicyError: it is not there, which means that the installation is broken.

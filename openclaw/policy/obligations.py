@@ -20,6 +20,9 @@ CHARGED = ("tokens", "input_tokens", "output_tokens", "calls", "microusd", "mill
 SPANS = ("second", "minute", "hour", "day")
 """The named spans of a ``limit`` obligation."""
 
+PEOPLE_MAX = 20
+"""The most people that an ``approve`` obligation may ask for."""
+
 REDACTED_ROOT = "result"
 """Where the paths of a ``redact`` obligation begin."""
 
@@ -55,6 +58,16 @@ def _is_level(term: Term) -> bool:
 def _is_span(term: Term) -> bool:
     named = isinstance(term, Scalar) and term.value in SPANS
     return _computed(term) or named or (_is_amount(term) and not (isinstance(term, Scalar) and term.value == 0))
+
+
+def _is_flag(term: Term) -> bool:
+    return _computed(term) or (isinstance(term, Scalar) and isinstance(term.value, bool))
+
+
+def _are_people(term: Term) -> bool:
+    return _computed(term) or (
+        _is_amount(term) and isinstance(term, Scalar) and 1 <= int(str(term.value)) <= PEOPLE_MAX
+    )
 
 
 def _are_arguments(term: Term) -> bool:
@@ -98,6 +111,13 @@ _KINDS = {
         False,
         '{"kind": "route", "sites": ["eu"]}',
     ),
+    "approve": _Kind(
+        {"quorum": _are_people, "roles": _are_texts, "distinct": _is_flag, "authenticated": _is_flag},
+        frozenset(),
+        True,
+        '{"kind": "approve", "quorum": 2, "roles": ["finance", "risk"], "distinct": true}',
+    ),
+    "amend": _Kind({"args": _are_texts}, frozenset({"args"}), True, '{"kind": "amend", "args": ["amount"]}'),
     "redact": _Kind(
         {"fields": _are_results, "texts": _are_texts, "replacement": _is_text},
         frozenset({"fields", "texts"}),
@@ -168,4 +188,16 @@ def _fault(kind: _Kind, params: Mapping[str, Term]) -> str:
     if missing if kind.all_needed else len(missing) == len(kind.needs):
         return f"needs {(' and ' if kind.all_needed else ' or ').join(f'`{name}`' for name in missing)}"
     wrong = sorted(name for name, value in params.items() if not kind.params[name](value))
-    return f"has a `{wrong[0]}` that the gate does not understand" if wrong else ""
+    if wrong:
+        return f"has a `{wrong[0]}` that the gate does not understand"
+    return "needs as many `roles` as people, since each stands for another" if _too_few_roles(params) else ""
+
+
+def _too_few_roles(params: Mapping[str, Term]) -> bool:
+    """Whether an ``approve`` obligation wants more people of distinct roles than there are roles."""
+    distinct, people, roles = (params.get(name) for name in ("distinct", "quorum", "roles"))
+    if not (isinstance(distinct, Scalar) and distinct.value is True):
+        return False
+    wanted = 1 if people is None else people.value if isinstance(people, Scalar) else None
+    named = 0 if roles is None else len(roles.items) if isinstance(roles, Array | Set) else None
+    return isinstance(wanted, int) and named is not None and named < wanted

@@ -96,13 +96,24 @@ class BudgetPart(_Part):
     soft: tuple[Literal["warn", "cheaper", "shorten"], ...] = ()
 
 
+class AnswerPart(_Part):
+    """One person who agrees to this very action: with the roles that they are enrolled for, and whether they have proved it."""
+
+    by: str
+    at: dt.datetime
+    roles: list[str]
+    authenticated: bool
+
+
 class ApprovalPart(_Part):
-    """Who approved this very action, and when."""
+    """Who approved this very action last, and when; who agrees to it; and which arguments they have ``changed``."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     by: str
     at: dt.datetime
+    answers: list[AnswerPart] = []
+    changed: list[str] = []
 
 
 class OutcomePart(_Part):

@@ -70,7 +70,7 @@ def event(entry: Entry) -> str:
         case "outcome":
             return text(entry.body, "status")
         case "approval":
-            return text(entry.body, "answer")
+            return text(entry.body, "answer") or text(entry.body, "event")
         case "reservation":
             return text(entry.body, "event")
         case "hold":
@@ -102,8 +102,7 @@ def detail(entry: Entry) -> str:
             shown = f", result {text(body, 'shown')}" if text(body, "shown") else ""
             return f"of {number(body, 'decision')}{shown}" + (f": {text(body, 'error')}" if text(body, "error") else "")
         case "approval":
-            why = text(body, "reason")
-            return f"{text(body, 'approval')} by {text(body, 'by')}" + (f": {why}" if why else "")
+            return _approval(body)
         case "reservation":
             return text(body, "refused") or text(body, "account") or text(body, "reservation")
         case "checkpoint":
@@ -125,6 +124,21 @@ def detail(entry: Entry) -> str:
             return f"{', '.join(names) or 'everything'} by {text(body, 'by')}" + (f": {why}" if why else "")
         case "halt":
             return text(body, "reason") or text(body, "scope")
+
+
+def _approval(body: JsonValue) -> str:
+    """Who has said what to a question, or who may say something from now on."""
+    why = text(body, "reason")
+    if approver := text(body, "approver"):
+        roles = ", ".join(texts(body, "roles"))
+        return f"{approver}" + (f" ({roles})" if roles else "") + f" by {text(body, 'by')}"
+    said = f"{text(body, 'approval')} by {text(body, 'by')}"
+    needed = number(body, "needed")
+    said += f", {number(body, 'agreed')} of {needed}" if needed else ""
+    changed = part(body, "changed", "args")
+    if isinstance(changed, dict):
+        said += f", with {', '.join(f'{name}={brief(value)}' for name, value in changed.items())}"
+    return said + (f": {why}" if why else "")
 
 
 def _policy(body: JsonValue) -> str:
@@ -160,10 +174,11 @@ def brief_call(asked: JsonValue, name: str) -> str:
         return name
     if is_mark(args):
         return f"{name}({_hidden(args)})"
-    return f"{name}({', '.join(f'{key}={_brief(value)}' for key, value in args.items())})"
+    return f"{name}({', '.join(f'{key}={brief(value)}' for key, value in args.items())})"
 
 
-def _brief(value: JsonValue) -> str:
+def brief(value: JsonValue) -> str:
+    """A value in at most ``ARGUMENT_MAX`` characters; one that is hidden says how."""
     if is_mark(value):
         return _hidden(value)
     shown = json.dumps(value, ensure_ascii=False)

@@ -70,7 +70,7 @@ class Evidence:
     denials: Listed
     asks: Listed
     halts: Listed
-    answers: dict[int, Entry]
+    answers: dict[int, list[Entry]]
     reviews: list[Review]
     limits: dict[tuple[str, str], Entry]
     refused_by: Counter[str]
@@ -122,7 +122,7 @@ def gather(
         denials=found.denials,
         asks=found.asks,
         halts=found.halts,
-        answers={number(one.body, "decision"): one for one in _kind(reader, "approval", found.first, end)},
+        answers=_answers(reader, found.first, end),
         reviews=[review for review in _reviews(reader, found.first, end) if found.first <= review.of <= found.last],
         limits={_limit(one): one for one in _limits(reader, end)},
         refused_by=found.refused_by,
@@ -189,6 +189,15 @@ def _kind(reader: Reader, kind: str, after: int, through: int | None) -> Iterato
     before = None if through is None else through + 1
     for page in reader.entries(Selection(equal={"kind": kind}), after=after, before=before):
         yield from page
+
+
+def _answers(reader: Reader, after: int, through: int) -> dict[int, list[Entry]]:
+    """What people have said, by the decision that asked them; not what was said by somebody whose answer does not count."""
+    given: dict[int, list[Entry]] = {}
+    for entry in _kind(reader, "approval", after, through):
+        if text(entry.body, "answer"):
+            given.setdefault(number(entry.body, "decision"), []).append(entry)
+    return given
 
 
 def _reviews(reader: Reader, after: int, through: int) -> Iterator[Review]:

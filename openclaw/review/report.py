@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
 from openclaw.audit import Entry
 from openclaw.review.document import Block, Document, Heading, Paragraph, Table, Values
-from openclaw.review.entries import call, detail, event, reasons, text
+from openclaw.review.entries import call, detail, event, number, reasons, text
 from openclaw.review.evidence import LISTED_MAX, Evidence, Listed, limits_of
 from openclaw.review.stats import Tally
 from openclaw.review.wording import amount, count, shortened, unit_name, usd
@@ -151,16 +151,23 @@ def _asks(evidence: Evidence) -> Iterator[Block]:
     yield Paragraph(f"Asked: {count(evidence.asks.count)}. Answered, of those that are listed: {count(len(given))}.")
     yield Table(
         ("Entry", "At (UTC)", "Agent", "Call", "Answer", "By", "Why", "Entry of the answer"),
-        tuple((*_line(one), *_answer(evidence.answers.get(one.seq))) for one in evidence.asks.entries),
+        tuple((*_line(one), *_answer(evidence.answers.get(one.seq, []))) for one in evidence.asks.entries),
         frozenset({0, 7}),
     )
     yield from _more(evidence.asks)
 
 
-def _answer(entry: Entry | None) -> tuple[str, str, str, str]:
-    if entry is None:
+def _answer(entries: Sequence[Entry]) -> tuple[str, str, str, str]:
+    """What people said to a question: the verdict as it stands, who gave it, why, and the entries that say so."""
+    if not entries:
         return "none", "", "", ""
-    return text(entry.body, "answer"), text(entry.body, "by"), text(entry.body, "reason"), str(entry.seq)
+    last = entries[-1].body
+    verdict = text(last, "answer")
+    if text(last, "state") == "pending":
+        verdict = f"{number(last, 'agreed')} of {number(last, 'needed')} agreed"
+    whys = filter(None, (text(one.body, "reason") for one in entries))
+    names = dict.fromkeys(text(one.body, "by") for one in entries)
+    return verdict, ", ".join(names), "; ".join(whys), ", ".join(str(one.seq) for one in entries)
 
 
 def _budget(evidence: Evidence) -> Iterator[Block]:

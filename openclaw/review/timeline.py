@@ -151,7 +151,7 @@ def build(entries: Iterable[Entry]) -> Timeline:
                 begun[entry.seq] = first
                 agent, earlier = steps.get(first, (entry.agent, None))
                 steps[first] = (agent, _decided(entry, earlier))
-            case "approval":
+            case "approval" if text(entry.body, "answer"):
                 _extend(steps, begun, number(entry.body, "decision"), _answered(entry))
                 asks[text(entry.body, "approval")] = begun.get(number(entry.body, "decision"), 0)
             case "outcome":
@@ -203,7 +203,9 @@ def _answered(entry: Entry) -> dict[str, object]:
         reason=text(entry.body, "reason"),
         at=entry.at,
     )
-    return {"answer": answer, "state": answer.answer}
+    # One of several who must agree: the step waits on.
+    waits = text(entry.body, "state") == "pending"
+    return {"answer": answer, "state": "waiting" if waits else answer.answer}
 
 
 def _ended(entry: Entry) -> dict[str, object]:

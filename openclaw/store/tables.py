@@ -214,6 +214,54 @@ class ApprovalRow(Table, table=True):
     reason: str = ""
 
 
+class AnswerRow(Table, table=True):
+    """What one person (``person``: one spelling of the name) has said to a question; ``by`` is the name as it was given.
+
+    ``changed`` is the digest of the arguments as they changed them, ``proof`` what proves who they are: a signed note, or
+    the digest of a token.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_answer"
+
+    approval: str = Field(primary_key=True)
+    person: str = Field(primary_key=True)
+    by: str
+    answer: str
+    at: str
+    reason: str = ""
+    changed: str = ""
+    proof: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class AmendmentRow(Table, table=True):
+    """The arguments of a question as an approver has changed them last: as they may be shown (JSON), and sealed.
+
+    ``sealed`` is empty after ``kept_until``.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_amendment"
+
+    approval: str = Field(primary_key=True)
+    by: str
+    args: str = Field(sa_column=Column(Text, nullable=False))
+    digest: str
+    sealed: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    kept_until: str = ""
+
+
+class ApproverRow(Table, table=True):
+    """A person who may answer (``person``: one spelling of ``name``): roles as a JSON list, public key, digest of a token."""
+
+    __tablename__: ClassVar[str] = "openclaw_approver"
+
+    person: str = Field(primary_key=True)
+    name: str
+    roles: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    key: str = ""
+    token: str = ""
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class HaltRow(Table, table=True):
     """What a person has stopped: the actions that all of these names fit, where an empty one fits any."""
 

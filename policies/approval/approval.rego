@@ -1,9 +1,10 @@
 # METADATA
 # title: Approval
 # description: |
-#   Some tools are used only after a person has agreed, and that person is another one than who asked for it, and, if
-#   approvers are named, one of them. Who asked is the principal's `on_behalf_of`; without it nobody can be told apart from
-#   the requester, so the call is denied unless the requester is said to be optional.
+#   Some tools are used only after a person has agreed, or several, and each of them is another one than who asked for it,
+#   and, if approvers are named, one of them. Who asked is the principal's `on_behalf_of`; without it nobody can be told
+#   apart from the requester, so the call is denied unless the requester is said to be optional. How many must agree, of
+#   which roles and with what proof, is demanded of the gate, which knows who is enrolled for which role.
 # custom:
 #   owasp: [ASI03, ASI09]
 #   ai_act: [Article 14]
@@ -12,11 +13,19 @@
 #     tags: "tags of tools that need a person"
 #     approvers: "who may agree; absent: everybody but the requester and the agents"
 #     requester: "required or optional; absent: required"
+#     quorum: "how many people must agree; absent: 1"
+#     roles: "the roles of which they must be; absent: anybody"
+#     distinct: "whether each stands for another of the roles; absent: no"
+#     authenticated: "whether each must prove who they are; absent: no"
+#     amend: "the arguments that they may change; absent: none"
 package openclaw.policies.approval
 
 import rego.v1
 
-shape := {"tools": "array", "tags": "array", "approvers": "array", "requester": "string"}
+shape := {
+	"tools": "array", "tags": "array", "approvers": "array", "requester": "string",
+	"quorum": "number", "roles": "array", "distinct": "boolean", "authenticated": "boolean", "amend": "array",
+}
 
 default settings := {}
 
@@ -68,23 +77,41 @@ by_known if is_string(input.approval.by)
 deny contains "who asked for it cannot agree to it" if {
 	bound
 	answered
-	is_requester(input.approval.by)
+	some by in agreed
+	is_requester(by)
 }
 
 deny contains "an agent cannot agree" if {
 	bound
 	answered
-	is_agent(input.approval.by)
+	some by in agreed
+	is_agent(by)
 }
 
 deny contains "who agreed is none of the approvers" if {
 	bound
 	answered
 	is_array(settings.approvers)
-	not is_approver
+	some by in agreed
+	not by in settings.approvers
 }
 
-is_approver if input.approval.by in settings.approvers
+# Everybody who agreed: who was last, and each whose answer is listed.
+agreed contains input.approval.by
+
+agreed contains answer.by if some answer in listed(input.approval.answers)
+
+oblige contains object.union({"kind": "approve"}, demanded) if bound
+
+demanded := {key: settings[key] |
+	some key in ["quorum", "roles", "distinct", "authenticated"]
+	settings[key]
+}
+
+oblige contains {"kind": "amend", "args": settings.amend} if {
+	bound
+	count(listed(settings.amend)) > 0
+}
 
 # `user:eva` and `eva` are one person.
 is_requester(by) if by == input.principal.on_behalf_of
@@ -119,7 +146,7 @@ deny contains sprintf("the setting data.approval.%v is unknown or of the wrong t
 }
 
 deny contains sprintf("the setting data.approval.%v is not a list of texts", [key]) if {
-	some key in ["tools", "tags", "approvers"]
+	some key in ["tools", "tags", "approvers", "roles", "amend"]
 	some member in listed(settings[key])
 	not is_string(member)
 }

@@ -76,3 +76,26 @@ test_misspelt_settings_deny if {
 	misset({"approvers": [1]}) == {"the setting data.approval.approvers is not a list of texts"}
 	misset({"requester": "perhaps"}) == {"the setting data.approval.requester is neither required nor optional"}
 }
+
+test_everybody_who_agreed_is_looked_at if {
+	said := [{"by": "adam"}, {"by": "user:eva"}]
+	denied({"by": "adam", "at": "2026-11-23T10:00:00Z", "answers": said}, "user:eva") == {"who asked for it cannot agree to it"}
+	named := object.union(settings, {"approvers": ["adam", "tom"]})
+	others := [{"by": "adam"}, {"by": "mallory"}]
+	approval_of_two := {"by": "adam", "at": "2026-11-23T10:00:00Z", "answers": others}
+	denied_by(named, approval_of_two, "user:eva") == {"who agreed is none of the approvers"}
+}
+
+demanded_by(set_to, name) := duties if {
+	asked := object.union(request(null, "user:eva"), {"tool": {"name": name, "tags": []}})
+	duties := approval.oblige with input as asked with data.approval as set_to
+}
+
+test_it_demands_people_of_the_gate if {
+	demanded_by(settings, "wipe") == {{"kind": "approve"}}
+	demanded_by(settings, "read") == set()
+	two := object.union(settings, {"quorum": 2, "roles": ["a", "b"], "distinct": true, "authenticated": true})
+	demanded_by(two, "wipe") == {{"kind": "approve", "quorum": 2, "roles": ["a", "b"], "distinct": true, "authenticated": true}}
+	demanded_by(object.union(settings, {"amend": ["amount"]}), "wipe") == {{"kind": "approve"}, {"kind": "amend", "args": ["amount"]}}
+	misset({"quorum": "two"}) == {"the setting data.approval.quorum is unknown or of the wrong type"}
+}

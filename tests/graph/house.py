@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool, tool
 
+from openclaw.answers import Said
 from openclaw.approvals import Approvals
 from openclaw.audit import AuditLog, Draft, Entry, Signer
 from openclaw.budget import Energy, Ledger
@@ -88,7 +89,7 @@ class House:
 
     def approve_all(self) -> None:
         for approval in self.pending():
-            self.gate.answer(approval, by="ada", approve=True)
+            self.gate.answers.give(approval, Said(by="ada", approve=True))
 
     def assert_one_record_each(self) -> None:
         """Every permitted action has exactly one outcome, every outcome an action, and nothing ran without them."""

@@ -15,6 +15,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command, interrupt
 
+from openclaw.answers import Said
 from openclaw.graph import Agent
 from openclaw.testing import ScriptedModel
 from tests.graph.house import House
@@ -67,7 +68,7 @@ def test_resuming_without_an_answer_waits_on_and_asks_once(house: House) -> None
 def test_a_rejected_call_is_never_run_and_the_agent_hears_why(house: House) -> None:
     graph = house.compile(two_calls(house), checkpointer=InMemorySaver())
     graph.invoke(GO, THREAD)
-    house.gate.answer(house.pending()[0], by="ada", approve=False, reason="not today")
+    house.gate.answers.give(house.pending()[0], Said(by="ada", approve=False, reason="not today"))
     messages = graph.invoke(None, THREAD)["messages"]
     assert answers(messages)["scripted-0-1"].content == "Refused by approval: rejected by ada: not today"
     assert house.did == [("look", 1)]
@@ -82,10 +83,10 @@ def test_two_asks_of_one_step_are_answered_each_for_itself(house: House) -> None
         found.request["input"]["tool"]["args"]["x"]: found.id  # type: ignore[index, call-overload]
         for found in house.approvals.list()
     }
-    house.gate.answer(by_argument[2], by="ada", approve=True)
+    house.gate.answers.give(by_argument[2], Said(by="ada", approve=True))
     assert len(graph.invoke(None, THREAD)["__interrupt__"]) == 1
     assert house.did == [("risky", 2)]
-    house.gate.answer(by_argument[1], by="ada", approve=False)
+    house.gate.answers.give(by_argument[1], Said(by="ada", approve=False))
     messages = graph.invoke(None, THREAD)["messages"]
     assert house.did == [("risky", 2)]
     assert_valid(messages)

@@ -51,6 +51,14 @@ def test_the_revision_is_of_the_content_and_not_of_the_place(tmp_path: Path) -> 
     assert len({one.revision, data.revision, text.revision, name.revision}) == 4
 
 
+def test_the_combining_rules_stay_those_of_the_code_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may be written anew meanwhile: by an upgrade of the package, or a checkout of its source while tests run."""
+    before = combining_rules()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
+    assert combining_rules() == before
+    assert "package openclaw" in before.text
+
+
 def test_a_folder_may_hold_the_shipped_combining_rules_as_they_are(tmp_path: Path) -> None:
     shipped = combining_rules()
     bundle = Bundle.read(write_folder(tmp_path, {"main": ALLOW_ALL, "decision.rego": shipped.text}))

@@ -479,6 +479,16 @@ PARAMS: list[dict[str, object]] = [
     {"key": "a", "calls": 1, "per": 0},
     {"key": "", "calls": 1, "per": "day"},
     {"key": "a", "calls": 1},
+    {"quorum": 2},
+    {"quorum": 0},
+    {"quorum": 21},
+    {"quorum": True},
+    {"quorum": 2, "roles": ["a", "b"], "distinct": True, "authenticated": True},
+    {"quorum": 2, "roles": ["a"], "distinct": True},
+    {"distinct": True},
+    {"roles": ["a"], "distinct": "yes"},
+    {"roles": []},
+    {"args": ["amount"]},
 ]
 ACTION_OF = {"route": "model", "redact": "result"}
 

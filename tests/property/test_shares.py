@@ -1,4 +1,4 @@
-"""Shares simulated over a day, with workflows that ask at random, greedily or steadily: nobody starves, nothing is exceeded."""
+"""Shares over a day of workflows that ask at random, greedily or steadily: nobody starves, nothing exceeds the limit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def day(given_priorities: list[int]) -> Iterator[tuple[Ledger, FakeClock]]:
 
 def ask(ledger: Ledger, name: str, tokens: int) -> Reservation | None:
     try:
-        return ledger.reserve(path(name), tokens=tokens)
+        # For the whole day: a hold that expires comes back when somebody is refused, and would change what there is.
+        return ledger.reserve(path(name), tokens=tokens, ttl_seconds=2 * DAY)
     except BudgetExceeded:
         return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
 from rich.text import Text
 
 from openclaw.approvals import Approval
@@ -17,10 +18,13 @@ from openclaw.budget import Balance
 from openclaw.cli.audit import entry_pairs
 from openclaw.cli.audit_explain import account_pairs, told_change
 from openclaw.cli.books import Books
+from openclaw.cli.credentials import said
 from openclaw.errors import OpenClawError
 from openclaw.review.account import account
+from openclaw.review.asks import progress
 from openclaw.review.entries import text
 from openclaw.review.query import Query, Search
+from openclaw.review.signatures import signature_of
 from openclaw.review.timeline import Timeline, timeline
 from openclaw.review.verdicts import reviews
 
@@ -49,11 +53,16 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the screens show, at one moment. ``wrong`` says what is wrong with the search, if anything is."""
+    """Everything that the screens show, at one moment.
+
+    ``agreed`` says of the questions that several people must agree to how many have. ``wrong`` says what is wrong with the
+    search, if anything is.
+    """
 
     size: int
     runs: tuple[RunLine, ...]
     asks: tuple[Approval, ...]
+    agreed: dict[str, str]
     budgets: tuple[Balance, ...]
     entries: tuple[Entry, ...]
     wrong: str = ""
@@ -90,10 +99,12 @@ class Desk:
             StoreError: the database cannot be read.
         """
         entries, wrong = self._search(asked)
+        asks = self.books.approvals.list("pending")
         return Snapshot(
             size=self._reader.size(),
             runs=tuple(self._runs()),
-            asks=tuple(self.books.approvals.list("pending")),
+            asks=tuple(asks),
+            agreed={one.id: progress(self.books.answers, one) for one in asks if one.demand.people > 1},
             budgets=tuple(self.books.ledger.accounts()),
             entries=entries,
             wrong=wrong,
@@ -106,7 +117,9 @@ class Desk:
             AuditError: there is none of that number.
         """
         entry = self.books.log.entry(seq)
-        pairs = entry_pairs(entry, standing(self.books.store, self.books.log, seq), [*reviews(self._reader, seq)])
+        stands = standing(self.books.store, self.books.log, seq)
+        signed = signature_of(self.books.log, entry)
+        pairs = entry_pairs(entry, stands, [*reviews(self._reader, seq)], signed)
         return Detail(entry, pairs, self._explained(entry))
 
     def run(self, run: str) -> Timeline:
@@ -117,15 +130,18 @@ class Desk:
         """
         return timeline(self.books.log, run)
 
-    def answer(self, question: str, *, by: str, approve: bool, reason: str) -> Approval:
-        """Answer a question, recorded as the command line does it.
+    def answer(
+        self, question: str, *, by: str, approve: bool, reason: str, args: Mapping[str, JsonValue] | None = None
+    ) -> Approval:
+        """Answer a question, recorded as the command line does it, with the key or the token that the environment has.
 
         Raises:
-            ApprovalError: it has been answered, or its time is over.
+            ApprovalError: it has been answered, its time is over, or this answer does not count.
             StoreError: the database cannot be written.
         """
         with self._writing() as books:
-            return books.answer(question, by=by, approve=approve, reason=reason)
+            saying = said(books, question, by=by, approve=approve, reason=reason, args=args)
+            return books.answers.give(question, saying)
 
     def _search(self, asked: str) -> tuple[tuple[Entry, ...], str]:
         said = asked.strip()

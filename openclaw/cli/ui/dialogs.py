@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import JsonValue
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,6 +19,7 @@ from openclaw.approvals import Approval
 from openclaw.cli import show
 from openclaw.cli.ui.desk import Detail
 from openclaw.cli.ui.parts import run_lines, told
+from openclaw.review.asks import answers_of, brief_args
 from openclaw.review.entries import brief_call, texts
 from openclaw.review.timeline import Timeline
 
@@ -81,12 +84,13 @@ def run_screen(story: Timeline) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person says to a question."""
+    """What a person says to a question; ``args`` are the changed arguments that they have seen."""
 
     question: str
     approve: bool
     by: str
     reason: str
+    args: Mapping[str, JsonValue]
 
 
 class Answering(ModalScreen[Answer | None]):
@@ -112,7 +116,12 @@ class Answering(ModalScreen[Answer | None]):
                 ("agent", question.agent),
                 ("run", question.run),
                 *(("why asked", reason) for reason in texts(question.request, "reasons")),
+                *(("needs", str(quorum)) for quorum in question.demand.quorums),
+                *answers_of(question),
             ]
+            if question.amendment is not None:
+                changed = brief_args(question.amendment.args)
+                pairs.append(("changed", f"{changed}, by {question.amendment.by}"))
             yield Static(told(pairs), markup=False)
             yield Input(value=self._by, placeholder="your name; it is recorded", id="by")
             yield Input(placeholder=f"why you {verb}; it is recorded. Enter answers, Escape does not", id="reason")
@@ -129,7 +138,9 @@ class Answering(ModalScreen[Answer | None]):
             (self.query_one("#reason", Input) if by.value.strip() else by).focus()
             return
         reason = self.query_one("#reason", Input).value.strip()
-        self.dismiss(Answer(self._question.id, self._approve, by.value.strip(), reason))
+        amendment = self._question.amendment
+        args = amendment.args if amendment is not None and self._approve else {}
+        self.dismiss(Answer(self._question.id, self._approve, by.value.strip(), reason, args))
 
     def action_leave(self) -> None:
         """No answer."""

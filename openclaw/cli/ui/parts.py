@@ -46,14 +46,16 @@ def entry_row(entry: Entry) -> Row:
     )
 
 
-def ask_row(question: Approval) -> Row:
-    """A question that waits."""
+def ask_row(question: Approval, agreed: str) -> Row:
+    """A question that waits; ``agreed`` is how many have agreed where several must."""
+    why = [f"{agreed} agreed"] if agreed else []
+    why += texts(question.request, "reasons")
     return question.id, (
         show.plain_text(question.id),
         Text(f"{question.requested_at:%m-%d %H:%M:%S}"),
         show.plain_text(question.agent),
         show.plain_text(brief_call(question.request.get("input"), question.tool)),
-        show.plain_text("; ".join(texts(question.request, "reasons"))),
+        show.plain_text("; ".join(why)),
     )
 
 

@@ -103,7 +103,7 @@ class Board(App[None]):
     def _show(self, found: Snapshot) -> None:
         self._shown = found
         _fill(self._table("runs"), map(_run_row, found.runs))
-        _fill(self._table("asks"), map(ask_row, found.asks))
+        _fill(self._table("asks"), (ask_row(one, found.agreed.get(one.id, "")) for one in found.asks))
         _fill(self._table("budgets"), budget_rows(found.budgets))
         _fill(self._table("log"), map(entry_row, found.entries))
         waiting = f"{len(found.asks)} waiting" if found.asks else "nobody waits"
@@ -204,13 +204,19 @@ class Board(App[None]):
         self._by = answer.by
         try:
             said = await asyncio.to_thread(
-                self._desk.answer, answer.question, by=answer.by, approve=answer.approve, reason=answer.reason
+                self._desk.answer,
+                answer.question,
+                by=answer.by,
+                approve=answer.approve,
+                reason=answer.reason,
+                args=answer.args,
             )
         except OpenClawError as error:
             self._say(str(error), "bold red")
             return
         await self.look()
-        self._say(f"{said.id} {said.state} by {said.answered_by}")
+        waits = ", and others must agree too" if said.state == "pending" else ""
+        self._say(f"{said.id} {'approved' if answer.approve else 'rejected'} by {answer.by}{waits}")
 
 
 def _table(name: str) -> DataTable[Text]:

@@ -1,0 +1,78 @@
+"""The rows of accounts, inside a transaction: found or made, rolled over to the window that is open, taken from, moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import sqlalchemy as sa
+
+from openclaw.budget.account import opened
+from openclaw.budget.amount import UNITS, Unit, Usage
+from openclaw.budget.statements import ACCOUNT, moving, named, rows_of, take
+from openclaw.store import Row, Transaction
+
+NOTHING = Usage()
+
+
+def current_rows(
+    transaction: Transaction, paths: Sequence[str], *, create: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Row]:
+    """The rows of the windows that are open now, ordered by path; made where missing, rolled over where past."""
+    found = transaction.rows(rows_of(len(paths)), named("path", paths))
+    rows = {(str(row["path"]), str(row["window"])): row for row in found}
+    # Earlier only: with a clock that was set back, the window goes on; a past one opened again would spend twice.
+    stale = [row for row in found if str(row["opens_at"]) < opened(row, transaction.now)]
+    missing = [pair for pair in create if pair not in rows]
+    if not stale and not missing:
+        return {pair: rows[pair] for pair in sorted(rows)}
+    for row in stale:
+        transaction.connection.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == row["id"]).values(current=False))
+        limits = {f"{unit}_limit": row[f"{unit}_limit"] for unit in UNITS}
+        _insert(transaction, str(row["path"]), str(row["window"]), {**limits, "declared": row["declared"]})
+    for path, window in missing:
+        _insert(transaction, path, window, {"declared": True})
+    return current_rows(transaction, paths, create=())
+
+
+def _insert(transaction: Transaction, path: str, window: str, values: dict[str, object]) -> None:
+    zero = {f"{unit}_{column}": 0 for unit in UNITS for column in ("posted", "pending")}
+    row = {"path": path, "window": window, "opens_at": opened({"window": window}, transaction.now), "current": True}
+    transaction.connection.execute(sa.insert(ACCOUNT).values(**zero, **row, **values))
+
+
+class Taken:
+    """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open.
+    ``shared``: from an organisation whose workflows have shares."""
+
+    __slots__ = ("_amount", "all_there", "ids", "shared")
+
+    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
+        asked = amount.present()
+        values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
+        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
+        self._amount = amount
+        self.ids = sorted(cast("int", row[0]) for row in rows)
+        self.shared = any(row[4] for row in rows)
+        totals = sum(row[1] == "total" for row in rows)
+        self.all_there = totals == len(paths) and len(rows) == rows[0][3]
+        if self.all_there and totals < len(rows):
+            self.all_there = not any(
+                str(begun) < opened({"window": window}, transaction.now) for _, window, begun, *_ in rows
+            )
+
+    def undo(self, transaction: Transaction) -> None:
+        """Give back all that was taken."""
+        move(transaction, self.ids, pending=self._amount, sign=-1, posted=NOTHING)
+
+
+def move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
+    """Add ``pending``, with its sign, and ``posted`` to accounts that are named by their row ids."""
+    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
+    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+    if ids and amounts:
+        values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
+        transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
+
+
+__all__ = ["NOTHING", "Taken", "current_rows", "move"]
