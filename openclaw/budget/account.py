@@ -6,6 +6,7 @@ An account is a path of pairs, such as ``org/default/workflow/returns/agent/refu
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -128,6 +129,20 @@ def refusal_of(rows: Sequence[Row], held: Usage) -> BudgetExceeded:
     return worst
 
 
+def reservation_of(row: Row) -> Reservation:
+    """A reservation's row as a frozen value."""
+    return Reservation.model_validate(
+        {
+            "id": row["id"],
+            "account": row["path"],
+            "held": json.loads(str(row["held"])),
+            "state": row["state"],
+            "key": row["key"],
+            "expires_at": row["expires_at"],
+        }
+    )
+
+
 def kept_of(account: str, row: Row, unit: Unit, asked: int, room: int, kept: int) -> BudgetExceeded:
     """The refusal of a call that would take what is kept for others."""
     window = parts_of(str(row["window"]))[0]
@@ -176,4 +191,5 @@ __all__ = [
     "limits_of",
     "opened",
     "refusal_of",
+    "reservation_of",
 ]

@@ -121,6 +121,12 @@ class Budget(BaseModel):
         """Window and zone in one text, as accounts are stored: ``day``, ``day Europe/Berlin``."""
         return self.window if self.zone == UTC else f"{self.window} {self.zone}"
 
+    @property
+    def words(self) -> str:
+        """The limits and their window in words, for messages."""
+        limits = ", ".join(f"{unit} {amount}" for unit, amount in self.limits().items())
+        return f"`{limits}` of `{self.calendar}`"
+
     def limits(self) -> dict[Unit, int]:
         """The limits that are set, by unit."""
         limits: dict[Unit, int] = {}

@@ -31,10 +31,11 @@ from openclaw.budget.account import (
     limits_of,
     opened,
     refusal_of,
+    reservation_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
 from openclaw.budget.rows import NOTHING, Taken, current_rows, move
-from openclaw.budget.shares import Read, Share, Shares, check_priority, owner, set_priority
+from openclaw.budget.shares import Share, check_priority, owner, room_of, set_priority, shares_of
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
     ACCOUNT,
@@ -77,6 +78,7 @@ class Ledger:
     def __init__(self, store: Store, *, recorder: Recorder | None = None) -> None:
         self._store = store
         self._recorder = recorder
+        self._declared: dict[str, Budget] = {}
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -96,16 +98,27 @@ class Ledger:
     def declare(self, budgets: Mapping[str, Budget]) -> None:
         """Set the limits that a program declares, except where ``set_limit`` has set others: operators overrule code.
 
-        What changes is recorded; what is declared again as it was, is not.
+        What changes is recorded; what is declared again as it was, is not. Budgets of each run are set when the run begins.
+
+        Raises:
+            BudgetError: this program has declared another budget for one of these accounts.
         """
-        for account in budgets:
+        for account, budget in budgets.items():
             self._check(account)
+            known = self._declared.get(account, budget)
+            if known != budget:
+                raise BudgetError(
+                    f"`{account}` has two budgets in this program: {known.words}, and {budget.words}",
+                    hint="declare one of them, or give what they belong to different names",
+                )
+        self._declared |= budgets
+        lasting = {account: budget for account, budget in budgets.items() if budget.window != "run"}
 
         def unit(transaction: Transaction) -> None:
-            for account, budget in budgets.items():
+            for account, budget in lasting.items():
                 self._set_limit(transaction, account, budget, declared=True)
 
-        if budgets:
+        if lasting:
             self._store.run(unit)
 
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
@@ -319,7 +332,7 @@ class Ledger:
             paths = [*levels(account), *also]
             rows_now = current_rows(transaction, paths, create=())
             left = left_of(rows_now.values(), transaction.now)
-            left |= _room(_shares(transaction.rows, rows_now.values(), account, transaction.now), account, left)
+            left |= room_of(shares_of(transaction.rows, rows_now.values(), account, transaction.now), account, left)
             lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
             if lesser is not None:
                 held = lesser
@@ -393,7 +406,7 @@ class Ledger:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
-            shares = _shares(transaction.rows, rows.values(), account, transaction.now)
+            shares = shares_of(transaction.rows, rows.values(), account, transaction.now)
             if shares is not None:
                 own = owner(account)
                 create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
@@ -460,12 +473,13 @@ class Ledger:
         paths = [*levels(account), *also]
         rows, now = self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now()
         left = left_of(rows, now)
-        return left | _room(_shares(self._store.fetch, rows, account, now), account, left)
+        return left | room_of(shares_of(self._store.fetch, rows, account, now), account, left)
 
     def shares(self, org: str) -> list[Share]:
         """The shares of the workflows of an organisation, ``org/default``, in its limits; none where no priority is declared."""
         rows, now = self._store.fetch(limited_of(1), named("path", [org])), self._store.clock.now()
-        return Shares(self._store.fetch, org, rows, now).all() if any(row["shared"] for row in rows) else []
+        found = shares_of(self._store.fetch, rows, org, now)
+        return [] if found is None else found.all()
 
     def uses(self, account: str) -> list[Use]:
         """How much is used of each limit on the path, in the present windows; for soft limits."""
@@ -500,34 +514,12 @@ class Ledger:
         levels(account)
 
 
-def _shares(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
-    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
-    org, found = levels(account)[0], list(rows)
-    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
-
-
-def _room(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
-    room = {} if shares is None else shares.room(account)
-    return {unit: min(amount, left[unit]) for unit, amount in room.items()}
-
-
 def _held(row: Row) -> Usage:
     return Usage.model_validate(json.loads(str(row["held"])))
 
 
 def _by_key(transaction: Transaction, key: str) -> Reservation | None:
-    for row in transaction.rows(BY_KEY, {"key": key}):
-        return Reservation.model_validate(
-            {
-                "id": row["id"],
-                "account": row["path"],
-                "held": _held(row),
-                "state": row["state"],
-                "key": key,
-                "expires_at": row["expires_at"],
-            }
-        )
-    return None
+    return next((reservation_of(row) for row in transaction.rows(BY_KEY, {"key": key})), None)
 
 
 def _link(decision: int | None) -> dict[str, JsonValue]:

@@ -277,6 +277,18 @@ class Shares:
         return found
 
 
+def shares_of(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
+    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
+    org, found = levels(account)[0], list(rows)
+    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
+
+
+def room_of(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
+    """What is left of each shared unit, less what is kept for others than ``account``."""
+    room = {} if shares is None else shares.room(account)
+    return {unit: min(amount, left[unit]) for unit, amount in room.items()}
+
+
 def _spent(read: Read, paths: Sequence[str]) -> dict[tuple[str, str], Row]:
     rows: Sequence[Row] = read(_accounts(len(paths)), named("path", paths)) if paths else ()
     return {(str(row["path"]), str(row["window"])): row for row in rows}
@@ -308,4 +320,4 @@ def _progress(calendar: str, at: str, now: dt.datetime) -> tuple[int, int]:
     return min(max((now - began) // micro, 0), whole), whole
 
 
-__all__ = ["PRIORITY_MAX", "REST", "Share", "Shares", "check_priority", "owner", "set_priority"]
+__all__ = ["PRIORITY_MAX", "REST", "Share", "Shares", "check_priority", "owner", "room_of", "set_priority", "shares_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 from openclaw.budget import UNITS, Balance, Budget
 from openclaw.budget.amount import Window
 from openclaw.budget.books import check_books
+from openclaw.budget.shares import Share
 from openclaw.cli import DOES_NOT_HOLD, show
 from openclaw.cli.books import opened
 from openclaw.cli.options import JsonOption, StoreOption
@@ -44,12 +46,15 @@ def list_accounts(context: typer.Context, store: StoreOption = None, as_json: Js
     """List all accounts, with what is left of each limit."""
     with opened(context, store) as books:
         found = books.ledger.accounts()
+        orgs = [it.account for it in found if it.account.count("/") == 1]
+        shares = [share for org in dict.fromkeys(orgs) for share in books.ledger.shares(org)]
     if as_json:
-        show.as_json_list(_as_json(balance) for balance in found)
+        show.as_json_list(_as_json(balance, shares) for balance in found)
     elif not found:
         show.note("no accounts yet: they appear when a budget is set or something is spent")
     else:
         _print(found, whole=False)
+        _print_shares(shares)
 
 
 @app.command("show")
@@ -61,10 +66,12 @@ def show_account(
         found = books.ledger.accounts(account)
         if not found:
             found = [books.ledger.balance(account)]
+        shares = books.ledger.shares("/".join(account.split("/")[:2]))
     if as_json:
-        show.as_json_list(_as_json(balance) for balance in found)
+        show.as_json_list(_as_json(balance, shares) for balance in found)
     else:
         _print(found, whole=True)
+        _print_shares([it for it in shares if account in (it.account, it.org)])
 
 
 @app.command("set")
@@ -78,12 +85,22 @@ def set_limit(
     usd: Annotated[str | None, typer.Option(help="Money for model calls, such as 1.50.")] = None,
     seconds: Annotated[int | None, typer.Option(help="Wall-clock time of calls.")] = None,
     mwh: Annotated[int | None, typer.Option(help="Energy of model calls, in milliwatt-hours.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="Of a workflow: its part of its organisation's limits, 1 to 1000; 0 for none.")
+    ] = None,
     window: Annotated[WindowName, typer.Option(help="When the count starts afresh.")] = WindowName.TOTAL,
     zone: Annotated[str, typer.Option(help="The time zone whose calendar that is, such as Europe/Berlin.")] = "UTC",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set the limits of an account, over what programs declare. Units that are left out become unlimited."""
+    """Set limits of an account, or the priority of a workflow, over what programs declare. Units left out become unlimited."""
+    amounts = (tokens, input_tokens, output_tokens, calls, usd, seconds, mwh)
+    if priority is not None:
+        with opened(context, store, write=True) as books:
+            books.ledger.set_priority(account, priority)
+        if all(amount is None for amount in amounts):
+            show_account(context, account, store, as_json)
+            return
     try:
         budget = Budget.model_validate(
             {
@@ -137,9 +154,30 @@ def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption
         raise typer.Exit(DOES_NOT_HOLD)
 
 
-def _as_json(balance: Balance) -> JsonValue:
-    document: dict[str, JsonValue] = balance.model_dump(mode="json")
-    return {**document, "remaining": {**balance.remaining}}
+def _as_json(balance: Balance, shares: Sequence[Share] = ()) -> JsonValue:
+    document: dict[str, JsonValue] = {**balance.model_dump(mode="json"), "remaining": {**balance.remaining}}
+    if own := [
+        it for it in shares if it.org == balance.account and (it.window, it.zone) == (balance.window, balance.zone)
+    ]:
+        document["shares"] = [{**it.model_dump(mode="json"), "borrowed": it.borrowed} for it in own]
+    return document
+
+
+def _print_shares(shares: Sequence[Share]) -> None:
+    if not shares:
+        return
+    columns = [show.Column("shares of", wide=True), show.Column("window"), show.Column("unit")]
+    columns += [
+        show.Column(name, justify="right") for name in ("priority", "share", "used", "kept", "lent", "borrowed")
+    ]
+    rows: list[tuple[str | show.Text, ...]] = []
+    for it in shares:
+        name = f"{it.org}, the rest" if it.account == it.org else it.account
+        window = it.window if it.zone == "UTC" else f"{it.window} {it.zone}"
+        amounts = (show.amount(it.unit, amount) for amount in (it.share, it.used, it.kept, it.lent, it.borrowed))
+        rows.append((name, window, show.unit_name(it.unit), show.count(it.priority), *amounts))
+    show.lines("")
+    show.table(columns, rows)
 
 
 def _print(found: list[Balance], *, whole: bool) -> None:

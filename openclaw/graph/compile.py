@@ -194,6 +194,8 @@ def compile_graph(
     check_rights("rights", rights)
     tripwire.arm()
     government = Government(gate=gate, ledger=ledger, on_refusal=on_refusal, rights=rights)
+    if ledger is not None and isinstance(spec, Workflow) and spec.priority is not None:
+        ledger.declare_priority(spec.account, spec.priority)
     match spec:
         case Agent():
             return _of_agents([spec], _Place(spec.name, "", DEFAULT_ORG), government, spec, checkpointer, store)
@@ -284,7 +286,7 @@ def _of_agents(
     declared = declared_budgets(spec, place.workflow, place.org)
     per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
     if government.ledger is not None:
-        government.ledger.declare({account: budget for account, budget in declared.items() if account not in per_run})
+        government.ledger.declare(declared)
     members: list[Member] = [
         member(
             agent,

@@ -66,6 +66,7 @@ class WorkflowFile(_Described):
     budget: Budget | None = None
     org: str = DEFAULT_ORG
     rights: Rights | None = None
+    priority: int | None = None
 
 
 def read_workflow(
@@ -87,7 +88,14 @@ def read_workflow(
         twice = next(name for name in known if sum(tool.name == name for tool in tools) > 1)
         raise ConfigurationError(f"two of the given tools are named `{twice}`", hint="rename one of them")
     agents = [_agent(path, at, agent, known, models or {}) for at, agent in enumerate(described.agents)]
-    return Workflow(described.name, agents=agents, budget=described.budget, org=described.org, rights=described.rights)
+    return Workflow(
+        described.name,
+        agents=agents,
+        budget=described.budget,
+        org=described.org,
+        rights=described.rights,
+        priority=described.priority,
+    )
 
 
 def _read(path: Path) -> WorkflowFile:
@@ -118,7 +126,7 @@ def _hint(kind: str, place: tuple[int | str, ...]) -> str:
         if close:
             return f"did you mean `{close[0]}`?"
     return (
-        "a workflow has name, agents, budget, org and rights; "
+        "a workflow has name, agents, budget, org, rights and priority; "
         "an agent name, model, tools, roles, budget, prompt and alternatives"
     )
 

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from openclaw.action import DEFAULT_ORG
 from openclaw.budget import Budget
+from openclaw.budget.shares import check_priority
 from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.graph.agent import Agent, check_kind, check_name
@@ -25,8 +26,11 @@ class Workflow:
         org: the organisation, the outermost account.
         rights: ``shrinking``: after a hand-off an agent may do at most what everybody that it acts for may do (see
             ``openclaw.delegation``); ``own``: what the policy lets it do by itself. Default: as the governance has it.
+        priority: its part of the organisation's limits, beside those of the other workflows that have one: 1 to 1,000. None: it
+            shares with all the others that have none (``openclaw.budget.shares`` has the rule).
 
     Raises:
+        BudgetError: the priority is none.
         ConfigurationError: a part is of the wrong kind, or two agents have the same name.
     """
 
@@ -36,6 +40,7 @@ class Workflow:
     budget: Budget | None = None
     org: str = DEFAULT_ORG
     rights: Rights | None = None
+    priority: int | None = None
 
     def __post_init__(self) -> None:
         check_name("workflow", self.name)
@@ -49,6 +54,8 @@ class Workflow:
             f"budget of workflow `{self.name}`", self.budget, Budget, hint="give a Budget, such as Budget(calls=200)"
         )
         check_rights(f"rights of workflow `{self.name}`", self.rights)
+        if self.priority is not None:
+            check_priority(self.account, self.priority)
         if not self.agents:
             raise ConfigurationError(f"workflow `{self.name}` has no agents", hint="give at least one Agent")
         names: set[str] = set()
@@ -63,6 +70,11 @@ class Workflow:
                 )
             names.add(agent.name)
         self._check_handoff_names(names)
+
+    @property
+    def account(self) -> str:
+        """Its account: ``org/default/workflow/returns``."""
+        return f"org/{self.org}/workflow/{self.name}"
 
     def _check_handoff_names(self, agents: set[str]) -> None:
         taken = {HANDOFF_PREFIX + name for name in agents} if len(agents) > 1 else set[str]()

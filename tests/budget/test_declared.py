@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openclaw.budget import Budget
+from openclaw.budget import Budget, Ledger
 from openclaw.budget.books import check_books
 from openclaw.governance import Governance
 from tests.support.story import DeskPolicy, StillClock
@@ -26,8 +26,8 @@ def recorded(governance: Governance) -> list[dict[str, object]]:
 
 
 def test_declared_limits_are_recorded_once_and_when_they_change(governance: Governance) -> None:
-    for tokens in (100, 100, 200):
-        governance.ledger.declare({ACCOUNT: Budget(tokens=tokens)})
+    for tokens in (100, 100, 200):  # by one program after another
+        Ledger(governance.gate._store, recorder=governance.ledger._recorder).declare({ACCOUNT: Budget(tokens=tokens)})
     declared = {"event": "limit", "account": ACCOUNT, "window": "total", "declared": True}
     assert recorded(governance) == [{**declared, "limits": {"tokens": tokens}} for tokens in (100, 200)]
 

@@ -198,7 +198,7 @@ def test_a_budget_of_each_run_is_no_limit_of_an_account(ledger: Ledger) -> None:
 def test_operators_overrule_what_programs_declare(ledger: Ledger) -> None:
     ledger.declare({AGENT: Budget(tokens=10), FLOW: Budget(tokens=10)})
     ledger.set_limit(AGENT, Budget(tokens=99))
-    ledger.declare({AGENT: Budget(tokens=20), FLOW: Budget(tokens=20)})
+    Ledger(ledger._store).declare({AGENT: Budget(tokens=20), FLOW: Budget(tokens=20)})  # the next program
     assert ledger.balance(AGENT).limits == {"tokens": 99}
     assert ledger.balance(FLOW).limits == {"tokens": 20}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,27 @@ def test_a_person_needs_no_key_of_the_log_to_answer(desk: Path, openclaw: Comman
     assert (said.code, said.err) == (0, "")
     [entry] = openclaw("audit", "list", "--kind", "approval", "--limit", "1", "--json").json
     assert (entry["body"]["by"], entry["body"]["reason"]) == ("eva", "known customer")
+
+
+def test_a_priority_is_set_and_its_shares_are_shown(desk: Path, openclaw: Command) -> None:
+    account = "org/default/workflow/returns"
+    assert openclaw("budget", "set", "org/default", "--tokens", "10000", "--seconds", "60", "--window", "day").code == 0
+    said = openclaw("budget", "set", account, "--priority", "3")
+    assert said.code == 0
+    for word in ("SHARES OF", "BORROWED", "org/default/workflow/returns", "7,500"):
+        assert word in said.out
+    assert "org/default, the rest" in openclaw("budget", "list").out
+    [org] = [
+        it
+        for it in json.loads(openclaw("budget", "list", "--json").out)
+        if it["account"] == "org/default" and it["window"] == "day"
+    ]
+    assert {(it["account"], it["unit"], it["share"]) for it in org["shares"]} == {
+        (account, "tokens", 7_500),
+        (account, "milliseconds", 45_000),
+        ("org/default", "tokens", 2_500),
+        ("org/default", "milliseconds", 15_000),
+    }
+    refused = openclaw("budget", "set", "org/default/agent/solo", "--priority", "3")
+    assert (refused.code, refused.out) == (2, "")
+    assert "cannot have a priority" in refused.err
