@@ -71,6 +71,11 @@ QUERIES = (
     "SELECT run, seq FROM openclaw_entry INDEXED BY openclaw_entry_run ORDER BY run, seq",
     "SELECT tool, seq FROM openclaw_entry INDEXED BY openclaw_entry_tool ORDER BY tool, seq",
     "SELECT agent, seq FROM openclaw_entry INDEXED BY openclaw_entry_agent ORDER BY agent, seq",
+    "SELECT workflow, seq FROM openclaw_entry INDEXED BY openclaw_entry_workflow ORDER BY workflow, seq",
+    "SELECT effect, seq FROM openclaw_entry INDEXED BY openclaw_entry_refused"
+    " WHERE effect IN ('ask', 'deny') ORDER BY effect, seq",
+    "SELECT kind, seq FROM openclaw_entry INDEXED BY openclaw_entry_rare"
+    " WHERE kind NOT IN ('decision', 'outcome') ORDER BY kind, seq",
     "SELECT seq FROM openclaw_entry INDEXED BY openclaw_entry_checkpoint WHERE kind = 'checkpoint' ORDER BY seq",
     "SELECT seq FROM openclaw_entry INDEXED BY openclaw_entry_rotation"
     " WHERE kind = 'checkpoint' AND instr(body, '\"rotation') > 0 ORDER BY seq",
