@@ -182,7 +182,7 @@ def _print_shares(shares: Sequence[Share]) -> None:
 
 def _print(found: list[Balance], *, whole: bool) -> None:
     columns = [
-        show.Column("account", wide=True),
+        show.Column("account", wide=True, path=True),
         show.Column("window"),
         show.Column("unit"),
         show.Column("limit", justify="right"),

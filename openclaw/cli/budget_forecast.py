@@ -52,7 +52,7 @@ def forecast(
 
 
 def _print(found: list[Forecast]) -> None:
-    columns = [show.Column("account", wide=True), show.Column("window"), show.Column("unit")]
+    columns = [show.Column("account", wide=True, path=True), show.Column("window"), show.Column("unit")]
     columns += [show.Column("left", justify="right"), show.Column("a day", justify="right"), show.Column("runs out")]
     rows: list[tuple[str | show.Text, ...]] = []
     for it in found:

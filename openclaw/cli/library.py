@@ -137,7 +137,7 @@ def list_packages(as_json: JsonOption = False) -> None:
             show.Column("title"),
             show.Column("owasp"),
             show.Column("ai act"),
-            show.Column("settings"),
+            show.Column("settings", wide=True),
         ],
         [
             (

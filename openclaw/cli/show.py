@@ -102,11 +102,15 @@ def plain_text(text: str, style: str = "") -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole."""
+    """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole.
+
+    ``path``: what tells one value from another stands at its end, so that its beginning is cut.
+    """
 
     name: str
     justify: Literal["left", "right"] = "left"
     wide: bool = False
+    path: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
@@ -128,8 +132,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
 def _row(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
     line = Text()
     for at, (cell, column, width) in enumerate(zip(row, columns, widths, strict=True)):
-        fitted = cell.copy()
-        fitted.truncate(width, overflow="ellipsis")
+        fitted = _cut(cell, width, beginning=column.path)
         room = width - fitted.cell_len
         line.append(GAP if at else "")
         if column.justify == "right":
@@ -139,6 +142,16 @@ def _row(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) 
             line.append(" " * room)
     line.rstrip()
     return line
+
+
+def _cut(cell: Text, width: int, *, beginning: bool) -> Text:
+    fitted = cell.copy()
+    if beginning and cell.cell_len > width:
+        while fitted.cell_len >= width:
+            fitted = fitted[1:]
+        return Text.assemble("…", fitted)
+    fitted.truncate(width, overflow="ellipsis")
+    return fitted
 
 
 def heading(text: str) -> None:
