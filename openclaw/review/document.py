@@ -144,7 +144,8 @@ def _markdown_block(block: Block) -> str:
         case Heading():
             return f"## {_markdown(block.text)}"
         case Paragraph():
-            return f"**{_markdown(block.text)}**" if block.alarm else _markdown(block.text)
+            said = _markdown(block.text)
+            return f"**{said}**" if block.alarm and said else said  # four stars around nothing are a rule
         case Values():
             return _markdown_table(("", ""), block.pairs, frozenset())
         case Table():
