@@ -12,23 +12,8 @@ from collections.abc import Sequence
 from openclaw.policy.rewriting import Rewritten, Writer, statement_end
 from openclaw.policy.scan import Token, closing, tokens_of
 
-PATH = "openclaw/members.rego"
-"""The file of the function; its package is reserved, as all below ``openclaw`` are."""
-
-TEXT = """package openclaw.members
-
-import rego.v1
-
-of(value) := value if is_array(value)
-
-else := value if is_object(value)
-
-else := value if is_set(value)
-
-else := []
-"""
-
-_OPENING = "data.openclaw.members.of("
+_OPENING = "openclaw_members("
+"""A built-in of the native extension (native/src/builtins.rs), and of nobody else: an author who calls it is refused."""
 
 
 def with_members_asked(text: str) -> Rewritten:

@@ -26,8 +26,6 @@ class Program:
         first = all_with_operands_first(files)
         self._files = {path: members.with_members_asked(it.text)._replace(before=it) for path, it in first.items()}
         given = [(path, file.text) for path, file in self._files.items()]
-        if any(file.text is not file.original for file in self._files.values()):
-            given.append((members.PATH, members.TEXT))
         try:
             self._policy = native.Policy.compile(given, data, entry)
         except native.NativeError as error:

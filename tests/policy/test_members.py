@@ -14,14 +14,14 @@ from tests.conftest import require
 from tests.policy.support import HOW_NATIVE
 
 CASES = {
-    "some x in input.v": "some x in data.openclaw.members.of(input.v)",
-    "some k, x in input.v": "some k, x in data.openclaw.members.of(input.v)",
-    "some x in f(input.v)[0]": "some x in data.openclaw.members.of(f(input.v)[0])",
-    "some x in input.v with input.v as [1]": "some x in data.openclaw.members.of(input.v) with input.v as [1]",
-    "some x in input.v; x > 1": "some x in data.openclaw.members.of(input.v); x > 1",
-    "y := [x | some x in input.v]": "y := [x | some x in data.openclaw.members.of(input.v)]",
-    "some x in [y | some y in input.v]": "some x in [y | some y in data.openclaw.members.of(input.v)]",
-    "some x in a | b": "some x in data.openclaw.members.of(a | b)",
+    "some x in input.v": "some x in openclaw_members(input.v)",
+    "some k, x in input.v": "some k, x in openclaw_members(input.v)",
+    "some x in f(input.v)[0]": "some x in openclaw_members(f(input.v)[0])",
+    "some x in input.v with input.v as [1]": "some x in openclaw_members(input.v) with input.v as [1]",
+    "some x in input.v; x > 1": "some x in openclaw_members(input.v); x > 1",
+    "y := [x | some x in input.v]": "y := [x | some x in openclaw_members(input.v)]",
+    "some x in [y | some y in input.v]": "some x in [y | some y in openclaw_members(input.v)]",
+    "some x in a | b": "some x in openclaw_members(a | b)",
     # What is written out has members, and nothing else is touched.
     "some x in [input.v]": "some x in [input.v]",
     "some x in {1, 2}": "some x in {1, 2}",
@@ -52,7 +52,9 @@ def test_an_error_names_the_place_in_the_file_of_the_author() -> None:
     assert (found.file, found.line, found.column) == ("p.rego", 4, 1 + len("\tsome x in input.v; "))
 
 
-def test_the_package_of_the_function_is_reserved(tmp_path: Path) -> None:
-    (tmp_path / "p.rego").write_text("package openclaw.members\n\nof(value) := [1]\n")
-    with pytest.raises(PolicyError, match=r"openclaw\.members"):
-        Bundle.read(tmp_path)
+def test_the_function_is_no_authors(tmp_path: Path) -> None:
+    require("native", regorus.available(), HOW_NATIVE)
+    text = "package openclaw.policies.p\n\nallow if count(openclaw_members(input.tool.args)) > 0\n"
+    (tmp_path / "p.rego").write_text(text)
+    with pytest.raises(PolicyError, match="openclaw_members"):
+        regorus.RegorusEngine(Bundle.read(tmp_path))
