@@ -79,6 +79,7 @@ class Ledger:
         self._store = store
         self._recorder = recorder
         self._declared: dict[str, Budget] = {}
+        self._priorities: dict[str, int] = {}
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -147,8 +148,18 @@ class Ledger:
         self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=False))
 
     def declare_priority(self, account: str, priority: int) -> None:
-        """The same of a priority that a program declares, except where ``set_priority`` has set another."""
+        """The same of a priority that a program declares, except where ``set_priority`` has set another.
+
+        Raises:
+            BudgetError: as above, or this program has declared another one for this workflow.
+        """
         check_priority(account, priority)
+        known = self._priorities.setdefault(account, priority)
+        if known != priority:
+            raise BudgetError(
+                f"`{account}` has two priorities in this program: {known}, and {priority}",
+                hint="declare one of them, or give the workflows different names",
+            )
         self._store.run(lambda transaction: self._set_priority(transaction, account, priority, declared=True))
 
     def _set_priority(self, transaction: Transaction, account: str, priority: int, *, declared: bool) -> None:

@@ -194,8 +194,6 @@ def compile_graph(
     check_rights("rights", rights)
     tripwire.arm()
     government = Government(gate=gate, ledger=ledger, on_refusal=on_refusal, rights=rights)
-    if ledger is not None and isinstance(spec, Workflow) and spec.priority is not None:
-        ledger.declare_priority(spec.account, spec.priority)
     match spec:
         case Agent():
             return _of_agents([spec], _Place(spec.name, "", DEFAULT_ORG), government, spec, checkpointer, store)
@@ -281,12 +279,14 @@ def _of_agents(
     checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
     store: BaseStore | None = None,
 ) -> GovernedGraph:
-    """The graph of these agents, the first of which is the entry, with the budgets that ``spec`` declares."""
+    """The graph of these agents, the first of which is the entry, with the budgets and the priority that ``spec`` declares."""
     check_callees({agent.name: agent for agent in agents})
     declared = declared_budgets(spec, place.workflow, place.org)
     per_run = {account: budget for account, budget in declared.items() if budget.window == "run"}
     if government.ledger is not None:
         government.ledger.declare(declared)
+    if government.ledger is not None and isinstance(spec, Workflow) and spec.priority is not None:
+        government.ledger.declare_priority(spec.account, spec.priority)
     members: list[Member] = [
         member(
             agent,

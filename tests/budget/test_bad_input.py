@@ -168,3 +168,15 @@ def test_time_energy_and_priority_of_a_file_are_declared(governance: Governance,
     assert shares == {"org/default": (1, 250), "org/default/workflow/desk": (3, 750)}
     recorded = [it.body for it in governance.audit.entries(kind="reservation") if it.body["event"] == "priority"]
     assert recorded == [{"event": "priority", "account": "org/default/workflow/desk", "priority": 3, "declared": True}]
+
+
+def test_two_priorities_of_one_workflow_are_an_error(governance: Governance) -> None:
+    def desk(priority: int) -> Workflow:
+        return Workflow("desk", agents=[Agent("one", model=ScriptedModel())], priority=priority)
+
+    governance.compile(desk(3))
+    governance.compile(desk(3))  # the same one again
+    with pytest.raises(BudgetError, match="`org/default/workflow/desk` has two priorities in this program: 3, and 4"):
+        governance.compile(desk(4))
+    recorded = [it.body["priority"] for it in governance.audit.entries() if it.body.get("event") == "priority"]
+    assert recorded == [3]
