@@ -84,7 +84,7 @@ fn count(arguments: &[Value]) -> Answer {
 }
 
 /// What `some x in y` goes through: a value that has no members has none, where the engine would fail. Policies are given it
-/// around every `y` (policy/members.py); an author who names it is refused, as it is no function of OPA.
+/// around every `y` (policy/members.py); an author who uses its name is refused (policy/bundle.py).
 fn members(arguments: &[Value]) -> Answer {
     Ok(match &arguments[0] {
         value @ (Value::Array(_) | Value::Set(_) | Value::Object(_)) => value.clone(),

@@ -16,7 +16,8 @@ from openclaw.canonical import canonical, digest, plain
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
 from openclaw.policy.documents import BadDocument, parse_json
-from openclaw.policy.scan import Scan, scan
+from openclaw.policy.members import NAME
+from openclaw.policy.scan import Scan, scan, tokens_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -165,6 +166,13 @@ def misplaced(module: Module, found: Scan) -> Iterator[Diagnostic]:
             "leave it out: they always come along",
         )
         return
+    if NAME in module.text:
+        for token in tokens_of(module.text):
+            if token.text == NAME:
+                yield Diagnostic(
+                    module.shown, token.line, token.column, f"the name `{NAME}` is reserved", "use another one"
+                )
+                break
     if package is None:
         return  # The engine reports the missing package with its own position.
     name = ".".join(package.path)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from openclaw.policy.rewriting import Rewritten, Writer, statement_end
 from openclaw.policy.scan import Token, closing, tokens_of
 
-_OPENING = "openclaw_members("
-"""A built-in of the native extension (native/src/builtins.rs), and of nobody else: an author who calls it is refused."""
+NAME = "openclaw_members"
+"""A built-in of the native extension (native/src/builtins.rs). A rule of this name would be called in its place: no file of an
+author may use it (``bundle.misplaced``)."""
 
 
 def with_members_asked(text: str) -> Rewritten:
@@ -41,7 +42,7 @@ class _Members(Writer):
         self.token(at)
         self.write(at + 1, into + 1, flat=flat)
         self.gap(into + 1, flat=flat)
-        self.add(_OPENING)
+        self.add(f"{NAME}(")
         self.write(into + 1, after, flat=flat, gap=False)
         self.add(")")
         return after

@@ -52,9 +52,27 @@ def test_an_error_names_the_place_in_the_file_of_the_author() -> None:
     assert (found.file, found.line, found.column) == ("p.rego", 4, 1 + len("\tsome x in input.v; "))
 
 
-def test_the_function_is_no_authors(tmp_path: Path) -> None:
-    require("native", regorus.available(), HOW_NATIVE)
-    text = "package openclaw.policies.p\n\nallow if count(openclaw_members(input.tool.args)) > 0\n"
-    (tmp_path / "p.rego").write_text(text)
-    with pytest.raises(PolicyError, match="openclaw_members"):
-        regorus.RegorusEngine(Bundle.read(tmp_path))
+@pytest.mark.parametrize("package", ["openclaw.policies.p", "lib.p"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "r if count(openclaw_members(input.tool.args)) > 0",
+        "openclaw_members(x) := []",  # would take the place of the built-in, and empty every list of its package
+        "import data.other.openclaw_members",
+        "import data.other as openclaw_members",
+    ],
+)
+def test_the_name_is_no_authors(rule: str, package: str, tmp_path: Path) -> None:
+    (tmp_path / "p.rego").write_text(f"package {package}\n\n{rule}\n")
+    with pytest.raises(PolicyError) as refused:
+        Bundle.read(tmp_path)
+    (found,) = refused.value.diagnostics
+    assert (found.line, found.message) == (3, "the name `openclaw_members` is reserved")
+    assert found.column == 1 + rule.index("openclaw_members")
+
+
+def test_a_text_may_say_the_name(tmp_path: Path) -> None:
+    (tmp_path / "p.rego").write_text(
+        'package openclaw.policies.p\n\nallow if input.x == "openclaw_members" # openclaw_members\n'
+    )
+    assert Bundle.read(tmp_path).modules
