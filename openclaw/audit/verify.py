@@ -336,16 +336,18 @@ class _FileCheck:
                 if self._left:
                     return
                 found = connection.exec_driver_sql(f"PRAGMA integrity_check({FILE_PROBLEMS_MAX})").scalars().all()
-                there = (
-                    connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars().all()
-                )
-                for name in sorted({*map(str, there)} & _THROUGH.keys()):
-                    connection.exec_driver_sql(_THROUGH[name])
-            self._said = [line for text in map(str, found) if text != "ok" for line in text.splitlines()]
+                self._said = [line for text in map(str, found) if text != "ok" for line in text.splitlines()]
+                if not self._said:  # what it has said is more than that something cannot be read
+                    self._read_indexes(connection)
         except (StoreError, UnicodeDecodeError) as error:
             self._said = [str(error)]
         finally:
             self._driver = None
+
+    def _read_indexes(self, connection: sa.Connection) -> None:
+        there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars().all()
+        for name in sorted({*map(str, there)} & _THROUGH.keys()):
+            connection.exec_driver_sql(_THROUGH[name])
 
     def problems(self) -> Iterator[Problem]:
         if self._thread is None:
