@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,6 @@ def policies(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "desk.rego").write_text(POLICY)
     return folder
-
-
-@pytest.fixture
-def governance(store_url: str, policies: Path, tmp_path: Path) -> Iterator[Governance]:
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as opened:
-        yield opened
 
 
 def call(name: str, key: str = "k", **args: Any) -> Request:
