@@ -21,6 +21,7 @@ from openclaw.budget import Ledger
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError, StoreError
+from openclaw.exceptions import Exceptions
 from openclaw.halts import Halts
 from openclaw.review.replay import moment_since
 from openclaw.store import Store, Transaction
@@ -39,6 +40,7 @@ class Books:
     approvals: Approvals
     approvers: Approvers
     answers: Answers
+    exceptions: Exceptions
     halts: Halts
 
     def moment(self, told: str | None) -> dt.datetime | None:
@@ -124,6 +126,7 @@ def _books(
                 approvals=approvals,
                 approvers=approvers,
                 answers=Answers(store, log, approvals, approvers),
+                exceptions=Exceptions(store, log, approvers),
                 halts=Halts(store, log),
             )
         finally:
