@@ -109,7 +109,7 @@ def list_exceptions(
             one.id,
             show.word(one.state(now)),
             f"{one.used} of {one.uses}",
-            f"{one.expires_at:%m-%d %H:%M:%S}",
+            f"{one.expires_at:%m-%d %H:%M}",
             one.by,
             str(one.scope),
             one.reason,
@@ -208,7 +208,12 @@ def _looked(books: Books, looked: Watched) -> list[tuple[str, str | Text]]:
 
 def _as_json(books: Books, one: PolicyException, looked: Watched | None) -> dict[str, JsonValue]:
     said: dict[str, JsonValue] = one.model_dump(mode="json", exclude={"proof", "seal"})
-    said |= {"state": one.state(books.store.clock.now()), "seconds": one.seconds, "proof": how_proved(one.proof)}
+    said |= {
+        "scope": one.scope.present(),
+        "state": one.state(books.store.clock.now()),
+        "seconds": one.seconds,
+        "proof": how_proved(one.proof),
+    }
     if looked is not None:
         said["decisions"] = [number(entry.body, "decision") for entry in looked.uses]
         said["waiting"] = [*looked.waiting]
