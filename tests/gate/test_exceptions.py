@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from openclaw.decision import Decision
 from openclaw.errors import ApprovalError, ConfigurationError, StoreError
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Request, Waiting
 from openclaw.governance import Governance
+from openclaw.policy import Bundle
+from openclaw.policy.embedded import open_bundle
 from openclaw.policy.library import choose
 from openclaw.review.schemas import PolicyInput
 from openclaw.testing import FakeClock
@@ -645,3 +650,52 @@ def test_a_run_that_halts_on_refusal_may_try_again_after_an_exception_was_opened
     assert isinstance(governance.gate.admit(request), Refusal)
     governance.exceptions.open(agent="desk", by="eva", reason="the bank is down")
     ran(governance, governance.gate.admit(request))
+
+
+# --- Many at once -----------------------------------------------------------------------------------------------------
+
+USES, THREADS, EACH = 25, 8, 6
+
+
+def work(url: str, folder: Path, barrier: Any, passed: Any) -> None:
+    """One process: as many threads as it has, each with calls that only the exception lifts, all at once."""
+    engine = open_bundle(Bundle.read(folder / "policies"), deadline_s=60)
+    with Governance.open(url, policies=engine, key=folder / "log.key") as governance:
+
+        def run(thread: int) -> None:
+            barrier.wait(60)
+            for number in range(EACH):
+                admission = governance.gate.admit(call(key=f"{os.getpid()}-{thread}-{number}"))
+                if isinstance(admission, Permit):
+                    governance.gate.finish(admission, Outcome(status="done", usage=Usage(calls=1)))
+                    passed.put(True)
+
+        threads = [threading.Thread(target=run, args=(thread,)) for thread in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def test_threads_in_two_processes_never_use_more_than_were_given(
+    store_url: str, policies: Path, tmp_path: Path
+) -> None:
+    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+        opened = governance.exceptions.open(agent="desk", by="eva", reason="the bank is down", uses=USES)
+    spawn = multiprocessing.get_context("spawn")
+    barrier, passed = spawn.Barrier(2 * THREADS), spawn.Queue()
+    workers = [spawn.Process(target=work, args=(store_url, tmp_path, barrier, passed)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    count = sum(passed.get(timeout=90) for _ in range(USES))
+    for worker in workers:
+        worker.join(90)
+        assert worker.exitcode == 0
+    assert (count, passed.empty()) == (USES, True)
+    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+        assert governance.exceptions.get(opened.id).used == USES
+        used = [body for body in entries(governance) if body["event"] == "used"]
+        assert [body["use"] for body in used] == [*range(1, USES + 1)]
+        allowed = [entry for entry in governance.audit.entries(kind="decision") if entry.effect == "allow"]
+        assert [body["decision"] for body in used] == [entry.seq for entry in allowed]
+        assert governance.audit.verify().ok
