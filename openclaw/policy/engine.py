@@ -133,7 +133,7 @@ def fresh(decision: Decision) -> Decision:
         return decision
     again = copy(decision)
     # Into the fields of a frozen model, which nobody else has yet: `model_copy(update=…)` takes three times as long.
-    again.__dict__["obligations"] = tuple([_fresh_obligation(obligation) for obligation in decision.obligations])
+    vars(again)["obligations"] = tuple([_fresh_obligation(obligation) for obligation in decision.obligations])
     return again
 
 
