@@ -44,9 +44,11 @@ from openclaw.graph.counting import (
     tellable,
     usage_of,
 )
+from openclaw.graph.entries import check_model
 from openclaw.graph.kept import pack, unpack
 from openclaw.graph.refusals import refusal_facts, waiting
 from openclaw.graph.scope import AGENT, MARK, acting_principal
+from openclaw.graph.structured import RaisesRefusals
 from openclaw.graph.watch import Watch, watching
 from openclaw.passing import NOTHING
 
@@ -80,7 +82,7 @@ def inside_admitted_call() -> bool:
     return _INSIDE.get() is not None
 
 
-class SealedModel:
+class SealedModel(RaisesRefusals):
     """Mixin of every metered model class; ``isinstance(model, SealedModel)`` tells whether a model is sealed."""
 
     # LangChain prefers this native event hook over `_stream` where a class has it; the metered path is `_stream`.
@@ -99,7 +101,8 @@ def seal_model(model: ModelT) -> ModelT:
     would be cached as an answer.
 
     Raises:
-        ConfigurationError: it is no chat model, or of a class whose objects cannot change their class.
+        ConfigurationError: it is no chat model, or of a class whose objects cannot change their class, or that answers before
+            the gate.
     """
     if isinstance(model, SealedModel):
         return model
@@ -117,6 +120,7 @@ def seal_model(model: ModelT) -> ModelT:
 
 
 def _seal(model: BaseChatModel) -> None:
+    check_model(type(model))
     try:
         object.__setattr__(model, "__class__", _metered_class(type(model)))
     except TypeError as error:
