@@ -219,6 +219,25 @@ class Exceptions:
         found = map(_exception, self._store.fetch(_OF_STATE[state], {} if state is None else {"now": utc(now)}))
         return [it for it in found if state in (None, it.state(now))]
 
+    def fault(self, exception: str) -> str:
+        """Why an exception counts for nothing whatever it covers; empty where it counts.
+
+        Without the key of the log its seal is not looked at.
+
+        Raises:
+            ApprovalError: there is none of that name.
+        """
+        rows = self._store.fetch(_CHECKED, {"of": exception, "of_key": ""})
+        if not rows:
+            raise _unknown(exception)
+        it = _exception(rows[0])
+        stated = self.statement(it)
+        try:
+            unsealed = self._unsealed(it, stated)
+        except AuditError:
+            unsealed = ""  # without the key nobody can tell
+        return self._not_as_recorded(rows[0], it) or unsealed or self._unproved(it, stated)[1]
+
     # -- the gate ------------------------------------------------------------------------------------------------
 
     def covering(self, action: Action, args: Mapping[str, JsonValue] | None, key: str | None) -> list[Lift]:
@@ -283,19 +302,23 @@ class Exceptions:
     # -- checking ------------------------------------------------------------------------------------------------
 
     def _lift(self, row: Row, it: PolicyException) -> Lift:
-        stated = self.statement(it)
-        voice = self._approvers.voice(it.by, stated, it.proof)
-        own = bool(row["own"])
-        fault = self._forged(row, it, stated)
-        if not fault and voice is None:
-            fault = f"does not count: the key or the token of `{it.by}` is another one since, or none"
-        elif not fault and self.authenticated and not (voice and voice.authenticated):
-            fault = f"does not count: nothing proves that `{it.by}` has opened it"
-        elif not fault and it.used >= it.uses and not own:
+        stated, own = self.statement(it), bool(row["own"])
+        voice, unproved = self._unproved(it, stated)
+        fault = self._not_as_recorded(row, it) or self._unsealed(it, stated) or unproved
+        if not fault and it.used >= it.uses and not own:
             fault = over(it, it.opened_at)
-        return Lift(it, voice or Voice(it.by), own, fault)
+        return Lift(it, voice, own, fault)
 
-    def _forged(self, row: Row, it: PolicyException, stated: str) -> str:
+    def _unproved(self, it: PolicyException, stated: str) -> tuple[Voice, str]:
+        """Who has opened it, as it counts now, and why that counts for nothing if it does."""
+        voice = self._approvers.voice(it.by, stated, it.proof)
+        if voice is None:
+            return Voice(it.by), f"does not count: the key or the token of `{it.by}` is another one since, or none"
+        if self.authenticated and not voice.authenticated:
+            return voice, f"does not count: nothing proves that `{it.by}` has opened it"
+        return voice, ""
+
+    def _not_as_recorded(self, row: Row, it: PolicyException) -> str:
         """Why a row is not the exception that the log knows; empty where it is."""
         if row["entry_body"] is None:
             return f"does not count: there is no entry {it.seq} that opened it"
@@ -306,11 +329,14 @@ class Exceptions:
         says = {"event": "opened", "exception": it.id, **_opened(it)}
         if not intact or at != utc(it.opened_at) or any(body.get(name) != value for name, value in says.items()):
             return f"does not count: it is not what entry {it.seq} opened"
-        if how_proved(it.proof) != "signature" and it.seal != self._seal(stated, it.proof):
-            return "does not count: the key of the log has not sealed it, or is another one since"
-        if row["log_used"] != it.used or row["log_closed"]:
+        if row["log_used"] != it.used or bool(row["log_closed"]) != (it.closed_at is not None):
             return "does not count: the log knows of other uses of it, or of its end"
         return ""
+
+    def _unsealed(self, it: PolicyException, stated: str) -> str:
+        if how_proved(it.proof) == "signature" or it.seal == self._seal(stated, it.proof):
+            return ""
+        return "does not count: the key of the log has not sealed it, or is another one since"
 
     def _seal(self, stated: str, proof: str) -> str:
         """The seal of the log's key on an exception; a signature does without.
@@ -482,23 +508,23 @@ def _in_log(event: str) -> sa.ScalarSelect[int]:
     )
 
 
+# One statement is one moment: the row, its entry and what the log tells of it since belong together.
+_RECORDED = sa.select(
+    *_EXCEPTION.c,
+    *(_ENTRY.c[name].label(f"entry_{name}") for name in ("at", "body", "leaf", *_COLUMNS)),
+    _in_log("used").label("log_used"),
+    _in_log("closed").label("log_closed"),
+    sa.exists()
+    .where(_USED.c.exception == _EXCEPTION.c.id, _USED.c.key == sa.bindparam("of_key"), _USED.c.key != "")
+    .label("own"),
+).select_from(
+    _EXCEPTION.outerjoin(
+        _ENTRY, sa.and_(_ENTRY.c.seq == _EXCEPTION.c.seq, _ENTRY.c.kind == sa.literal_column("'exception'"))
+    )
+)
+_CHECKED = Statement(_RECORDED.where(_EXCEPTION.c.id == sa.bindparam("of")))
 _COVERING = Statement(
-    # One statement is one moment: the row, its entry and what the log tells of it since belong together.
-    sa.select(
-        *_EXCEPTION.c,
-        *(_ENTRY.c[name].label(f"entry_{name}") for name in ("at", "body", "leaf", *_COLUMNS)),
-        _in_log("used").label("log_used"),
-        _in_log("closed").label("log_closed"),
-        sa.exists()
-        .where(_USED.c.exception == _EXCEPTION.c.id, _USED.c.key == sa.bindparam("of_key"), _USED.c.key != "")
-        .label("own"),
-    )
-    .select_from(
-        _EXCEPTION.outerjoin(
-            _ENTRY, sa.and_(_ENTRY.c.seq == _EXCEPTION.c.seq, _ENTRY.c.kind == sa.literal_column("'exception'"))
-        )
-    )
-    .where(
+    _RECORDED.where(
         _IS_OPEN,
         _EXCEPTION.c.expires_at >= sa.bindparam("now"),
         *(

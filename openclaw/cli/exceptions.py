@@ -102,7 +102,7 @@ def list_exceptions(
         show.Column("used", justify="right"),
         show.Column("until (UTC)"),
     ]
-    columns += [show.Column("by"), show.Column("covers", wide=True), show.Column("reason", wide=True)]
+    columns += [show.Column("by"), show.Column("covers", wide=True)]
     columns += [show.Column("reviewed")]
     rows = [
         (
@@ -112,7 +112,6 @@ def list_exceptions(
             f"{one.expires_at:%m-%d %H:%M}",
             one.by,
             str(one.scope),
-            one.reason,
             looked[one.id].reviewed if one.id in looked else "",
         )
         for one in found
@@ -132,8 +131,6 @@ def show_exception(
             show.as_json(_as_json(books, found, looked))
             return
         show.fields([*_pairs(books, found), *(_looked(books, looked) if looked is not None else ())])
-        if looked is None:
-            show.note(f"the log has no entry {found.seq} that opened it: it counts for nothing")
 
 
 @app.command("close")
@@ -177,6 +174,8 @@ def _pairs(books: Books, one: PolicyException) -> list[tuple[str, str | Text]]:
         ("until", show.moment(one.expires_at)),
         ("used", f"{one.used} of {one.uses}"),
     ]
+    if fault := books.exceptions.fault(one.id):
+        pairs.insert(2, ("fault", Text(fault, style="red")))
     if one.closed_at is not None:
         pairs.append(("closed", f"{show.moment(one.closed_at)} by {one.closed_by}"))
     return pairs
