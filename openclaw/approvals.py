@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -154,13 +154,21 @@ class Approvals:
     def list(self, state: State | None = "pending") -> list[Approval]:
         """The questions in one state, or all of them, oldest first."""
         with self._store.read() as connection:
-            rows = (
-                connection.execute(sa.select(_APPROVAL).order_by(_APPROVAL.c.requested_at, _APPROVAL.c.id))
-                .mappings()
-                .all()
-            )
             now = self._store.clock.now()
-            return _read(connection, [row for row in rows if state in (None, _state(row, now))], now)
+            found = (
+                sa.select(_APPROVAL).where(*_in_state(state, now)).order_by(_APPROVAL.c.requested_at, _APPROVAL.c.id)
+            )
+            return _read(connection, connection.execute(found).mappings().all(), now)
+
+    def about(self, seqs: Iterable[int]) -> dict[int, Approval]:
+        """The questions that these entries of the log have put, by entry."""
+        wanted, found = [*seqs], list[Approval]()
+        with self._store.read() as connection:
+            now = self._store.clock.now()
+            for page in (wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)):
+                rows = connection.execute(sa.select(_APPROVAL).where(_APPROVAL.c.seq.in_(page))).mappings().all()
+                found += _read(connection, rows, now)
+        return {one.seq: one for one in found}
 
     def ask(self, transaction: Transaction, question: Question, seq: int) -> Approval:
         """Put a question; the one that is already there for this execution, if there is one."""
@@ -317,6 +325,20 @@ def _approval(row: sa.RowMapping, now: dt.datetime) -> Approval:
 
 
 _ELSEWHERE = frozenset({"answers", "amendment"})
+
+
+def _in_state(state: State | None, now: dt.datetime) -> list[sa.ColumnElement[bool]]:
+    """The rows that are in a state at a moment: what ``_state`` says of each of them."""
+    column, over = _APPROVAL.c.state, _APPROVAL.c.expires_at < utc(now)
+    match state:
+        case None:
+            return []
+        case "expired":
+            return [column.in_(("pending", "approved")), over]
+        case "pending" | "approved":
+            return [column == state, sa.not_(over)]
+        case "rejected" | "used":
+            return [column == state]
 
 
 def _state(row: sa.RowMapping, now: dt.datetime) -> State:
