@@ -87,9 +87,11 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     """The body of a decision entry: enough to decide again, with nothing in it that must be hidden."""
     answered: dict[str, JsonValue] = {
         "effect": decision.effect.value,
-        "reasons": [plain(reason) for reason in decision.reasons],
-        "rules": [plain(rule) for rule in decision.rules],
-        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations],
+        "reasons": [*map(plain, decision.reasons)],
+        "rules": [*map(plain, decision.rules)],
+        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations]
+        if decision.obligations
+        else [],
         "code": decision.code,
     }
     return {

@@ -46,8 +46,8 @@ class Transaction:
         statement.run(self.cursor, self.dialect, parameters)
         return self.cursor.rowcount
 
-    def many(self, statement: Statement, parameters: Sequence[Mapping[str, object]]) -> None:
-        """Run a prepared statement once for each set of parameters."""
+    def many(self, statement: Statement, parameters: Sequence[Sequence[object]]) -> None:
+        """Run a prepared statement once for each set of parameters, in the order in which the statement names them."""
         statement.run_many(self.cursor, self.dialect, parameters)
 
     @contextlib.contextmanager
