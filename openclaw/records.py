@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import JsonValue
@@ -203,17 +204,20 @@ def _draft(
     effect: Literal["", "allow", "ask", "deny"],
     body: dict[str, JsonValue],
 ) -> Line:
-    who = action.principal
+    who = action.principal  # whose names are short: see ``Principal``
     return Line(
         kind,
         storable(run.id) if run else "",
-        storable(who.workflow),
-        storable(who.agent),
+        _storable(who.workflow),
+        _storable(who.agent),
         storable(action.name),
         storable(action.call_id),
         effect,
         body,
     )
+
+
+_storable = lru_cache(maxsize=1000)(storable)
 
 
 def _told(log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken) -> dict[str, JsonValue]:

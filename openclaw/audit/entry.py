@@ -144,8 +144,12 @@ def _chosen() -> Callable[[int, str, tuple[object, ...], object], tuple[str, byt
     try:
         from openclaw._native import entry as native
     except ImportError:  # not built, or built before it could do this
-        return lambda *_: None
+        return _left
     return native
+
+
+def _left(seq: int, at: str, texts: tuple[object, ...], body: object) -> None:
+    """There is no native extension: Python writes it."""
 
 
 _native_entry = _chosen()

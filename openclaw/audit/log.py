@@ -33,18 +33,22 @@ from openclaw.audit.reading import Seen
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
 from openclaw.audit.rotation import Rotation
-from openclaw.audit.rows import ACTION, ENTRY, HEAD, to_entry
+from openclaw.audit.rows import ACTION, ENTRY, HALT, HEAD, to_entry
 from openclaw.audit.verify import Verification
 from openclaw.audit.witness import Witness
 from openclaw.canonical import plain, storable
 from openclaw.errors import AuditError
 from openclaw.store import Statement, Store, Transaction
+from openclaw.store.transaction import HALTS_NOTE
 
 CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_SECONDS = 300
 """A commit signs a checkpoint by itself once so many entries, or so much time, have come since the last one."""
 
-_GET_HEAD = Statement(sa.select(HEAD.c.size, HEAD.c.edge))
+_GET_HEAD = Statement(
+    # Whether anything is halted is asked along with it: every commit of the gate needs both.
+    sa.select(HEAD.c.size, HEAD.c.edge, sa.select(sa.func.count()).select_from(HALT).scalar_subquery().label("halts"))
+)
 _SET_HEAD = Statement(sa.update(HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
 _ADD_ENTRY = Statement(sa.insert(ENTRY))
 
@@ -265,9 +269,11 @@ class AuditLog:
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
         if growth is None:
-            head = transaction.rows(_GET_HEAD, {})[0]
-            edge = Edge.from_bytes(cast("int", head["size"]), bytes(cast("bytes", head["edge"])))
+            size, packed, halts = transaction.tuples(_GET_HEAD, {})[0]
+            edge = Edge.from_bytes(cast("int", size), bytes(cast("bytes", packed)))
             growth = transaction.notes["audit"] = _Growth(edge)
+            if not halts:
+                transaction.notes.setdefault(HALTS_NOTE, ())
         assert isinstance(growth, _Growth)
         return growth
 

@@ -15,11 +15,12 @@ from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Statement
 from openclaw.store.opening import UNREADABLE, driver_error
 from openclaw.store.statement import Cursor
-from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
+from openclaw.store.tables import ActionRow, EntryRow, HaltRow, HeadRow, NodeRow, Table
 
 ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
 NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
 HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
+HALT: sa.Table = Table.metadata.tables[str(HaltRow.__tablename__)]
 ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 
 IS_CHECKPOINT = ENTRY.c.kind == sa.literal_column("'checkpoint'")
@@ -205,6 +206,7 @@ __all__ = [
     "CHUNK",
     "CHUNK_LEVEL",
     "ENTRY",
+    "HALT",
     "HEAD",
     "IS_CHECKPOINT",
     "NODE",

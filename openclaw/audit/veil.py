@@ -93,7 +93,7 @@ class Veil:
         self._search: re.Pattern[str] | None = None
         self._failed = False
         self._document: dict[str, JsonValue] = {}
-        if not self._fields and not self._seals and type(document) is dict and CLOAK.harmless_parts(document):
+        if not self._fields and not self._seals and isinstance(document, dict) and CLOAK.harmless_parts(document):
             self._document = document  # nearly every action ends here
         else:
             self._guard(lambda: self._lay_over(dict(document)), None)

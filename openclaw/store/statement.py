@@ -47,21 +47,24 @@ class Cursor(Protocol):
 
 
 class Statement:
-    """One statement with named parameters (``sqlalchemy.bindparam``). ``columns`` are those that it returns."""
+    """One statement with named parameters (``sqlalchemy.bindparam``).
+
+    ``columns`` are those that it returns, ``compiled`` is what it is in the words of each dialect that it was run in.
+    """
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, Compiled] = {}
+        self.compiled: dict[str, Compiled] = {}
         self.columns = _returned(clause)
 
     def run(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> None:
         """Run it once."""
-        compiled = self._compiled.get(dialect.name) or self.compile(dialect)
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
         cursor.execute(compiled.text, compiled.values(parameters))
 
     def run_many(self, cursor: Cursor, dialect: Dialect, parameters: Sequence[Sequence[object]]) -> None:
         """Run it once for each set of parameters, which stand in the order of ``compile(dialect).names``."""
-        compiled = self._compiled.get(dialect.name) or self.compile(dialect)
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
         cursor.executemany(compiled.text, parameters)
 
     def rows(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> list[Row]:
@@ -71,7 +74,7 @@ class Statement:
 
     def tuples(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> Sequence[Sequence[object]]:
         """``rows`` as the driver gives them."""
-        compiled = self._compiled.get(dialect.name) or self.compile(dialect)
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
         cursor.execute(compiled.text, compiled.values(parameters))
         return cursor.fetchall()
 
@@ -84,7 +87,7 @@ class Statement:
         )
         constants: dict[str, object] = {name: it.value for name, it in compiled.binds.items() if not it.required}
         names = tuple(compiled.positiontup or ())
-        made = self._compiled[dialect.name] = Compiled(str(compiled), names, _picking(names, constants))
+        made = self.compiled[dialect.name] = Compiled(str(compiled), names, _picking(names, constants))
         return made
 
 
