@@ -18,6 +18,7 @@ from openclaw.approvals import Approvals
 from openclaw.approvers import Approvers
 from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, open_places
 from openclaw.budget import Ledger
+from openclaw.budget.amount import UTC, zone_of
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError, StoreError
@@ -41,9 +42,9 @@ class Books:
     answers: Answers
     halts: Halts
 
-    def moment(self, told: str | None) -> dt.datetime | None:
+    def moment(self, told: str | None, zone: str = UTC) -> dt.datetime | None:
         """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
-        return moment_since(told, self.store.clock.now()) if told else None
+        return moment_since(told, self.store.clock.now(), zone_of(zone)) if told else None
 
 
 @contextlib.contextmanager

@@ -34,10 +34,10 @@ class Replay(Grouped):
     revision: str
 
 
-def moment_since(text: str, now: dt.datetime) -> dt.datetime:
+def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
     """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
 
-    A date or time without a zone is UTC.
+    A date or time that says no zone of its own is of ``zone``.
 
     Raises:
         ConfigurationError: it is neither.
@@ -53,7 +53,7 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
         raise ConfigurationError(
             f"`{text}` is neither a span nor a time", hint="write 2h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def replay(
