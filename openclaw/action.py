@@ -173,7 +173,7 @@ def utc(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
     if moment.tzinfo is not dt.UTC:
         moment = moment.astimezone(dt.UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"  # without its `+00:00`
+    return moment.isoformat("T", "microseconds")[:-6] + "Z"  # without its `+00:00`
 
 
 def _who(principal: Principal) -> dict[str, JsonValue]:

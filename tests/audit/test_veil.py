@@ -279,8 +279,6 @@ NAMES = st.sampled_from(
         "value",
         "key",
         "field",
-    ]
-    + [
         "content",
         "header",
         "DB_PWD",
@@ -304,8 +302,6 @@ PIECES = st.sampled_from(
         "DB_PASSWORD",
         "token",
         "note",
-    ]
-    + [
         "https://eva:hunter2@host/",
         "2026-11-23T10:00:00.000000Z",
         "run-0199d2c4f1a2-8f3a5b1c",
