@@ -103,7 +103,7 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     }
 
 
-def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
+def decision_draft(request: Request, effect: Literal["", "allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
     """The entry of a decision."""
     return _draft(request.action, request.run, "decision", effect, body)
 

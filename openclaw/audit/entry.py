@@ -14,7 +14,17 @@ from openclaw.canonical import plain, storable
 from openclaw.encoding import encode
 
 EntryKind = Literal[
-    "decision", "outcome", "reservation", "approval", "checkpoint", "policy", "halt", "hold", "erasure", "review"
+    "decision",
+    "outcome",
+    "reservation",
+    "approval",
+    "exception",
+    "checkpoint",
+    "policy",
+    "halt",
+    "hold",
+    "erasure",
+    "review",
 ]
 
 ROW_COLUMNS = ("seq", "at", "kind", "run", "workflow", "agent", "tool", "call_id", "effect", "body", "leaf")

@@ -64,7 +64,9 @@ class Seal:
         return found if isinstance(found, str) and found else None
 
 
-_PARTS = frozenset({"kind", "principal", "run", "tool", "args", "model", "flow", "budget", "approval", "now"})
+_PARTS = frozenset(
+    {"kind", "principal", "run", "tool", "args", "model", "flow", "budget", "approval", "exception", "now"}
+)
 
 
 class Veil:
@@ -150,6 +152,8 @@ class Veil:
             document["result"] = self._repeated(self._value(document["result"]), minimum=_SUBSTRING_MIN)
         if "tool" in document:
             document["tool"] = self._repeated(self._value(document["tool"]), minimum=6)
+        if "exception" in document:  # its conditions may name the very values
+            document["exception"] = self._repeated(document["exception"], minimum=6)
         for part in ("principal", "run", "flow", "model"):
             if part in document:
                 document[part] = self._value(document[part])

@@ -134,16 +134,18 @@ def _activity(entry: Entry) -> tuple[int, str]:
 
 
 def _severity(entry: Entry) -> int:
-    if entry.effect == "deny" or event(entry) in ("rejected", "halt", "erasure"):
+    if entry.effect == "deny" or entry.kind == "exception" or event(entry) in ("rejected", "halt", "erasure"):
         return _MEDIUM
     return _LOW if event(entry) in ("ask", "failed", "cancelled") else _INFORMATIONAL
 
 
 def _status(entry: Entry) -> int:
     said = event(entry)
-    if said in ("done", "approved", "allow") or entry.kind in ("checkpoint", "policy", "erasure", "review"):
+    if said in ("done", "approved", "allow", "opened", "used", "closed"):
         return _SUCCESS
-    return _FAILURE if said in ("deny", "failed", "cancelled", "rejected") else _UNKNOWN
+    if entry.kind in ("checkpoint", "policy", "erasure", "review"):
+        return _SUCCESS
+    return _FAILURE if said in ("deny", "failed", "cancelled", "rejected", "refused") else _UNKNOWN
 
 
 def _answer(entry: Entry) -> dict[str, JsonValue]:

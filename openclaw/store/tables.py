@@ -268,6 +268,53 @@ class ApproverRow(Table, table=True):
     seq: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
+class ExceptionRow(Table, table=True):
+    """A bounded exception that a person has opened; entry ``seq`` records it, and ``seal`` binds this row to it.
+
+    ``args`` are conditions on arguments as a JSON list. Of its ``uses``, ``used`` are used up. ``proof`` is what proves who
+    opened it: a signed note, or the digest of a token.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_exception"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(
+            "openclaw_exception_open",
+            "expires_at",
+            sqlite_where=text("closed_at = ''"),
+            postgresql_where=text("closed_at = ''"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    workflow: str = ""
+    agent: str = ""
+    tool: str = ""
+    args: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    uses: int = Field(sa_column=Column(BigInteger, nullable=False))
+    used: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    by: str
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    opened_at: str
+    expires_at: str
+    closed_at: str = ""
+    closed_by: str = ""
+    proof: str = Field(default="", sa_column=Column(Text, nullable=False))
+    seal: str = ""
+
+
+class ExceptionUseRow(Table, table=True):
+    """The ``number``-th use of an exception: decision ``seq`` of the execution ``key``, which goes on under it if it waits."""
+
+    __tablename__: ClassVar[str] = "openclaw_exception_use"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_exception_use_key", "key"),)
+
+    exception: str = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    key: str = ""
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class HaltRow(Table, table=True):
     """What a person has stopped: the actions that all of these names fit, where an empty one fits any."""
 
