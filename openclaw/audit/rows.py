@@ -39,7 +39,7 @@ NODES = len(ROW_COLUMNS)
 COLUMNS = tuple(ENTRY.c[name] for name in ROW_COLUMNS)
 
 
-def _page(nodes: sa.ColumnElement[bytes | None]) -> Statement:
+def _page(nodes: sa.ColumnElement[bytes | None] | sa.ColumnElement[None]) -> Statement:
     return Statement(
         sa.select(*COLUMNS, nodes)
         .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
