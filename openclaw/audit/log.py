@@ -33,7 +33,7 @@ from openclaw.audit.reading import Seen
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
 from openclaw.audit.rotation import Rotation
-from openclaw.audit.rows import ACTION, ENTRY, HALT, HEAD, to_entry
+from openclaw.audit.rows import ACTION, COLUMNS, ENTRY, HALT, HEAD, to_entry
 from openclaw.audit.verify import Verification
 from openclaw.audit.witness import Witness
 from openclaw.canonical import plain, storable
@@ -297,7 +297,7 @@ class AuditLog:
             AuditError: there is none.
         """
         with self._store.read() as connection:
-            row = connection.execute(sa.select(ENTRY).where(ENTRY.c.seq == seq)).mappings().one_or_none()
+            row = connection.execute(sa.select(*COLUMNS).where(ENTRY.c.seq == seq)).mappings().one_or_none()
             if row is None:
                 size = connection.execute(sa.select(HEAD.c.size)).scalar_one()
                 raise AuditError(f"there is no entry {seq}", hint=f"the log has {size} entries, counted from 1")
@@ -324,7 +324,7 @@ class AuditLog:
             newest_first: turn the order round before the limit cuts.
         """
         wanted = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool, "effect": effect}
-        query = sa.select(ENTRY).where(
+        query = sa.select(*COLUMNS).where(
             ENTRY.c.seq > after,
             *(ENTRY.c[name] == storable(value) for name, value in wanted.items() if value is not None),
         )
@@ -340,7 +340,7 @@ class AuditLog:
     def open_actions(self) -> list[Entry]:
         """The decisions whose action was let through and has no outcome: running now, or cut off by a crash."""
         query = (
-            sa.select(ENTRY)
+            sa.select(*COLUMNS)
             .join(ACTION, ACTION.c.seq == ENTRY.c.seq)
             .where(ACTION.c.state == "running")
             .order_by(ENTRY.c.seq)

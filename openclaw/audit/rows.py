@@ -36,12 +36,19 @@ RawRow = Sequence[object]
 NODES = len(ROW_COLUMNS)
 """Where in a raw row the nodes stand that its entry has completed: behind the columns of the entry itself."""
 
-_PAGE = Statement(
-    sa.select(*(ENTRY.c[name] for name in ROW_COLUMNS), ENTRY.c.nodes)
-    .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
-    .order_by(ENTRY.c.seq)
-    .limit(sa.bindparam("count", type_=sa.Integer))
-)
+COLUMNS = tuple(ENTRY.c[name] for name in ROW_COLUMNS)
+
+
+def _page(nodes: sa.ColumnElement[bytes | None] | sa.ColumnElement[None]) -> Statement:
+    return Statement(
+        sa.select(*COLUMNS, nodes)
+        .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
+        .order_by(ENTRY.c.seq)
+        .limit(sa.bindparam("count", type_=sa.Integer))
+    )
+
+
+_PAGE, _PAGE_BEFORE = _page(ENTRY.c.nodes), _page(sa.null().label("nodes"))
 
 _CHUNK_NODES = Statement(
     sa.union_all(
@@ -63,7 +70,6 @@ _ONE_NODE = Statement(
         NODE.c.index == sa.bindparam("at_index", type_=sa.BigInteger),
     )
 )
-_NODES_OF = Statement(sa.select(ENTRY.c.nodes).where(ENTRY.c.seq == sa.bindparam("of_seq", type_=sa.BigInteger)))
 _ALL_NODES = Statement(sa.select(sa.func.count()).select_from(NODE))
 _HEADS = Statement(sa.select(HEAD.c.id, HEAD.c.size, HEAD.c.edge))
 _CHECKPOINTS = Statement(sa.select(ENTRY.c.seq, ENTRY.c.body).where(IS_CHECKPOINT).order_by(ENTRY.c.seq))
@@ -80,11 +86,12 @@ class Raw:
         self.connection = connection
         self.errors = (driver_error(connection.engine), *UNREADABLE)
         self._dialect = connection.dialect
+        self._page = _PAGE if has_nodes(connection) else _PAGE_BEFORE
         self._cursor = cast("Cursor", connection.connection.cursor())
 
     def page(self, after: int, count: int) -> Sequence[RawRow]:
         """At most ``count`` entries behind ``after``, in order."""
-        _PAGE.run(self._cursor, self._dialect, {"after": after, "count": count})
+        self._page.run(self._cursor, self._dialect, {"after": after, "count": count})
         return self._cursor.fetchall()
 
     def chunk_nodes(self, chunk: int) -> Sequence[tuple[object, ...]]:
@@ -97,12 +104,6 @@ class Raw:
             bounds[f"to{level}"] = (chunk + 1) << (CHUNK_LEVEL - level)
         _CHUNK_NODES.run(self._cursor, self._dialect, bounds)
         return cast("Sequence[tuple[object, ...]]", self._cursor.fetchall())
-
-    def nodes_of(self, seq: int) -> object:
-        """The nodes that stand beside an entry, or None."""
-        _NODES_OF.run(self._cursor, self._dialect, {"of_seq": seq})
-        found = self._cursor.fetchall()
-        return found[0][0] if found else None
 
     def node(self, level: int, index: int) -> object:
         """The hash of one node that stands beside no entry, or None."""
@@ -133,7 +134,6 @@ def to_entry(row: sa.RowMapping) -> Entry:
         VerificationError: the row holds none, as only a forged one does.
     """
     columns = dict(row)
-    columns.pop("nodes", None)
     try:
         return Entry.model_validate(
             {
@@ -159,7 +159,7 @@ def read_head(connection: Connection) -> Edge:
 
 def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
     """The stored hash of a complete subtree, or None: beside the entry that has completed it, or in the table of the others."""
-    if level:
+    if level and has_nodes(connection):
         beside = sa.select(ENTRY.c.nodes).where(ENTRY.c.seq == (index + 1) << level)
         nodes = connection.execute(beside).scalar_one_or_none()
         if nodes is not None:
@@ -167,6 +167,16 @@ def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
     query = sa.select(NODE.c.hash).where(NODE.c.level == level, NODE.c.index == index)
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else bytes(found)
+
+
+def has_nodes(connection: Connection) -> bool:
+    """Whether nodes may stand beside entries; not in a copy that an older version wrote, and that nobody may write to now."""
+    if "nodes" not in connection.info:
+        found = {str(column["name"]) for column in sa.inspect(connection).get_columns(str(ENTRY.name))}
+        if "nodes" not in found:
+            return False  # asked again: somebody may add it
+        connection.info["nodes"] = True
+    return True
 
 
 def node_at(nodes: bytes, level: int) -> bytes:
@@ -205,6 +215,7 @@ __all__ = [
     "ACTION",
     "CHUNK",
     "CHUNK_LEVEL",
+    "COLUMNS",
     "ENTRY",
     "HALT",
     "HEAD",

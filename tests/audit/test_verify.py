@@ -308,6 +308,12 @@ def test_a_log_whose_nodes_stand_in_rows_of_their_own_goes_on_and_is_proven(
     size = log.size()
     as_before(store)
     store.close()
+    copy = Store.open(store_url, create=False, readonly=True)
+    old = AuditLog(copy, signer, outside=outside)
+    assert messages(old) == []
+    old.prove(1024).check(signer.verifier)
+    assert [entry.seq for entry in old.entries(after=1498)] == [1499, 1500, 1501, 1502]
+    copy.close()
     again = Store.open(store_url)
     log = AuditLog(again, signer, outside=outside)
     assert messages(log) == []
