@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -263,7 +263,7 @@ class _Loop:
         for account, budget in self.per_run.items():
             if f"{principal.account}/".startswith(f"{account}/"):
                 also[f"{account}/run/{scope.run.id}"] = budget
-        return scope.acting(principal, agent.soft, also)
+        return replace(scope.acting(principal, agent.soft, also), fed=True)
 
     def _principal(self, scope: Scope, names: Sequence[str]) -> Principal:
         """The last of these agents, to whom the others have handed over; in a run that may act for others already."""

@@ -184,6 +184,7 @@ class _Escort:
             rights=self._government.rights,
             trust=dict(self._trust),
             shared=Shared(tally=self._tally(run)),
+            fed=True,
         )
         scopes.see_messages(scope, [*([system] if system is not None else []), *messages])
         return scope
