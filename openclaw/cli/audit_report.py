@@ -27,12 +27,6 @@ from openclaw.review.serving import serving
 FORMS: dict[str, Callable[[Document], bytes]] = {".html": as_html, ".md": as_markdown, ".pdf": as_pdf}
 
 
-def add_to(root: typer.Typer, audit: typer.Typer) -> None:
-    """Add the command to ``openclaw audit``, and to ``openclaw`` where some look for it."""
-    audit.command("report")(report)
-    root.command("report", hidden=True)(report)
-
-
 def report(
     context: typer.Context,
     period: Annotated[
@@ -109,4 +103,4 @@ def _say(found: Evidence, out: Path, *, as_json: bool) -> None:
     )
 
 
-__all__ = ["add_to"]
+__all__ = ["report"]

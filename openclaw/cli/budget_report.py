@@ -34,11 +34,6 @@ UntilOption = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give ``openclaw budget`` its command ``report``."""
-    app.command("report")(report)
-
-
 def report(
     context: typer.Context,
     by: Annotated[str, typer.Option(metavar="WHAT", help=f"What groups are made by: {', '.join(BY)} (UTC).")] = "agent",
@@ -169,4 +164,4 @@ def _each(amount: int | None, total: Group) -> str:
     return f"at least {show.usd(amount)}" if total.unpriced else show.usd(amount)
 
 
-__all__ = ["SinceOption", "UntilOption", "add_to"]
+__all__ = ["SinceOption", "UntilOption", "report"]

@@ -21,14 +21,6 @@ from openclaw.review.queue import Item, queue
 from openclaw.review.verdicts import Verdict, add_review, reviews
 
 PAGE = 50
-REVIEW_EXAMPLES = """Examples:
-
-  openclaw review
-
-  openclaw review --since 7d --agent refunds --json
-
-  openclaw review --by eva
-"""
 LETTERS: dict[str, Verdict] = {"a": "agreed", "d": "disputed", "f": "follow-up"}
 QUESTION = "[a]greed, [d]isputed, [f]ollow-up, [s]kip, [q]uit"
 
@@ -39,12 +31,6 @@ class VerdictName(StrEnum):
     AGREED = "agreed"
     DISPUTED = "disputed"
     FOLLOW_UP = "follow-up"
-
-
-def add_to(root: typer.Typer, audit: typer.Typer) -> None:
-    """Add the commands to ``openclaw`` and ``openclaw audit``."""
-    root.command("review")(filtered(review))
-    audit.command("note")(note)
 
 
 def note(
@@ -69,6 +55,7 @@ def note(
         show.fields([("entry", f"{said.seq}: {said.verdict or 'note'} of {said.of} by {said.by}{told_of(said)}")])
 
 
+@filtered
 def review(
     context: typer.Context,
     filters: Filters,
@@ -180,4 +167,4 @@ def _as_json(item: Item, answers: dict[int, Approval]) -> dict[str, object]:
     }
 
 
-__all__ = ["add_to"]
+__all__ = ["note", "review"]

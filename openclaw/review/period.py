@@ -7,9 +7,32 @@ import re
 from dataclasses import dataclass
 
 from openclaw.errors import ConfigurationError
-from openclaw.review.replay import moment_since
 
+_SPAN = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _HINT = "write 2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23 or FROM..TO, as in 2026-11-01..2026-12-01 or 7d.."
+
+
+def moment_since(text: str, now: dt.datetime) -> dt.datetime:
+    """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
+
+    A date or time without a zone is UTC.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if span := _SPAN.fullmatch(text):
+        try:
+            return now - dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+        except OverflowError as error:
+            raise ConfigurationError(f"`{text}` is longer than time goes back") from error
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"`{text}` is neither a span nor a time", hint="write 2h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +93,4 @@ def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
 
 
-__all__ = ["Period"]
+__all__ = ["Period", "moment_since"]
