@@ -32,7 +32,7 @@ from openclaw.approvals import Approval, Approvals
 from openclaw.approvers import Approvers
 from openclaw.audit import AuditLog, Privacy, Veil
 from openclaw.audit.mask import hides
-from openclaw.budget import CALL_SECONDS, Energy, Ledger, Prices, Reservation, Unit, Usage
+from openclaw.budget import CALL_SECONDS, Budget, Energy, Ledger, Prices, Reservation, Unit, Usage
 from openclaw.canonical import plain, printable
 from openclaw.clock import Clock
 from openclaw.consent import Consent, Consents
@@ -238,6 +238,10 @@ class Gate:
         the time that it holds is over, and its accounts carry no more of it (``Extensions.overtime``)."""
         return self.halts.watched(permit.action.principal, permit.run) or self.extensions.overtime(permit)
 
+    def declare(self, account: str, budget: Budget) -> None:
+        """Declare the budget of who acts here, once; see ``Ledger.declare``."""
+        self._ledger.declare_once(account, budget)
+
     # -- runs and people -----------------------------------------------------------------------------------------
 
     def open_run(self, *, workflow: str, thread: str | None, resumed: bool) -> Run:
@@ -311,7 +315,7 @@ class Gate:
         """What the policy is asked at this moment: the budgets of the action's accounts, and its soft limits, are read."""
         principal = request.action.principal
         remaining = self._ledger.remaining(principal.account, request.also)
-        soft = self.soft.reached(principal, request.soft)
+        soft = self.soft.reached(principal, request.soft, request.also)
         return Asked(request, consent, self._document(request, consent, remaining, soft), remaining, soft=soft)
 
     def _reasons(self, request: Request, approval: Approval) -> tuple[str, ...]:
@@ -407,7 +411,10 @@ class Gate:
         answer = answer or self._take(transaction, asked, duties)
         if isinstance(answer, Refused):
             return self._turn_away(transaction, request, after_change(answer, asked.amended), body, veil)
-        body["reservation"] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
+        held: dict[str, JsonValue] = {"id": answer.id, "account": answer.account, "held": {**answer.held.present()}}
+        if request.also:
+            held["also"] = [*request.also]
+        body["reservation"] = held
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
         self.soft.record(transaction, request, asked.soft, seq)
         self._worker.vouch(transaction)

@@ -287,13 +287,19 @@ class Governance:
         )
 
     def govern(self, tools: Sequence[BaseTool], *, agent: Agent | str, roles: Sequence[str] = ()) -> list[BaseTool]:
-        """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``)."""
+        """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``).
+
+        Of an ``Agent``, its budget, soft limits and labels hold for them, too.
+        """
         from openclaw.graph import govern_tools
 
         return govern_tools(tools, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
 
     def govern_model(self, model: BaseChatModel, *, agent: Agent | str, roles: Sequence[str] = ()) -> BaseChatModel:
-        """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``."""
+        """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``.
+
+        Of an ``Agent``, its budget, soft limits and labels hold, too; its ``cheaper`` model must be of the class of ``model``.
+        """
         from openclaw.graph import govern_model
 
         return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
@@ -312,7 +318,10 @@ class Governance:
         return govern_store(store, trust=trust)
 
     def middleware(self, *, agent: Agent | str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
-        """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""
+        """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs.
+
+        Of an ``Agent``, its budget, soft limits, labels and ``cheaper`` model hold, too.
+        """
         from openclaw.graph import middleware
 
         return middleware(
@@ -399,7 +408,10 @@ class Governance:
             return
         from openclaw.graph import scope
         from openclaw.graph.agent import identity_of
+        from openclaw.graph.compile import declared_budgets
 
+        if not isinstance(agent, str):
+            self.ledger.declare(declared_budgets(agent))
         scope.receive(self.gate, identity_of(agent))
         self._receives = True
 

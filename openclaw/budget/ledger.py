@@ -122,6 +122,11 @@ class Ledger:
         if lasting:
             self._store.run(unit)
 
+    def declare_once(self, account: str, budget: Budget) -> None:
+        """``declare`` unless this program has declared this very budget before: cheap, where that has to be made sure."""
+        if self._declared.get(account) is not budget:
+            self.declare({account: budget})
+
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
         row = current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
         if declared and not row["declared"]:
@@ -293,6 +298,7 @@ class Ledger:
         """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
         body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
+        body |= {"also": [*also]} if also else {}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -492,9 +498,9 @@ class Ledger:
         found = shares_of(self._store.fetch, rows, org, now)
         return [] if found is None else found.all()
 
-    def uses(self, account: str) -> list[Use]:
-        """How much is used of each limit on the path, in the present windows; for soft limits."""
-        paths = levels(account)
+    def uses(self, account: str, also: Iterable[str] = ()) -> list[Use]:
+        """How much is used of each limit on the path and of ``also``, in the present windows; for soft limits."""
+        paths = [*levels(account), *also]
         now = self._store.clock.now()
         found: list[Use] = []
         for row in self._store.fetch(limited_of(len(paths)), named("path", paths)):

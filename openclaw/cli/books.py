@@ -90,9 +90,9 @@ class Books:
 
         return Ledger(self.store, recorder=record)
 
-    def moment(self, told: str | None) -> dt.datetime | None:
+    def moment(self, told: str | None, zone: dt.tzinfo = dt.UTC) -> dt.datetime | None:
         """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
-        return moment_since(told, self.store.clock.now()) if told else None
+        return moment_since(told, self.store.clock.now(), zone) if told else None
 
     def close(self) -> None:
         """Close the log, if anybody has looked for it; the store stays open."""

@@ -92,7 +92,7 @@ class Call:
         self, tool: BaseTool, signature: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> None:
         self.tool = tool
-        self.scope = scopes.require(tool.name)
+        self.scope = scopes.acting(tool, scopes.require(tool.name))
         self._args = args
         self._kwargs = kwargs
         self._hidden = _hidden(tool, kwargs)
@@ -110,7 +110,7 @@ class Call:
         )
         self._same = same_call(tool.name, args_digest)
         calls, repeats = self.scope.shared.tally.count(self._same)
-        self.action = _action(tool, visible, acting_principal(tool, self.scope), identity)
+        self.action = _action(tool, visible, self.scope.principal, identity)
         self.request = Request(
             action=self.action,
             run=self.scope.moment(calls=calls, repeats=repeats),

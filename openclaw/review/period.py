@@ -13,10 +13,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _HINT = "write 2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23 or FROM..TO, as in 2026-11-01..2026-12-01 or 7d.."
 
 
-def moment_since(text: str, now: dt.datetime) -> dt.datetime:
+def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
     """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
 
-    A date or time without a zone is UTC.
+    A date or time that says no zone of its own is of ``zone``.
 
     Raises:
         ConfigurationError: it is neither.
@@ -32,7 +32,7 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
         raise ConfigurationError(
             f"`{text}` is neither a span nor a time", hint="write 2h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 @dataclass(frozen=True, slots=True)

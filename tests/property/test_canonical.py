@@ -72,12 +72,12 @@ def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
 @given(VALUES)
 def test_it_does_so_without_the_native_extension(value: object) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(encoding, "_native_encode", lambda: lambda _: None)
+        patched.setattr(encoding, "native", lambda _: None)
         assert canonical(value) == rfc8785.dumps(plain(value))  # type: ignore[arg-type]
 
 
 def test_the_native_extension_leaves_what_it_cannot_write() -> None:
-    native = encoding._native_encode()
+    native = encoding.native
     if native({}) is None:
         pytest.skip("the native extension is not built: `make native`")
     assert native({"b": [1, "\u2028", None, True], "a": {}}) == '{"a":{},"b":[1,"\u2028",null,true]}'.encode()
