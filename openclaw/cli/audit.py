@@ -44,7 +44,7 @@ def show_entry(
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
         stands = standing(books.store, books.log, seq)
-        said = [*reviews(Reader(books.store), seq)]
+        said = [*reviews(Reader(books.store), entry)]
         signed = signature_of(books.log, entry)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))

@@ -73,7 +73,7 @@ def review(
     with opened(context, store, write=works, key=key) as books:
         reader = Reader(books.store)
         items = list(queue(reader, filters.query(books.store.clock.now()), limit=limit))
-        answers = {question.seq: question for question in books.approvals.list(None)} if items else {}
+        answers = books.approvals.of({item.entry.seq: item.entry.at for item in items if item.name == "ask"})
         if works:
             _work_through(books, reader, items, answers, by or "")
             return
@@ -90,7 +90,7 @@ def _work_through(books: Books, reader: Reader, items: list[Item], answers: dict
     for number, item in enumerate(items, start=1):
         show.heading(f"{number} of {len(items)}: {item.name}")
         seq = item.entry.seq
-        print_entry(item.entry, standing(books.store, books.log, seq), [*reviews(reader, seq)])
+        print_entry(item.entry, standing(books.store, books.log, seq), [*reviews(reader, item.entry)])
         if seq in answers:
             show.fields([("answered", _answered(answers[seq]))])
         letter = _asked()

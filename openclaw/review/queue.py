@@ -62,14 +62,27 @@ def queue(reader: Reader, query: Query | None = None, *, limit: int | None = Non
         ConfigurationError: a condition in the query is none.
     """
     search = Search(query or Query())
-    said: dict[int, Review] = {review.of: review for review in reviews(reader) if review.verdict}
+    judged, followed = _said(reader)
     found = heapq.merge(*(_of(reader, search, queued) for queued in QUEUED), key=lambda item: item[1].seq)
-    waiting = (
-        Item(name, entry, said.get(entry.seq))
-        for name, entry in found
-        if entry.seq not in said or said[entry.seq].verdict == "follow-up"
-    )
+    waiting = (Item(name, entry, followed.get(entry.seq)) for name, entry in found if entry.seq not in judged)
     yield from itertools.islice(waiting, limit)
+
+
+def _said(reader: Reader) -> tuple[set[int], dict[int, Review]]:
+    """The entries that have been judged, and those that somebody wants to look at again: the last verdict counts.
+
+    Of what is done with, the numbers alone are held: years of reviews are many.
+    """
+    judged: set[int] = set()
+    followed: dict[int, Review] = {}
+    for review in reviews(reader):
+        if review.verdict == "follow-up":
+            judged.discard(review.of)
+            followed[review.of] = review
+        elif review.verdict:
+            judged.add(review.of)
+            followed.pop(review.of, None)
+    return judged, followed
 
 
 def _of(reader: Reader, search: Search, queued: Queued) -> Iterator[tuple[str, Entry]]:
