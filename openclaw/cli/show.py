@@ -84,7 +84,9 @@ def leave_quietly() -> NoReturn:
 def screen() -> Console:
     """Stdout, as wide as it is."""
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return _Screen(highlight=False, markup=False, emoji=False, width=None if told else PIPE_WIDTH, color_system=_colors())
+    return _Screen(
+        highlight=False, markup=False, emoji=False, width=None if told else PIPE_WIDTH, color_system=_colors()
+    )
 
 
 def messages() -> Console:

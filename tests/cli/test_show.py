@@ -52,7 +52,9 @@ def test_a_word_that_is_longer_than_the_line_is_not_broken(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     digest = f"sha256:{'5c' * 32}"
-    show.fields([("the policy", digest), ("again", f"other policies than the recorded ones ({digest}) answer the same")])
+    show.fields(
+        [("the policy", digest), ("again", f"other policies than the recorded ones ({digest}) answer the same")]
+    )
     assert capsys.readouterr().out.splitlines() == [
         f"the policy  {digest}",
         "again       other policies than the recorded ones",
