@@ -403,7 +403,8 @@ class Gate:
                 return self._turn_away(transaction, request, still_running(known), body, veil, note=False)
             self._conclude(transaction, self._executions.one_running(transaction, known.seq), None)
             return Refusal(unknown_outcome(known))
-        asked = replace(asked, goes_on=known is not None and known.state == "suspended")
+        if known is not None and known.state == "suspended":
+            asked = replace(asked, goes_on=True)
         halted = halted_by(standing(transaction), request.action.principal, request.run)
         digest = partial(self._args_digest, asked.original or request.action)
         answer = halted or against(asked, decision, duties, digest)

@@ -18,15 +18,12 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from openclaw.audit.mask import FAILED, LARGE, MASKED, at, is_mark, keyed_digest, mark, mark_in_text, replace, steps_of
-from openclaw.audit.shapes import SECRET_MIN, Span, flag_name, joined, secret_name, secrets_in
+from openclaw.audit.shapes import CLOAK, LARGE_CHARS, SECRET_MIN, Span, flag_name, joined, secret_name, secrets_in
 from openclaw.audit.subjects import SubjectKey
 from openclaw.canonical import Fingerprint, fingerprint
 from openclaw.encoding import encode
 
 T = TypeVar("T")
-
-LARGE_CHARS = 1 << 18
-"""A text of more characters is stored by digest and head."""
 
 HEAD_CHARS = 1024
 TEXT_CHARS = 8192
@@ -98,7 +95,10 @@ class Veil:
         self._search: re.Pattern[str] | None = None
         self._failed = False
         self._document: dict[str, JsonValue] = {}
-        self._guard(lambda: self._lay_over(dict(document)), None)
+        if not self._fields and not self._seals and isinstance(document, dict) and CLOAK.harmless_parts(document):
+            self._document = document  # nearly every action ends here
+        else:
+            self._guard(lambda: self._lay_over(dict(document)), None)
         if self._failed:
             self._document = {"kind": document.get("kind"), "hidden": {MASKED: "failed"}}
 
@@ -117,6 +117,8 @@ class Veil:
 
     def decision(self, decision: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """The policy's own answer as it may be stored."""
+        if not decision.get("reasons") and not decision.get("obligations") and not self._failed:
+            return decision
         failed: dict[str, JsonValue] = {
             "effect": decision.get("effect"),
             "code": decision.get("code"),
@@ -204,6 +206,8 @@ class Veil:
         return kept | hidden
 
     def _result(self, found: Fingerprint, full: bool) -> dict[str, JsonValue]:
+        if found.small and not self._fields and not self._seals and not self._known and CLOAK.harmless(found.value):
+            return {"result": found.value} if full else {}
         if found.small:
             hidden = self._hidden(found.value)
             digest = {"digest": keyed_digest(found.value, self._key)} if hidden != found.value else {}

@@ -415,31 +415,47 @@ class Ledger:
     def _take(
         self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
     ) -> tuple[BudgetExceeded | None, list[int]]:
-        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
+        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot.
+
+        One conditional UPDATE, where all accounts are there with their windows open; a second one after they were made so.
+        """
         paths = [*levels(account), *also]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
         taken = Taken(transaction, paths, whole) if not any(also.values()) else None
-        if taken is None or not taken.all_there or taken.shared:
+        if taken is None or not taken.all_there:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
-            shares = shares_of(transaction.rows, rows.values(), account, transaction.now)
-            if shares is not None:
-                own = owner(account)
-                create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
-                rows = current_rows(transaction, paths, create=create) if create else rows
             taken = Taken(transaction, paths, whole)
             if len(taken.ids) < len(rows):
                 taken.undo(transaction)
                 return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
-            if shares is not None and (short := shares.short(account, whole)) is not None:
-                taken.undo(transaction)
-                return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
-            if shares is not None:
-                shares.take(transaction, account, held)
+        if taken.shared and (refusal := self._share(transaction, account, held, whole, taken)) is not None:
+            taken.undo(transaction)
+            return refusal, []
         if spare.present():
             move(transaction, taken.ids, pending=spare, sign=-1, posted=NOTHING)
         return None, taken.ids
+
+    def _share(
+        self, transaction: Transaction, account: str, held: Usage, whole: Usage, taken: Taken
+    ) -> BudgetExceeded | None:
+        """Judge what was taken by the shares of the organisation, as they were before; why it must be given back, if it must.
+
+        Nobody has changed them since: transactions that write come one after another.
+        """
+        own, org = owner(account), levels(account)[0]
+        rows = current_rows(transaction, [org], create=())
+        shares = shares_of(transaction.rows, rows.values(), account, transaction.now, but=(taken.ids, whole))
+        if shares is None:
+            return None
+        taken.make(transaction, own, shares.uncounted(own))
+        short = shares.short(account, whole)
+        if short is not None:
+            row, unit, room, kept = short
+            return kept_of(account, row, unit, whole.amount(unit), room, kept)
+        shares.take(transaction, account, held)
+        return None
 
     def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
         """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""

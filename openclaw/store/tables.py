@@ -86,10 +86,16 @@ class EntryRow(Table, table=True):
     effect: str = ""
     body: str = Field(sa_column=Column(Text, nullable=False))
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    # The hashes of the interior nodes that this leaf has completed, from below, 32 bytes each; null where it completes none.
+    # Beside the entry they cost no page of their own. A database of older versions has those of its old entries in NodeRow.
+    nodes: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class NodeRow(Table, table=True):
-    """The hash of one complete subtree of 2**level leaves (level ≥ 1). ``index`` counts subtrees of that level."""
+    """The hash of one complete subtree of 2**level leaves, where no entry has it: ``index`` counts subtrees of that level.
+
+    Those at the right edge of what was pruned (a leaf, too), and all that an older version has written.
+    """
 
     __tablename__: ClassVar[str] = "openclaw_node"
     __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}

@@ -394,11 +394,12 @@ def test_the_questions_are_found_by_their_state_and_by_their_entries(governance:
         assert [one.id for one in approvals.list(state)] == [made[key]]
     assert approvals.list("expired") == []
     assert [one.id for one in approvals.list(None)] == list(made.values())
-    seqs = {key: approvals.get(question).seq for key, question in made.items()}
-    found = approvals.about([seqs["no"], seqs["waits"], 999_999])
-    assert {seq: one.id for seq, one in found.items()} == {seqs[key]: made[key] for key in ("no", "waits")}
-    assert found[seqs["no"]].answers[0].by == "ada"
-    assert approvals.about([]) == {}
+    known = {key: approvals.get(question) for key, question in made.items()}
+    asked = {known[key].seq: known[key].requested_at for key in ("no", "waits")}
+    found = approvals.of({**asked, 999_999: known["no"].requested_at})
+    assert {seq: one.id for seq, one in found.items()} == {known[key].seq: made[key] for key in ("no", "waits")}
+    assert found[known["no"].seq].answers[0].by == "ada"
+    assert approvals.of({}) == {}
 
 
 def test_a_question_whose_time_is_over_is_found_as_expired(store_url: str, policies: Path, tmp_path: Path) -> None:
