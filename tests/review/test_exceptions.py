@@ -16,6 +16,8 @@ from openclaw.breakglass import PolicyException
 from openclaw.budget import Usage
 from openclaw.gate import Outcome, Permit, Refusal, Request
 from openclaw.governance import Governance
+from openclaw.policy import Bundle
+from openclaw.policy.embedded import open_bundle
 from openclaw.review.document import as_markdown
 from openclaw.review.entries import detail, event, lifted
 from openclaw.review.evidence import gather
@@ -52,7 +54,9 @@ def governance(store_url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Gov
     folder = tmp_path / "policies"
     folder.mkdir()
     (folder / "desk.rego").write_text(POLICY)
-    with Governance.open(store_url, policies=folder, key=tmp_path / "log.key", clock=clock) as opened:
+    with Governance.open(
+        store_url, policies=open_bundle(Bundle.read(folder), deadline_s=60), key=tmp_path / "log.key", clock=clock
+    ) as opened:
         yield opened
 
 
