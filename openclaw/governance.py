@@ -218,8 +218,7 @@ class Governance:
                 it must not raise.
             approvers: people who may answer questions, with their roles and keys: enrolled, and for this process those of
                 these names are as they are here. The store's list (``openclaw approvals enroll``) has the others.
-            authenticated: whether every answer, and every exception, must prove whose it is, also where the policy does not
-                demand it.
+            authenticated: whether every answer and every exception must prove whose it is, also where no policy demands it.
             cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:

@@ -28,6 +28,14 @@ def seen(response: object, tool: BaseTool) -> JsonValue:
     return _seen(_content(response, tool), ())
 
 
+def entering(response: object, tool: BaseTool) -> object:
+    """What comes into the context with ``response``, as it is: a text stays one, for the transcript has it so, too."""
+    content = _content(response, tool)
+    if isinstance(content, BaseMessage):
+        return cast("object", content.content)
+    return content if isinstance(content, str) else _seen(content, ())
+
+
 def handed_on(response: object, tool: BaseTool, value: JsonValue) -> object:
     """``response`` with ``value`` for what is seen of it. An artifact, which no model sees, stays.
 
@@ -146,4 +154,4 @@ def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-__all__ = ["handed_on", "seen", "told"]
+__all__ = ["entering", "handed_on", "seen", "told"]
