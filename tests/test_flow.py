@@ -269,6 +269,15 @@ def test_account_numbers_are_found_under_other_groupings() -> None:
     assert trust(seen, "US133000000121212121212") == "untrusted"
 
 
+def test_digits_that_spell_a_text_in_hexadecimal_are_a_text_too() -> None:
+    account = "DE89 3704 0044 0532 0130 00"
+    spelt = account.encode().hex()
+    assert spelt.isdigit()
+    assert trust(flow("pay", mail=f"my account is {account}"), spelt) == "untrusted"
+    assert trust(flow(f"the number is {spelt}", mail=f"my account is {account}"), spelt) == "trusted"
+    assert trust(flow("pay", mail="nothing"), spelt) == "unknown"
+
+
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from openclaw.budget.amount import UTC, zone_of
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError, StoreError
+from openclaw.exceptions import Exceptions
 from openclaw.halts import Halts
 from openclaw.review.replay import moment_since
 from openclaw.store import Store, Transaction
@@ -40,6 +41,7 @@ class Books:
     approvals: Approvals
     approvers: Approvers
     answers: Answers
+    exceptions: Exceptions
     halts: Halts
 
     def moment(self, told: str | None, zone: str = UTC) -> dt.datetime | None:
@@ -125,6 +127,7 @@ def _books(
                 approvals=approvals,
                 approvers=approvers,
                 answers=Answers(store, log, approvals, approvers),
+                exceptions=Exceptions(store, log, approvers),
                 halts=Halts(store, log),
             )
         finally:

@@ -20,7 +20,7 @@ from openclaw.action import Action, Handoff, Principal, ToolCall
 from openclaw.budget import Usage
 from openclaw.canonical import digest
 from openclaw.errors import Refused
-from openclaw.gate import Admission, Amended, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.gate import Admission, Amended, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
 from openclaw.graph.kept import earlier, is_unvouched
 from openclaw.graph.refusals import refusal_message, waiting
@@ -126,8 +126,13 @@ class Call:
 
     def comes_again(self) -> None:
         """It waits, and will be made again as the same execution, which counts once."""
-        self.scope.shared.waits(self.execution.identity)
+        self.scope.shared.comes_again(self.execution)
         self.scope.shared.tally.take_back(self._same)
+
+    def finish(self, permit: Permit, outcome: Outcome) -> None:
+        """It has ended."""
+        self.scope.gate.finish(permit, outcome)
+        self.scope.shared.ended(self.execution, outcome.status, permit)
 
     def unvouched(self) -> None:
         """Its tool does not vouch for what it has returned."""

@@ -38,6 +38,7 @@ from openclaw.graph.amended import note_of
 from openclaw.graph.attempts import answered, attempts, staged
 from openclaw.graph.refusals import refusal_message
 from openclaw.graph.scope import Scope
+from openclaw.graph.unanswered import mended, replacing
 from openclaw.graph.workflow import HANDOFF_PREFIX
 
 MODEL = "model"
@@ -157,7 +158,8 @@ class _Loop:
         if _returns_directly(active, state["messages"]):
             return {}
         scope = staged(self._scope(active.agent, state.get("delegation")))
-        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(state["messages"]))
+        whole = mended(state["messages"])
+        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(whole or state["messages"]))
         turn = next(turns)
         while True:
             try:
@@ -168,7 +170,7 @@ class _Loop:
             try:
                 turn = turns.send(said)
             except StopIteration as over:
-                return self._said(active, answered(over.value), state)
+                return self._said(active, answered(over.value), state, whole)
 
     async def acall_model(self, state: State, config: RunnableConfig) -> dict[str, Any]:
         """The same on an event loop."""
@@ -176,7 +178,8 @@ class _Loop:
         if _returns_directly(active, state["messages"]):
             return {}
         scope = await asyncio.to_thread(staged, self._scope(active.agent, state.get("delegation")))
-        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(state["messages"]))
+        whole = mended(state["messages"])
+        turns = attempts(active.runnables, active.cheaper, scope, active.prompt + list(whole or state["messages"]))
         turn = next(turns)
         while True:
             try:
@@ -187,12 +190,16 @@ class _Loop:
             try:
                 turn = turns.send(said)
             except StopIteration as over:
-                return self._said(active, answered(over.value), state)
+                return self._said(active, answered(over.value), state, whole)
 
-    def _said(self, active: Member, answer: AIMessage, state: State) -> dict[str, Any]:
+    def _said(
+        self, active: Member, answer: AIMessage, state: State, whole: Sequence[BaseMessage] | None
+    ) -> dict[str, Any]:
+        """What a turn writes: the answer, after the transcript where that had to be mended."""
         name = active.agent.name
         message = _addressable(answer).model_copy(update={"name": answer.name or name})
-        return {"messages": [message], "active_agent": name, "delegation": list(state.get("delegation") or [name])}
+        messages = [message] if whole is None else replacing([*whole, message])
+        return {"messages": messages, "active_agent": name, "delegation": list(state.get("delegation") or [name])}
 
     def after_model(self, state: State) -> list[Send] | str:
         """One task per tool call, in the order of the model's message; the end where there is none."""

@@ -31,7 +31,7 @@ from langgraph.errors import GraphBubbleUp
 from openclaw.action import ModelCall
 from openclaw.budget import Fit, Reservation, Soft, Unit, Usage
 from openclaw.canonical import printable
-from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
+from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import degrading as degraded
 from openclaw.graph import scope as scopes
@@ -48,9 +48,11 @@ from openclaw.graph.counting import (
     usage_of,
 )
 from openclaw.graph.degrading import CHEAPER, degrading
+from openclaw.graph.entries import check_model
 from openclaw.graph.kept import pack, unpack, whole
-from openclaw.graph.refusals import refusal_facts, waiting
-from openclaw.graph.scope import AGENT, MARK
+from openclaw.graph.refusals import refusal_answer, waiting
+from openclaw.graph.scope import AGENT
+from openclaw.graph.structured import RaisesRefusals
 from openclaw.graph.watch import Watch, watching
 from openclaw.passing import NOTHING
 
@@ -84,7 +86,7 @@ def inside_admitted_call() -> bool:
     return _INSIDE.get() is not None
 
 
-class SealedModel:
+class SealedModel(RaisesRefusals):
     """Mixin of every metered model class; ``isinstance(model, SealedModel)`` tells whether a model is sealed."""
 
     # LangChain prefers this native event hook over `_stream` where a class has it; the metered path is `_stream`.
@@ -103,7 +105,8 @@ def seal_model(model: ModelT) -> ModelT:
     would be cached as an answer.
 
     Raises:
-        ConfigurationError: it is no chat model, or of a class whose objects cannot change their class.
+        ConfigurationError: it is no chat model, or of a class whose objects cannot change their class, or that answers before
+            the gate.
     """
     if isinstance(model, SealedModel):
         return model
@@ -121,6 +124,7 @@ def seal_model(model: ModelT) -> ModelT:
 
 
 def _seal(model: BaseChatModel) -> None:
+    check_model(type(model))
     try:
         object.__setattr__(model, "__class__", _metered_class(type(model)))
     except TypeError as error:
@@ -194,7 +198,7 @@ def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., Chat
             return result
         finally:
             _INSIDE.reset(token)
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
 
     return _generate
 
@@ -224,7 +228,7 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
             return result
         finally:
             _INSIDE.reset(token)
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
 
     return _agenerate
 
@@ -270,7 +274,7 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
             raise
         finally:
             # An abandoned stream arrives here by GeneratorExit and is settled with what had come out by then.
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
             close = getattr(inner, "close", None)
             if close is not None:
                 close()
@@ -323,7 +327,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
             raise
         finally:
             watch.stop()
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
             close = getattr(inner, "aclose", None)
             if close is not None:
                 await close()
@@ -439,7 +443,7 @@ class _Call:
                     return earlier
                 return AIMessage(f"`{self.name}` has already answered here; the answer was not kept")
             case Waiting():
-                self.scope.shared.waits(self.execution.identity)
+                self.scope.shared.comes_again(self.execution)
                 raise waiting(admission, self.action)
             case Refusal(error=refused):
                 if self.scope.on_refusal == "raise" or (self.scope.reroutes and isinstance(refused, Misrouted)):
@@ -499,6 +503,11 @@ class _Call:
         self._status = "cancelled" if isinstance(error, GraphBubbleUp | Halted | BudgetExceeded) else "failed"
         self._error = f"{type(error).__name__}: {printable(error)}"
 
+    def finish(self, permit: Permit) -> None:
+        """It has ended."""
+        self.scope.gate.finish(permit, self.outcome(permit))
+        self.scope.shared.ended(self.execution, self._status, permit)
+
     def outcome(self, permit: Permit) -> Outcome:
         """What is settled: the provider's own count, or an estimate that says it is one."""
         told = self._exact or usage_of(self._seen) or (0, 0)
@@ -544,15 +553,6 @@ def _held_output(permit: Permit) -> int:
     """What is held for the output of a model call, apart from what a policy charges on top."""
     assert permit.reservation is not None, "INVARIANT: what the gate lets through holds something"
     return permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
-
-
-def refusal_answer(refused: Refused) -> AIMessage:
-    """What an agent hears instead of its model: no tool calls, so every agent loop ends with a valid transcript."""
-    return AIMessage(
-        content=f"Stopped by {refused.source}: {'; '.join(refused.reasons)}",
-        response_metadata={MARK: refusal_facts(refused), "finish_reason": "stop"},
-        usage_metadata=None,
-    )
 
 
 # --- Messages ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from openclaw.graph.recovery import results_in
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import seal, trust_of
 from openclaw.graph.tally import Tally
+from openclaw.graph.unanswered import mended, replacing
 
 if TYPE_CHECKING:
     from openclaw.budget import Ledger
@@ -84,7 +85,7 @@ def middleware(
         )
 
         def before_agent(self, state: Any, runtime: Any) -> dict[str, Any] | None:
-            return escort.open()
+            return escort.open(state)
 
         def wrap_model_call(self, request: Any, handler: Callable[[Any], object]) -> object:
             return escort.answer(request, handler)
@@ -116,12 +117,14 @@ class _Escort:
         self._recovered: OrderedDict[str, None] = OrderedDict()
         self._tallies: OrderedDict[str, Tally] = OrderedDict()
 
-    def open(self) -> dict[str, Any] | None:
-        """A new turn is a new run, unless a governed graph has opened one."""
-        if scopes.current() is not None:
-            return None
-        run = self._gate.open_run(workflow=self._identity.name, thread=scopes.task().thread, resumed=False)
-        return {_RUN: run.model_dump(mode="json")}
+    def open(self, state: Any) -> dict[str, Any] | None:
+        """A new turn is a new run, unless a governed graph has opened one; its transcript is one that a model takes."""
+        whole = mended(state.get("messages") or ())
+        update: dict[str, Any] = {} if whole is None else {"messages": replacing(whole)}
+        if scopes.current() is None:
+            run = self._gate.open_run(workflow=self._identity.name, thread=scopes.task().thread, resumed=False)
+            update[_RUN] = run.model_dump(mode="json")
+        return update or None
 
     def answer(self, request: Any, handler: Callable[[Any], object]) -> object:
         """One turn of the model in its run, with everything sealed that the request shows, and the agent's soft limits."""

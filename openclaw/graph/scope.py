@@ -8,6 +8,7 @@ graph's iterator: a context variable set inside a generator would leak to whoeve
 from __future__ import annotations
 
 import hashlib
+import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
@@ -33,7 +34,7 @@ from openclaw.graph.tally import Tally
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from openclaw.gate import Gate
+    from openclaw.gate import Gate, Permit
     from openclaw.graph.agent import Identity
 
 OnRefusal = Literal["message", "raise"]
@@ -51,6 +52,14 @@ _ORDINALS_MAX = 10_000
 _CHAIN_MAX = 32
 
 
+@dataclass(slots=True)
+class _Numbers:
+    """The numbers of equal executions: the next one, and those that were taken back."""
+
+    next: int = 0
+    free: list[int] = field(default_factory=list[int])
+
+
 class Shared:
     """What all steps of one run share: the flow of values, the tally of calls, and ordinals. Safe to use from threads."""
 
@@ -60,22 +69,32 @@ class Shared:
         self._flow = Flow()
         self._seen: set[str] = set()
         self._fed: tuple[int, str] = (0, "")
-        self._ordinals: OrderedDict[str, int] = OrderedDict()
+        self._ordinals: OrderedDict[str, _Numbers] = OrderedDict()
 
     def ordinal(self, identity: str) -> int:
         """How many equal executions this one follows, so that a deliberate second call is not taken for a re-run."""
         with self._lock:
-            number = self._ordinals.pop(identity, -1) + 1
-            self._ordinals[identity] = number
+            numbers = self._ordinals.pop(identity, None) or _Numbers()
+            self._ordinals[identity] = numbers
             while len(self._ordinals) > _ORDINALS_MAX:
                 self._ordinals.popitem(last=False)
-            return number
+            if numbers.free:
+                return heapq.heappop(numbers.free)
+            numbers.next += 1
+            return numbers.next - 1
 
-    def waits(self, identity: str) -> None:
-        """Take an ordinal back: the call did not run but waits, and will ask again as the same one."""
+    def ended(self, execution: Execution, status: str, permit: Permit) -> None:
+        """One that came to nothing may be tried again, under its name: a node that is resumed then finds what came of the last
+        try, and not of the first one. What a person has agreed to is used up by one try: another one is asked anew."""
+        if status in {"failed", "cancelled"} and permit.document.get("approval") is None:
+            self.comes_again(execution)
+
+    def comes_again(self, execution: Execution) -> None:
+        """Take an ordinal back: an equal execution is going to be the same one."""
         with self._lock:
-            if identity in self._ordinals:
-                self._ordinals[identity] -= 1
+            numbers = self._ordinals.get(execution.identity)
+            if numbers is not None:
+                heapq.heappush(numbers.free, execution.ordinal)
 
     def see(
         self, source: Source, content: object, *, key: str | None = None, args: Mapping[str, object] | None = None
@@ -360,9 +379,10 @@ def task() -> Task:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution: what it is a run of, and the key that names it, or None where nothing can run again."""
+    """One execution: what it is a run of, its number among equal ones, and the key that names it; None: nothing can run again."""
 
     identity: str
+    ordinal: int
     key: str | None
 
 
@@ -371,14 +391,15 @@ def execution(
 ) -> Execution:
     """Name this very execution. ``args_digest`` is the digest of ``args`` where it is known.
 
-    The same name after an interrupt or a crash (same thread, task, call, tool and arguments), another one for a retry
-    within the same run, which is a new execution and is decided and recorded as one.
+    The same name after an interrupt, a crash or a failure (same thread, task, call, tool and arguments), another one for an equal
+    call that follows one which has been answered: that is a new execution, and is decided and recorded as one.
     """
     if not where.checkpointed:
-        return Execution("", None)
+        return Execution("", 0, None)
     identity = f"{where.thread}\0{where.identity}\0{call_id}\0{name}\0{args_digest or digest(args)}"
     ordinal = scope.shared.ordinal(identity)
-    return Execution(identity, hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest())
+    key = hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest()
+    return Execution(identity, ordinal, key)
 
 
 def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:

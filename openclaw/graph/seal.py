@@ -34,6 +34,7 @@ from openclaw.graph.amended import noted, with_change
 from openclaw.graph.bodies import BODY, Body, unvouched
 from openclaw.graph.calls import FRAME, BadArguments, Call, answer, arefuse, frame_of, refuse
 from openclaw.graph.ending import Ending
+from openclaw.graph.entries import check_tool
 from openclaw.graph.scope import AGENT
 from openclaw.graph.watch import watching
 
@@ -120,7 +121,8 @@ def seal(tool: ToolT) -> ToolT:
     """Seal ``tool`` in place and return it. Sealing a sealed tool changes nothing.
 
     Raises:
-        ConfigurationError: it is no LangChain tool, or of a class whose objects cannot change their class.
+        ConfigurationError: it is no LangChain tool, or of a class whose objects cannot change their class, or that does its
+            work before the gate.
     """
     if isinstance(tool, SealedTool):
         return tool
@@ -138,6 +140,7 @@ def seal(tool: ToolT) -> ToolT:
 
 
 def _seal(tool: BaseTool) -> None:
+    check_tool(type(tool), tool.name)
     try:
         object.__setattr__(tool, "__class__", _governed_class(type(tool)))
     except TypeError as error:
@@ -214,7 +217,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return ending.result()
         finally:
             BODY.reset(token)
-            gate.finish(admission, ending.outcome)
+            call.finish(admission, ending.outcome)
             if ending.suspended:
                 _settle(gate)
 
@@ -238,7 +241,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return ending.result()
         finally:
             BODY.reset(token)
-            gate.finish(admission, ending.outcome)
+            call.finish(admission, ending.outcome)
             if ending.suspended:
                 await asyncio.to_thread(_settle, gate)
 

@@ -1,19 +1,23 @@
 """The walk: what a graph holds, before it runs.
 
 From each node it follows everything that can hold a tool or a model: runnables and what they are made of, functions and
-their closures, defaults and the globals they name, partials, bound methods and their objects, containers, subgraphs, the
-bodies of tools. What can be sealed is returned to be sealed; what cannot is refused here, by node and name. What only comes
-to be while the graph runs is left to the tripwire.
+their closures, defaults and the globals they name, partials, bound methods and their objects, the methods and attributes of
+classes that they name, containers, subgraphs, what merges values in the state, the bodies of tools. What can be sealed is
+returned to be sealed; what cannot is refused here, by node and name. What only comes to be while the graph runs is left to
+the tripwire.
 """
 
 from __future__ import annotations
 
+import collections
 import functools
 import inspect
 import sys
 import types
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, cast
@@ -34,7 +38,8 @@ _OBJECTS_MAX = 200_000
 _FOREIGN = frozenset({"langchain", "langchain_core", "langgraph", "langsmith", "openclaw", "pydantic"})
 """Packages whose code is not read: it is known. Their objects are followed by what they hold."""
 
-_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.BuiltinFunctionType)
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), types.BuiltinFunctionType)
+_CACHED = type(functools.lru_cache(lambda: None))
 
 
 @dataclass(slots=True)
@@ -79,6 +84,7 @@ class _Walker:
         # Objects are told apart by identity, so those that are made on the way must not be freed on the way.
         self._held: list[object] = []
         self._known: set[int] = set()
+        self._bound: dict[tuple[int, int], types.MethodType] = {}
 
     def tools_of(self, function: types.FunctionType) -> set[str]:
         """The tools that ``function`` is the function of: those of one class share theirs."""
@@ -91,11 +97,13 @@ class _Walker:
         self.found.graphs.append(graph)
         builder = getattr(graph, "builder", None)
         for name, node in cast("dict[str, Any]", graph.nodes).items():
-            self._walk([node.bound, *node.writers], above + name)
+            self._walk([node.bound, *node.writers, node.retry_policy, node.cache_policy], above + name)
         for name, branches in getattr(builder, "branches", {}).items():
             self._walk([branch.path for branch in branches.values()], above + str(name))
         for name, spec in getattr(builder, "nodes", {}).items():
             self._walk([spec.runnable], above + str(name))
+        for name, channel in cast("dict[str, Any]", vars(graph)["channels"]).items():
+            self._walk([getattr(channel, "operator", None)], f"{above}{name} (state)")
 
     def inside_of_tools(self) -> None:
         """Walk what only tools hold, each tool's by itself."""
@@ -168,6 +176,7 @@ class _Walker:
             )
         else:
             yield from _members(thing)
+            yield from self._named(thing)
             if isinstance(thing, types.FunctionType):
                 self.functions.append((node, thing, owner))
 
@@ -179,10 +188,76 @@ class _Walker:
                 self._behind[id(function)].add(tool.name)
                 # The function belongs to its tool: what it holds is followed, but meeting it here is no accusation.
                 self._held.append(function)
-                self._owned += [(held, node, tool.name) for held in _function(function)]
+                inside = [*_function(function), *self._named(self._method(function, tool))]
+                self._owned += [(held, node, tool.name) for held in inside]
             else:
                 yield function
         yield from (value for key, value in vars(tool).items() if key not in {"func", "coroutine", "args_schema"})
+
+    def _named(self, thing: object) -> Iterator[object]:
+        """The methods and attributes of classes that code names: of what it is bound to, closes over or finds in globals."""
+        call = _attribute(type(thing), "__call__")
+        if isinstance(call, types.FunctionType):
+            yield self._method(call, thing)
+        function = thing.__func__ if isinstance(thing, types.MethodType) else thing
+        if not isinstance(function, types.FunctionType) or not _own(function.__module__):
+            return
+        names = set(_names(function.__code__))
+        pending = [thing.__self__] if isinstance(thing, types.MethodType) else list(_function(function))
+        seen: set[int] = set()
+        while pending:
+            holder = pending.pop()
+            if id(holder) in seen or isinstance(holder, BaseTool | BaseChatModel | Pregel):
+                continue
+            seen.add(id(holder))
+            kind = holder if isinstance(holder, type) else type(holder)
+            space = {} if holder is kind else cast("dict[str, object]", getattr(holder, "__dict__", {}))
+            for name in names:
+                if name in space:
+                    pending.append(space[name])
+                    continue
+                member = _attribute(kind, name)
+                for found in self._members_of(member, holder, kind):
+                    pending.append(found)
+                    yield found
+
+    def _members_of(self, member: object, holder: object, kind: type) -> Iterator[object]:
+        """What a member of a class gives where it is reached through ``holder``."""
+        match member:
+            case None:
+                return
+            case types.FunctionType():
+                yield self._method(member, holder)
+            case classmethod():
+                yield self._method(cast("classmethod[Any, ..., object]", member).__func__, kind)
+            case staticmethod():
+                yield member.__func__
+            case property() if member.fget is not None:
+                yield self._method(member.fget, holder)
+            case functools.cached_property():
+                yield self._method(cast("functools.cached_property[object]", member).func, holder)
+            case types.MemberDescriptorType():
+                with suppress(AttributeError):  # a slot that was never filled
+                    yield member.__get__(holder, kind) if holder is not kind else None
+            case _:
+                yield member
+
+    def _method(self, function: Any, holder: object) -> object:
+        """The method as it is reached, always the same object: methods that call each other end somewhere."""
+        if not isinstance(function, types.FunctionType):
+            return cast("object", function)
+        key = (id(function), id(holder))
+        if key not in self._bound:
+            self._bound[key] = types.MethodType(function, holder)
+        return self._bound[key]
+
+
+def _attribute(kind: type, name: str) -> object:
+    """A member of a class that somebody wrote for this program, or None."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name] if _own(base.__module__) else None
+    return None
 
 
 def _members(thing: object) -> Iterator[object]:
@@ -199,9 +274,17 @@ def _members(thing: object) -> Iterator[object]:
             yield from cast("dict[str, object]", thing.keywords).values()
         case dict() | types.MappingProxyType():
             yield from cast("Mapping[object, object]", thing).values()
-        case list() | tuple() | set() | frozenset():
+        case list() | tuple() | set() | frozenset() | collections.deque():
             yield from cast("Iterable[object]", thing)
-        case types.ModuleType() | types.CodeType():
+        case collections.UserDict() | collections.UserList():
+            yield vars(cast("object", thing)).get("data")
+        case collections.ChainMap():
+            yield from cast("collections.ChainMap[object, object]", thing).maps
+        case weakref.ref():
+            yield cast("weakref.ref[object]", thing)()
+        case _ if isinstance(thing, _CACHED):
+            yield thing.__wrapped__
+        case types.ModuleType() | types.CodeType() | type():
             return
         case _:
             yield from _object(thing)
@@ -222,9 +305,6 @@ def _object(thing: object) -> Iterator[object]:
                     yield member.__get__(thing, kind)
                 except AttributeError:
                     continue  # A slot that was never filled.
-    call = vars(kind).get("__call__")
-    if isinstance(call, types.FunctionType):
-        yield call
 
 
 def _function(function: types.FunctionType) -> Iterator[object]:

@@ -34,6 +34,21 @@ class Replay(Grouped):
     revision: str
 
 
+def span_of(text: str) -> dt.timedelta | None:
+    """The span that ``text`` means (``90s``, ``30m``, ``2h``, ``7d``, ``1w``); None where it means none.
+
+    Raises:
+        ConfigurationError: it is longer than time goes back.
+    """
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        return None
+    try:
+        return dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+    except OverflowError as error:
+        raise ConfigurationError(f"`{text}` is longer than time goes back") from error
+
+
 def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
     """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
 
@@ -42,9 +57,9 @@ def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.da
     Raises:
         ConfigurationError: it is neither.
     """
-    if span := _SPAN.fullmatch(text):
+    if (span := span_of(text)) is not None:
         try:
-            return now - dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+            return now - span
         except OverflowError as error:
             raise ConfigurationError(f"`{text}` is longer than time goes back") from error
     try:

@@ -18,7 +18,7 @@ from langgraph.types import Command, Send
 from langgraph_supervisor import create_supervisor
 from langgraph_swarm import create_handoff_tool, create_swarm
 
-from openclaw.errors import Refused, Ungoverned
+from openclaw.errors import ConfigurationError, Refused, Ungoverned
 from openclaw.graph import Agent, GovernedStore
 from openclaw.testing import ScriptedModel
 from tests.bypass.test_tools import GO, assert_governed, call, in_node, tool_graph
@@ -259,3 +259,64 @@ def test_what_an_agent_that_is_a_tool_holds_is_found_and_governed(house: House, 
     assert house.decisions("outer") == ["allow"]
     with pytest.raises(Ungoverned):
         look.invoke({"x": 2})
+
+
+class WorkingInInvoke(BaseTool):
+    """A tool that does its work in a way in, and not behind it."""
+
+    name: str = "look"
+    description: str = "Look."
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        return "looked"
+
+    def _run(self, x: int = 0) -> str:
+        raise NotImplementedError
+
+
+class Logging(BaseTool):
+    """A tool that logs how it is called, and hands the call on."""
+
+    name: str = "look"
+    description: str = "Look."
+    seen: list[Any] = []  # noqa: RUF012 - a pydantic field
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        self.seen.append(args)
+        return super().invoke(*args, **kwargs)
+
+    def _run(self, x: int = 0) -> str:
+        return f"looked at {x}"
+
+
+class AnsweringInInvoke(ScriptedModel):
+    """A model that answers in a way in."""
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        return AIMessage("hi")
+
+
+def test_a_class_that_does_its_work_in_a_way_in_is_refused_when_compiling(house: House) -> None:
+    tool, model = WorkingInInvoke(), AnsweringInInvoke([])
+    for held, said in (
+        (tool, "tool `look` of class `WorkingInInvoke` does its work in `invoke`, before the gate"),
+        (model, "model of class `AnsweringInInvoke` does its work in `invoke`, before the gate"),
+    ):
+        graph = (
+            StateGraph(MessagesState).add_node("act", lambda state, held=held: held.invoke("x")).add_edge(START, "act")
+        )
+        with pytest.raises(ConfigurationError, match=said) as caught:
+            house.compile(graph)
+        assert "super().invoke(" in caught.value.hint
+    with pytest.raises(ConfigurationError, match="before the gate"):
+        house.compile(Agent("solo", model=ScriptedModel([]), tools=[tool]))
+
+
+def test_a_class_that_hands_a_way_in_on_is_governed(house: House) -> None:
+    look = Logging()
+    house.compile(Agent("solo", model=ScriptedModel([("look", {"x": 4}), "ok"]), tools=[look])).invoke(
+        {"messages": [("user", "go")]}
+    )
+    assert len(look.seen) == 1
+    assert house.decisions("look") == ["allow"]
+    assert house.entries("decision")[1].body["input"]["tool"]["args"] == {"x": 4}  # type: ignore[index, call-overload]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "bypass.md").read_text()
-TESTS = [ROOT / "tests" / "bypass" / name for name in ("test_tools.py", "test_models.py", "test_shapes.py")]
+TESTS = [
+    ROOT / "tests" / "bypass" / name for name in ("test_tools.py", "test_models.py", "test_shapes.py", "test_hiding.py")
+]
 
 
 def test_every_way_is_on_the_page_and_every_row_has_its_test() -> None:

@@ -68,8 +68,8 @@ def kinds(statements: Sequence[str]) -> list[str]:
             found += [f"{verb} {table}" for verb, table in changes]
         else:
             words = sql.split()
-            tables = (word for word in words if word.startswith("openclaw_") and "." not in word)
-            found.append(" ".join([words[0], *tables][:2]))
+            tables = (word.strip(",)") for word in words if word.startswith("openclaw_") and "." not in word)
+            found.append(" ".join([words[0], *dict.fromkeys(tables)][:3]))
     return found
 
 
@@ -87,15 +87,13 @@ def test_one_call_after_another_is_one_commit_each(governance: Governance, told:
         "UPDATE openclaw_action",
         "UPDATE openclaw_reservation",
         "UPDATE openclaw_account",
-        "SELECT openclaw_head",
+        "SELECT openclaw_halt openclaw_head",
         # the decision
-        "SELECT openclaw_halt",
         "UPDATE openclaw_account",
         "INSERT openclaw_reservation",
         "INSERT openclaw_action",
         # both
         "INSERT openclaw_entry",
-        "INSERT openclaw_node",
         "UPDATE openclaw_head",
         "COMMIT",
     ]

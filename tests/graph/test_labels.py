@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import InjectedStore
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
+from langgraph.store.postgres import PostgresStore
 from langgraph.store.sqlite import SqliteStore
 
 from openclaw.graph import Agent, govern_store
@@ -87,8 +87,6 @@ def named(house: House) -> tuple[str, list[str]]:
 
 @contextmanager
 def postgres(url: str) -> Iterator[BaseStore]:
-    from langgraph.store.postgres import PostgresStore
-
     with PostgresStore.from_conn_string(url) as store:
         store.setup()
         yield store
@@ -101,10 +99,7 @@ def sqlite(path: Path) -> Iterator[BaseStore]:
         yield store
 
 
-HAS_POSTGRES = importlib.util.find_spec("langgraph.store.postgres") is not None
-
-
-@pytest.fixture(params=["in memory", "sqlite", *(["postgres"] if HAS_POSTGRES else [])])
+@pytest.fixture(params=["in memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStore]:
     if request.param == "in memory":
         yield InMemoryStore()

@@ -10,9 +10,10 @@ from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel
 
 from openclaw.budget import Budget, Price, Prices
-from openclaw.errors import BudgetExceeded, ConfigurationError, Ungoverned
+from openclaw.errors import BudgetExceeded, ConfigurationError, Refused, Ungoverned
 from openclaw.graph import Agent, Workflow, govern_model
 from openclaw.graph.counting import DEFAULT_OUTPUT_TOKENS
 from openclaw.graph.metering import seal_model
@@ -46,7 +47,7 @@ def test_reported_usage_is_settled_exactly_and_charged_to_every_level(house: Hou
     assert "estimated" not in outcome
 
 
-@pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke", "astream", "batch", "structured"])
+@pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke", "astream", "batch", "bound"])
 def test_every_way_of_calling_is_charged_once(house: House, how: str) -> None:
     house.ledger.set_limit(ACCOUNT, Budget(tokens=1_000_000))
     model = govern_model(ScriptedModel(["one two three"], usage=(50, 3)), agent="own", gate=house.gate)
@@ -76,6 +77,55 @@ def test_every_way_of_calling_is_charged_once(house: House, how: str) -> None:
         house.compile(drawn(act), name="own").invoke(GO)
     assert settled(house) == (50, 3)
     assert house.decisions("scripted") == ["allow"]
+
+
+class Route(BaseModel):
+    """Where to go next."""
+
+    to: str
+
+
+STRUCTURED_WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch"]
+
+
+async def structured(house: House, how: str, *, limit: int) -> list[Any]:
+    """What a node gets that asks a model, whose chain was made before it was sealed, for an object."""
+    house.ledger.set_limit(ACCOUNT, Budget(calls=10, tokens=limit))
+    chain: Any = ScriptedModel([("Route", {"to": "billing"})], usage=(10, 3)).with_structured_output(Route)
+    got: list[Any] = []
+
+    async def act(state: MessagesState) -> dict[str, Any]:
+        match how:
+            case "invoke":
+                got.append(chain.invoke("where?"))
+            case "ainvoke":
+                got.append(await chain.ainvoke("where?"))
+            case "stream":
+                got.extend(chain.stream("where?"))
+            case "astream":
+                got.extend([part async for part in chain.astream("where?")])
+            case "batch":
+                got.extend(chain.batch(["where?"]))
+            case _:
+                got.extend(await chain.abatch(["where?"]))
+        return {}
+
+    await house.compile(drawn(act), name="own").ainvoke(GO)
+    return got
+
+
+@pytest.mark.parametrize("how", STRUCTURED_WAYS)
+async def test_structured_output_is_metered(house: House, how: str) -> None:
+    assert await structured(house, how, limit=100_000) == [Route(to="billing")]
+    assert settled(house) == (10, 3)
+
+
+@pytest.mark.parametrize("how", STRUCTURED_WAYS)
+async def test_a_refusal_is_raised_where_an_object_is_expected_and_not_taken_for_none(house: House, how: str) -> None:
+    with pytest.raises(Refused, match="cannot carry") as caught:
+        await structured(house, how, limit=1)
+    assert caught.value.source == "budget"
+    assert caught.value.seq == house.entries("decision")[-1].seq
 
 
 def test_missing_usage_is_estimated_and_says_so(house: House) -> None:
