@@ -30,7 +30,11 @@ def seen(response: object, tool: BaseTool) -> JsonValue:
 
 def entering(response: object, tool: BaseTool) -> object:
     """What comes into the context with ``response``, as it is: a text stays one, for the transcript has it so, too."""
-    content = _content(response, tool)
+    return entered(_content(response, tool))
+
+
+def entered(content: object) -> object:
+    """The same of a result of which nothing else is known."""
     if isinstance(content, BaseMessage):
         return cast("object", content.content)
     return content if isinstance(content, str) else _seen(content, ())
@@ -154,4 +158,4 @@ def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-__all__ = ["entering", "handed_on", "seen", "told"]
+__all__ = ["entered", "entering", "handed_on", "seen", "told"]
