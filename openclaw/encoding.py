@@ -26,7 +26,7 @@ BATCH = 512
 
 def encode(value: JsonValue) -> bytes:
     """The RFC 8785 bytes of a JSON value that is already in the domain, such as ``plain`` returns."""
-    quick = _native_encode()(value)
+    quick = native(value)
     if quick is not None:
         return quick
     # The C encoder writes what RFC 8785 demands, but for the spelling of some numbers and the order of keys beyond the
@@ -37,9 +37,13 @@ def encode(value: JsonValue) -> bytes:
     return text.encode()
 
 
+def native(value: object) -> bytes | None:
+    """The same by the native extension, where it is built. None for what it leaves to us: floats, subclasses, large values."""
+    return _native_encode()(value)
+
+
 @cache
 def _native_encode() -> Callable[[object], bytes | None]:
-    """The same by the native extension, where it is built. None for what it leaves to us: floats, subclasses, large values."""
     try:
         from openclaw import _native
     except ImportError:

@@ -129,6 +129,7 @@ class Governance:
         ledger: the budgets (``set_limit``, ``reserve``, ``settle``, ``release``, ``balance``).
         policy: the engine (``evaluate``, ``aevaluate``).
         approvals: the questions to people (``list``, ``approve``, ``reject``).
+        exceptions: break-glass (``open``, ``list``, ``close``): what people have lifted for a time.
         gate: the one door, for those who govern something that is no LangGraph graph.
         shadow: the candidate that decides beside the policy, where one was given.
     """
@@ -170,6 +171,7 @@ class Governance:
             energy=energy,
         )
         self.approvals = Desk(self.gate.answers, approvals, self.gate.approvers)
+        self.exceptions = self.gate.exceptions
         self.shadow: Shadow | None = None
 
     @classmethod
@@ -216,7 +218,7 @@ class Governance:
                 it must not raise.
             approvers: people who may answer questions, with their roles and keys: enrolled, and for this process those of
                 these names are as they are here. The store's list (``openclaw approvals enroll``) has the others.
-            authenticated: whether every answer must prove who gives it, also where the policy does not demand it.
+            authenticated: whether every answer and every exception must prove whose it is, also where no policy demands it.
             cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:
@@ -242,7 +244,7 @@ class Governance:
             )
             governance.gate.soft.observer = on_soft_limit
             governance.gate.approvers.declare(approvers)
-            governance.gate.consents.authenticated = authenticated
+            governance.gate.consents.authenticated = governance.gate.exceptions.authenticated = authenticated
             governance._begin(engine, shadow, outside_runs)
         except BaseException:
             if governance is not None:
@@ -287,13 +289,19 @@ class Governance:
         )
 
     def govern(self, tools: Sequence[BaseTool], *, agent: Agent | str, roles: Sequence[str] = ()) -> list[BaseTool]:
-        """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``)."""
+        """Sealed copies of ``tools``, which act as ``agent`` in a StateGraph of one's own (compile it with ``compile``).
+
+        Of an ``Agent``, its budget, soft limits and labels hold for them, too.
+        """
         from openclaw.graph import govern_tools
 
         return govern_tools(tools, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
 
     def govern_model(self, model: BaseChatModel, *, agent: Agent | str, roles: Sequence[str] = ()) -> BaseChatModel:
-        """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``."""
+        """A sealed copy of ``model``, whose calls are decided, recorded and charged to ``agent``.
+
+        Of an ``Agent``, its budget, soft limits and labels hold, too; its ``cheaper`` model must be of the class of ``model``.
+        """
         from openclaw.graph import govern_model
 
         return govern_model(model, agent=agent, roles=roles, gate=self.gate, on_refusal=self._on_refusal)
@@ -312,7 +320,10 @@ class Governance:
         return govern_store(store, trust=trust)
 
     def middleware(self, *, agent: Agent | str, roles: Sequence[str] = ()) -> AgentMiddleware[Any, Any]:
-        """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs."""
+        """A middleware for LangChain's ``create_agent``, which seals its model and tools and opens its runs.
+
+        Of an ``Agent``, its budget, soft limits, labels and ``cheaper`` model hold, too.
+        """
         from openclaw.graph import middleware
 
         return middleware(
@@ -399,7 +410,10 @@ class Governance:
             return
         from openclaw.graph import scope
         from openclaw.graph.agent import identity_of
+        from openclaw.graph.compile import declared_budgets
 
+        if not isinstance(agent, str):
+            self.ledger.declare(declared_budgets(agent))
         scope.receive(self.gate, identity_of(agent))
         self._receives = True
 

@@ -7,7 +7,7 @@ and a call of whoever listens. It is told once for a window of an account by eac
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,11 +40,11 @@ class SoftLimits:
         self._told: set[tuple[object, ...]] = set()
         self.observer: Callable[[Reached], None] | None = None  # told once the entry is durable; must not raise
 
-    def reached(self, principal: Principal, soft: Soft | None) -> tuple[Reached, ...]:
-        """The stages that hold for a principal just now. Reads the ledger."""
+    def reached(self, principal: Principal, soft: Soft | None, also: Iterable[str] = ()) -> tuple[Reached, ...]:
+        """The stages that hold for a principal just now; ``also`` are accounts besides its own. Reads the ledger."""
         if soft is None:
             return ()
-        uses = self._ledger.uses(principal.account)
+        uses = self._ledger.uses(principal.account, also)
         if not uses:
             return ()
         most = max(uses, key=lambda use: use.percent)

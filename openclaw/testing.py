@@ -1,12 +1,13 @@
-"""For tests, ours and yours: a model that follows a script, and a clock that stands still."""
+"""For tests, ours and yours: a model that follows a script, a clock that stands still, and a store that fails on demand."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, cast
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -17,6 +18,11 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import SkipValidation
+from sqlalchemy.exc import OperationalError
+
+if TYPE_CHECKING:
+    from openclaw.governance import Governance
+    from openclaw.store.transaction import Transaction
 
 Line = AIMessage | str | tuple[str, dict[str, Any]] | list[tuple[str, dict[str, Any]]]
 """One turn of a script: a message, a text, one tool call, or several tool calls side by side."""
@@ -171,3 +177,38 @@ class FakeClock:
         with self._lock:
             self._ids += 1
             return f"{prefix}-{self._ids:06d}"
+
+
+@contextlib.contextmanager
+def failing_store(
+    governance: Governance, *, after: int = 0, reason: str = "database or disk is full"
+) -> Generator[None]:
+    """Inside of this, the database takes no writes: what must be recorded before it happens is refused, in every thread.
+
+    The transactions are real, and rolled back where they would commit; reading goes on. Afterwards the store works again, and
+    outcomes that had to wait are written.
+
+    Args:
+        governance: whose store it is. Other processes that share the database are not affected.
+        after: commits that still go through: with 1, a tool runs whose outcome then cannot be written.
+        reason: what the database's driver says.
+    """
+    if after < 0:
+        raise ValueError(f"after={after}: commits are counted from 0")
+    left = after
+    counting = threading.Lock()
+
+    def fail(_: Transaction) -> None:
+        nonlocal left
+        with counting:
+            if left:
+                left -= 1
+                return
+        raise OperationalError("COMMIT", {}, Exception(reason))
+
+    hooks = governance._store.hooks  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    hooks.append(fail)
+    try:
+        yield
+    finally:
+        hooks.remove(fail)

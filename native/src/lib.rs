@@ -6,10 +6,12 @@
 //! - no state survives an evaluation, so a decision cannot depend on the one before it.
 
 mod builtins;
+mod cloak;
 mod dialect;
 mod glob;
 mod input;
 mod leaves;
+mod plain;
 mod printf;
 mod projection;
 mod replicas;
@@ -111,7 +113,7 @@ struct Policy {
 }
 
 /// An engine with these policies and data, ready to evaluate `entry_point`.
-fn compiled(files: &[(String, String)], data: &Value, entry_point: &str) -> Result<Engine, String> {
+fn compiled(files: &[(String, String)], data: Value, entry_point: &str) -> Result<Engine, String> {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
     builtins::install(&mut engine)?;
@@ -119,7 +121,7 @@ fn compiled(files: &[(String, String)], data: &Value, entry_point: &str) -> Resu
     for (path, text) in files {
         engine.add_policy(path.clone(), text.clone()).map_err(|error| error.to_string())?;
     }
-    engine.add_data(data.clone()).map_err(|error| error.to_string())?;
+    engine.add_data(data).map_err(|error| error.to_string())?;
     // Prepares the engine (schedule, hoisted loops) and checks that the entry point exists.
     let rule: Rc<str> = entry_point.into();
     engine.compile_with_entrypoint(&rule).map_err(|error| error.to_string())?;
@@ -159,11 +161,14 @@ impl Policy {
     #[staticmethod]
     fn compile(py: Python<'_>, files: Vec<(String, String)>, data_json: &[u8], entry_point: String) -> PyResult<Self> {
         guarded(py, || {
-            let failed = |error: String| Failure::new("compile", error);
-            let text = std::str::from_utf8(data_json).map_err(|error| failed(error.to_string()))?;
-            let data = Value::from_json_str(text).map_err(|error| failed(error.to_string()))?;
+            let text = std::str::from_utf8(data_json).map_err(|error| Failure::new("compile", error))?.to_owned();
             let rule = entry_point.clone();
-            let engines = Replicas::new(move || compiled(&files, &data, &rule)).map_err(failed)?;
+            // Each engine reads the data for itself: values that they shared would have their counters passed between cores.
+            let engines = Replicas::new(move || {
+                let data = Value::from_json_str(&text).map_err(|error| error.to_string())?;
+                compiled(&files, data, &rule)
+            })
+            .map_err(|error| Failure::new("compile", error))?;
             Ok(Self { engines, entry_point })
         })
     }
@@ -264,6 +269,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<projection::Projection>()?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(has_builtin, module)?)?;
+    module.add_class::<cloak::Cloak>()?;
     module.add_function(wrap_pyfunction!(leaves::subtrees, module)?)?;
+    module.add_function(wrap_pyfunction!(leaves::nodes_fit, module)?)?;
+    module.add_function(wrap_pyfunction!(leaves::entry, module)?)?;
+    module.add_function(wrap_pyfunction!(plain::plain, module)?)?;
+    module.add_function(wrap_pyfunction!(plain::fingerprint, module)?)?;
     Ok(())
 }

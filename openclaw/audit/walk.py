@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from openclaw.audit.chunks import at, joined, subtrees
+from openclaw.audit.chunks import at, joined, nodes_fit, subtrees
 from openclaw.audit.entry import Draft, entry_bytes
-from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks
+from openclaw.audit.merkle import HASH_SIZE, Edge, Node, fold, leaf_hash, peaks
 from openclaw.audit.reading import Seen
 from openclaw.audit.report import Problem
-from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
+from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, NODES, Raw, RawRow, node_at
 
 FIRST = -(2**63)
 
@@ -43,6 +43,8 @@ class Walk:
         self._seen = seen
         self._size = _told_size(raw) if seen is not None else 0
         self._named: list[int] = []
+        self.apart = 0
+        """Nodes of the tree that must stand in the table of their own, since they stand beside no entry."""
 
     def problems(self) -> Iterator[Problem]:
         """Read to the end, or to the first gap: behind it every number is shifted."""
@@ -63,7 +65,7 @@ class Walk:
             if not rows:
                 return
             if len(rows) == CHUNK and (built := self._whole(rows)) is not None:
-                yield from self._take(built)
+                yield from self._take(built, rows[-1])
             else:
                 before = self.edge.size
                 yield from self._one_by_one(rows)
@@ -81,16 +83,18 @@ class Walk:
         built = subtrees(cast("list[tuple[object, ...]]", rows))
         if built is None:
             return None
-        # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
-        stored = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL))
-        return built if stored == b"".join(built[1:]) else None
+        fit = nodes_fit(cast("list[tuple[object, ...]]", rows), built)
+        if fit is None:
+            # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
+            fit = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL)) == b"".join(built[1:])
+            self.apart += CHUNK - 1 if fit else 0
+        return built if fit else None
 
-    def _take(self, built: list[bytes]) -> Iterator[Problem]:
+    def _take(self, built: list[bytes], last: RawRow) -> Iterator[Problem]:
         """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""
         before, hashes = self.edge.size, list(self.edge.hashes)
-        for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL]):
-            if self._raw.node(level, index) != digest and not self._covers_named(level, index):
-                yield self._unfit(level, index)
+        above = self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL])
+        yield from self._compare_nodes(last[NODES], above, CHUNK_LEVEL + len(above))
         while self._sizes and self._sizes[-1] <= self.edge.size:
             size = self._sizes.pop()
             if not self._named:
@@ -108,13 +112,25 @@ class Walk:
             if complaint:
                 self._named.append(seq)
                 yield Problem(message=f"entry {seq} was changed: {complaint}", seq=seq)
-            for level, index, digest in self.edge.append(leaf):
-                if self._raw.node(level, index) != digest and not self._covers_named(level, index):
-                    yield self._unfit(level, index)
+            completed = self.edge.append(leaf)
+            yield from self._compare_nodes(row[NODES], completed, len(completed))
             if self._sizes and self._sizes[-1] == seq:
                 self._sizes.pop()
                 if not self._named:
                     yield from self._at_size(seq, self.edge.root())
+
+    def _compare_nodes(self, beside: object, completed: Sequence[Node], count: int) -> Iterator[Problem]:
+        """Compare nodes with those beside the entry that has completed them, ``count`` in all, or in the table of their own."""
+        if beside is None:
+            self.apart += len(completed)
+        for level, index, digest in completed:
+            stored = node_at(beside, level) if isinstance(beside, bytes) else self._raw.node(level, index)
+            if stored != digest and not self._covers_named(level, index):
+                yield self._unfit(level, index)
+        if beside is not None and (not isinstance(beside, bytes) or len(beside) != count * HASH_SIZE or not count):
+            seq = self.edge.size
+            if seq not in self._named:
+                yield Problem(message=f"the nodes beside entry {seq} are not those that it completes", seq=seq)
 
     def _covers_named(self, level: int, index: int) -> bool:
         first, last = (index << level) + 1, (index + 1) << level
@@ -133,7 +149,7 @@ def _told_size(raw: Raw) -> int:
 
 def recompute(row: RawRow) -> tuple[bytes, str]:
     """The leaf hash of a stored row, and what is wrong with the row, if anything. Takes whatever a forger may have left."""
-    seq, at, kind, run, workflow, agent, tool, call_id, effect, body, stored = row
+    seq, at, kind, run, workflow, agent, tool, call_id, effect, body, stored = row[:NODES]
     fields = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool}
     fields |= {"call_id": call_id, "effect": effect}
     texts = {name: _text(value) for name, value in fields.items()}

@@ -19,6 +19,9 @@ from openclaw.budget.amount import UNITS, UTC, Unit, Usage, Window, opens_at, pa
 from openclaw.errors import BudgetError, BudgetExceeded
 from openclaw.store import Row
 
+_LEVELS = ("org", "workflow", "agent", "run")
+"""What the pairs of a path are called that is no label's."""
+
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 
 
@@ -64,7 +67,7 @@ def label_accounts(account: str, labels: Mapping[str, str]) -> list[str]:
     """
     top = levels(account)[0]
     for name, value in labels.items():
-        if name in ("org", "workflow", "agent", "run") or not all(
+        if name in _LEVELS or not all(
             isinstance(it, str) and _LABEL.fullmatch(it)  # pyright: ignore[reportUnnecessaryIsInstance]
             for it in (name, value)
         ):
@@ -73,6 +76,12 @@ def label_accounts(account: str, labels: Mapping[str, str]) -> list[str]:
                 hint="use letters, digits, `_`, `.` and `-`, at most 50, and other names than org, workflow, agent and run",
             )
     return [f"{top}/{name}/{value}" for name, value in sorted(labels.items())]
+
+
+def labels_of(accounts: Iterable[str]) -> dict[str, str]:
+    """The labels whose accounts are among these: ``org/default/team/payments`` is ``team: payments``."""
+    parts = (account.split("/") for account in accounts)
+    return {it[2]: it[3] for it in parts if len(it) == 4 and it[2] not in _LEVELS}
 
 
 def levels(account: str) -> list[str]:
@@ -186,6 +195,7 @@ __all__ = [
     "balance_of",
     "kept_of",
     "label_accounts",
+    "labels_of",
     "left_of",
     "levels",
     "limits_of",

@@ -122,6 +122,11 @@ class Ledger:
         if lasting:
             self._store.run(unit)
 
+    def declare_once(self, account: str, budget: Budget) -> None:
+        """``declare`` unless this program has declared this very budget before: cheap, where that has to be made sure."""
+        if self._declared.get(account) is not budget:
+            self.declare({account: budget})
+
     def _set_limit(self, transaction: Transaction, account: str, budget: Budget, *, declared: bool) -> None:
         row = current_rows(transaction, [account], create=[(account, budget.calendar)])[account, budget.calendar]
         if declared and not row["declared"]:
@@ -293,6 +298,7 @@ class Ledger:
         """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
         body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
+        body |= {"also": [*also]} if also else {}
         if isinstance(answer, BudgetExceeded):
             body |= {"refused": answer.message, "held": dict(held.present())}
             self._record(transaction, "deny", body)
@@ -409,31 +415,47 @@ class Ledger:
     def _take(
         self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
     ) -> tuple[BudgetExceeded | None, list[int]]:
-        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot."""
+        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot.
+
+        One conditional UPDATE, where all accounts are there with their windows open; a second one after they were made so.
+        """
         paths = [*levels(account), *also]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
         taken = Taken(transaction, paths, whole) if not any(also.values()) else None
-        if taken is None or not taken.all_there or taken.shared:
+        if taken is None or not taken.all_there:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
-            shares = shares_of(transaction.rows, rows.values(), account, transaction.now)
-            if shares is not None:
-                own = owner(account)
-                create = [(own, calendar) for calendar in shares.calendars() if (own, calendar) not in rows]
-                rows = current_rows(transaction, paths, create=create) if create else rows
             taken = Taken(transaction, paths, whole)
             if len(taken.ids) < len(rows):
                 taken.undo(transaction)
                 return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
-            if shares is not None and (short := shares.short(account, whole)) is not None:
-                taken.undo(transaction)
-                return kept_of(account, short[0], short[1], whole.amount(short[1]), *short[2:]), []
-            if shares is not None:
-                shares.take(transaction, account, held)
+        if taken.shared and (refusal := self._share(transaction, account, held, whole, taken)) is not None:
+            taken.undo(transaction)
+            return refusal, []
         if spare.present():
             move(transaction, taken.ids, pending=spare, sign=-1, posted=NOTHING)
         return None, taken.ids
+
+    def _share(
+        self, transaction: Transaction, account: str, held: Usage, whole: Usage, taken: Taken
+    ) -> BudgetExceeded | None:
+        """Judge what was taken by the shares of the organisation, as they were before; why it must be given back, if it must.
+
+        Nobody has changed them since: transactions that write come one after another.
+        """
+        own, org = owner(account), levels(account)[0]
+        rows = current_rows(transaction, [org], create=())
+        shares = shares_of(transaction.rows, rows.values(), account, transaction.now, but=(taken.ids, whole))
+        if shares is None:
+            return None
+        taken.make(transaction, own, shares.uncounted(own))
+        short = shares.short(account, whole)
+        if short is not None:
+            row, unit, room, kept = short
+            return kept_of(account, row, unit, whole.amount(unit), room, kept)
+        shares.take(transaction, account, held)
+        return None
 
     def _rows_for(self, transaction: Transaction, paths: Sequence[str], also: Also) -> dict[tuple[str, str], Row]:
         """The rows of what is taken from, made or rolled over where they must be; with the limits that ``also`` declares."""
@@ -492,9 +514,9 @@ class Ledger:
         found = shares_of(self._store.fetch, rows, org, now)
         return [] if found is None else found.all()
 
-    def uses(self, account: str) -> list[Use]:
-        """How much is used of each limit on the path, in the present windows; for soft limits."""
-        paths = levels(account)
+    def uses(self, account: str, also: Iterable[str] = ()) -> list[Use]:
+        """How much is used of each limit on the path and of ``also``, in the present windows; for soft limits."""
+        paths = [*levels(account), *also]
         now = self._store.clock.now()
         found: list[Use] = []
         for row in self._store.fetch(limited_of(len(paths)), named("path", paths)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import sqlalchemy as sa
@@ -60,6 +60,18 @@ class Taken:
             self.all_there = not any(
                 str(begun) < opened({"window": window}, transaction.now) for _, window, begun, *_ in rows
             )
+
+    def make(self, transaction: Transaction, path: str, windows: Collection[str]) -> None:
+        """Take the same from windows of an account that is counted in them from now on. What is new limits nothing."""
+        if not windows:
+            return
+        known = current_rows(transaction, [path], create=())
+        missing = [(path, window) for window in windows if (path, window) not in known]
+        if missing:
+            rows = current_rows(transaction, [path], create=missing)
+            new = [cast("int", rows[pair]["id"]) for pair in missing]
+            move(transaction, new, pending=self._amount, sign=1, posted=NOTHING)
+            self.ids = sorted((*self.ids, *new))
 
     def undo(self, transaction: Transaction) -> None:
         """Give back all that was taken."""

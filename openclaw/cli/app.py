@@ -29,6 +29,7 @@ from openclaw.cli import (
     demo,
     doctor,
     examples,
+    exceptions,
     halts,
     policy,
     privacy,
@@ -108,6 +109,7 @@ budget_reconcile.add_to(budget.app)
 app.add_typer(budget.app, name="budget")
 approvers.add_to(approvals.app)
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(exceptions.app, name="exceptions")
 app.command("ui")(board.ui)
 app.command("halt")(halts.halt)
 app.command("resume")(halts.resume)

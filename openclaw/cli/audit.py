@@ -82,7 +82,7 @@ def entry_pairs(
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
-    if entry.kind == "approval":
+    if entry.kind in ("approval", "exception"):
         pairs.append(("said", detail(entry)))
         pairs += [("signed", str(signed))] if signed is not None else []
     verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")

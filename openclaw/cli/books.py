@@ -18,9 +18,11 @@ from openclaw.approvals import Approvals
 from openclaw.approvers import Approvers
 from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, open_places
 from openclaw.budget import Ledger
+from openclaw.budget.amount import UTC, zone_of
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError, StoreError
+from openclaw.exceptions import Exceptions
 from openclaw.halts import Halts
 from openclaw.review.replay import moment_since
 from openclaw.store import Store, Transaction
@@ -39,11 +41,12 @@ class Books:
     approvals: Approvals
     approvers: Approvers
     answers: Answers
+    exceptions: Exceptions
     halts: Halts
 
-    def moment(self, told: str | None) -> dt.datetime | None:
+    def moment(self, told: str | None, zone: str = UTC) -> dt.datetime | None:
         """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
-        return moment_since(told, self.store.clock.now()) if told else None
+        return moment_since(told, self.store.clock.now(), zone_of(zone)) if told else None
 
 
 @contextlib.contextmanager
@@ -124,6 +127,7 @@ def _books(
                 approvals=approvals,
                 approvers=approvers,
                 answers=Answers(store, log, approvals, approvers),
+                exceptions=Exceptions(store, log, approvers),
                 halts=Halts(store, log),
             )
         finally:

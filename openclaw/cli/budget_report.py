@@ -9,6 +9,8 @@ from pydantic import JsonValue
 
 from openclaw.audit.reading import Reader
 from openclaw.budget import Unit
+from openclaw.budget.account import labels_of
+from openclaw.budget.amount import UTC, zone_of
 from openclaw.cli import show
 from openclaw.cli.audit_list import CsvOption, print_csv
 from openclaw.cli.books import Books, opened
@@ -41,9 +43,17 @@ def add_to(app: typer.Typer) -> None:
 
 def report(
     context: typer.Context,
-    by: Annotated[str, typer.Option(metavar="WHAT", help=f"What groups are made by: {', '.join(BY)} (UTC).")] = "agent",
+    by: Annotated[
+        str, typer.Option(metavar="WHAT", help=f"What groups are made by: {', '.join(BY)}, or a label's name: team.")
+    ] = "agent",
     since: SinceOption = None,
     until: UntilOption = None,
+    zone: Annotated[
+        str,
+        typer.Option(
+            metavar="ZONE", help="The time zone of hours, days, weeks and months, and of --since and --until."
+        ),
+    ] = UTC,
     store: StoreOption = None,
     as_csv: CsvOption = False,
     as_focus: Annotated[
@@ -55,11 +65,17 @@ def report(
     if as_json + as_csv + as_focus > 1:
         raise ConfigurationError("--json, --csv and --focus exclude each other", hint="give one of them")
     wanted = read_by(by)
+    try:
+        zone_of(zone)
+    except ValueError as error:
+        raise ConfigurationError(f"`--zone`: {error}") from error
+    if as_focus and zone != UTC:
+        raise ConfigurationError("days of FOCUS are in UTC", hint="leave --zone out, or give --csv")
     with opened(context, store) as books:
         if as_focus:
             _print_focus(books, since, until)
             return
-        made = _costs(books, wanted, since, until)
+        made = _costs(books, wanted, since, until, zone)
     if as_json:
         document: dict[str, JsonValue] = made.model_dump(mode="json")
         show.as_json(document)
@@ -71,14 +87,20 @@ def report(
         show.note("nothing has ended in that time")
 
 
-def _costs(books: Books, by: By, since: str | None, until: str | None) -> CostReport:
-    start, end = books.moment(since), books.moment(until)
-    reader, costs = Reader(books.store), Costs(by)
+def _costs(books: Books, by: By, since: str | None, until: str | None, zone: str) -> CostReport:
+    start, end = books.moment(since, zone), books.moment(until, zone)
+    reader, costs = Reader(books.store), Costs(by, zone=zone)
     with reading("reading") as seen:
         for spent in spending(reader, since=start, until=end, seen=seen):
             costs.add(spent)
     for run, seq in refusals(reader, since=start, until=end):
         costs.refuse(run, seq)
+    if by not in BY and by not in costs.labels:
+        # Not in that time, or never: then it is a word that was mistyped.
+        known = costs.labels | labels_of(balance.account for balance in books.ledger.accounts()).keys()
+        if by not in known:
+            told = f"labels are {', '.join(sorted(known))}" if known else "nothing has a label yet"
+            raise ConfigurationError(f"nothing has a label `{by}`", hint=f"{told}; else by {', '.join(BY)}")
     open_runs = {entry.run for entry in books.log.open_actions()}
     return costs.report(open_runs=open_runs, since=start, until=end)
 
@@ -92,6 +114,8 @@ def _print_focus(books: Books, since: str | None, until: str | None) -> None:
 
 def _print(made: CostReport) -> None:
     total = made.total
+    if made.zone != UTC and made.by in PERIODS:
+        show.note(f"each {made.by} as the calendar of {made.zone} has it")
     unit: Unit = "microusd" if total.used["microusd"] else "tokens" if total.used["tokens"] else "calls"
     heads = [show.Column(made.by, wide=made.by not in PERIODS)]
     heads += [show.Column(name, justify="right") for name in ("actions", "tokens", "calls", "usd", "share")]

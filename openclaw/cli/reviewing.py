@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openclaw.approvals import Approval
+from openclaw.audit import Entry
 from openclaw.audit.reading import Reader
 from openclaw.audit.standing import standing
 from openclaw.cli import show
@@ -18,7 +19,7 @@ from openclaw.cli.filters import Filters, filtered
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.entries import detail
 from openclaw.review.queue import Item, queue
-from openclaw.review.verdicts import Verdict, add_review, reviews
+from openclaw.review.verdicts import Review, Verdict, add_review, counts, reviews
 
 PAGE = 50
 REVIEW_EXAMPLES = """Examples:
@@ -63,10 +64,12 @@ def note(
         said = add_review(
             books.log, seq, by=by, verdict=verdict.value if verdict else None, flags=flag or (), comment=comment
         )
+        entry = books.log.entry(seq)
     if as_json:
         show.as_json(said.model_dump(mode="json"))
     else:
         show.fields([("entry", f"{said.seq}: {said.verdict or 'note'} of {said.of} by {said.by}{told_of(said)}")])
+    _say_whether_it_counts(entry, said)
 
 
 def review(
@@ -81,7 +84,7 @@ def review(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what waits for a reviewer: denials, asks and halts without a verdict; with --by, judge them one by one."""
+    """Show what waits for a reviewer: denials, asks, halts and exceptions without a verdict; with --by, judge them one by one."""
     works = by is not None and not listed and not as_json
     with opened(context, store, write=works, key=key) as books:
         reader = Reader(books.store)
@@ -115,7 +118,13 @@ def _work_through(books: Books, reader: Reader, items: list[Item], answers: dict
         said = add_review(books.log, seq, by=by, verdict=LETTERS[letter], comment=comment or "")
         judged += 1
         show.note(f"entry {said.seq}: {said.verdict} by {said.by}")
+        _say_whether_it_counts(item.entry, said)
     show.note(f"{judged} of {len(items)} judged" if items else "nothing waits for a reviewer")
+
+
+def _say_whether_it_counts(entry: Entry, said: Review) -> None:
+    if said.verdict and not counts(entry, said):
+        show.note(f"`{said.by}` has opened the exception: entry {entry.seq} waits until somebody else has judged it")
 
 
 def _asked() -> str:

@@ -23,11 +23,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who acts, without saying how: the part of an agent that policies and budgets know."""
+    """Who acts, without saying how: the part of an agent that policies and budgets know.
+
+    ``soft``, ``labels`` and ``budget`` are those of its description, where there is one.
+    """
 
     name: str
     roles: tuple[str, ...] = ()
     on_behalf_of: str | None = None
+    soft: Soft | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    budget: Budget | None = None
 
     def principal(self, *, workflow: str = "", org: str = DEFAULT_ORG, chain: Sequence[str] = ()) -> Principal:
         """This identity inside a workflow, at the end of a delegation chain."""
@@ -39,6 +45,10 @@ class Identity:
             on_behalf_of=self.on_behalf_of,
             chain=tuple(chain) or (self.name,),
         )
+
+    def per_run(self, account: str) -> dict[str, Budget]:
+        """Its budget of each run, if it has one, by its account."""
+        return {account: self.budget} if self.budget is not None and self.budget.window == "run" else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,8 @@ class Agent:
         alternatives: models to call instead, in this order, where a policy (obligation ``route``) does not let one be
             called; each is decided on and recorded by itself.
         soft: how the agent degrades before its budgets stop it: warnings, a cheaper model, shorter answers, a last answer.
-        labels: such as ``{"team": "payments"}``: what it spends counts on ``org/<org>/team/payments``, too.
+        labels: such as ``{"team": "payments"}``: what it spends counts on ``org/<org>/team/payments``, too. They go before
+            labels of the same name that a run is given.
         cheaper: the model that is called instead where ``soft`` says so.
 
     Raises:
@@ -116,7 +127,7 @@ class Agent:
     @property
     def identity(self) -> Identity:
         """The part of this agent that policies and budgets know."""
-        return Identity(self.name, tuple(self.roles), self.on_behalf_of)
+        return Identity(self.name, tuple(self.roles), self.on_behalf_of, self.soft, self.labels, self.budget)
 
     def as_tool(
         self,

@@ -17,7 +17,8 @@ from openclaw.graph.scope import MARK, Scope
 LAST_WORDS = "The budget carries one more answer and no tool calls. Answer now, briefly, and say what is missing."
 """What a model is told before its last answer; it does not stay in the transcript."""
 
-_EMPTY = "Stopped by budget: the last answer asked for tools only, and none can be called any more"
+EMPTY = "Stopped by budget: the last answer asked for tools only, and none can be called any more"
+"""What an agent says in its last answer where the model had nothing but calls to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ Attempts = Generator[Attempt, AIMessage | Refused, AIMessage | Refused]
 
 def staged(scope: Scope) -> Scope:
     """The scope with the stages of its soft limits that hold now. Reads the ledger where there are any."""
-    reached = scope.gate.soft.reached(scope.principal, scope.soft)
-    return replace(scope, stages=tuple(it.stage for it in reached)) if reached else scope
+    reached = scope.gate.soft.reached(scope.principal, scope.soft, scope.also)
+    return replace(scope, stages=tuple(it.stage for it in reached), staged=True)
 
 
 def attempts(
@@ -84,8 +85,8 @@ def _without_calls(message: AIMessage) -> AIMessage:
         return message
     kept = {name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"}
     return message.model_copy(
-        update={"content": content or _EMPTY, "tool_calls": [], "invalid_tool_calls": [], "additional_kwargs": kept}
+        update={"content": content or EMPTY, "tool_calls": [], "invalid_tool_calls": [], "additional_kwargs": kept}
     )
 
 
-__all__ = ["LAST_WORDS", "Attempt", "answered", "attempts", "staged"]
+__all__ = ["EMPTY", "LAST_WORDS", "Attempt", "Attempts", "answered", "attempts", "staged"]

@@ -95,7 +95,7 @@ class Call:
         self, tool: BaseTool, signature: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> None:
         self.tool = tool
-        self.scope = scopes.require(tool.name)
+        self.scope = scopes.acting(tool, scopes.require(tool.name))
         self._args = args
         self._kwargs = kwargs
         self._hidden = _hidden(tool, kwargs)
@@ -115,7 +115,7 @@ class Call:
         )
         self._same = same_call(tool.name, args_digest)
         calls, repeats = self.scope.shared.tally.count(self._same)
-        self.action = _action(tool, visible, acting_principal(tool, self.scope), identity)
+        self.action = _action(tool, visible, self.scope.principal, identity)
         moment = self.scope.moment(calls=calls, repeats=repeats)
         # A call with an identifier is one of several that a message asked for; code that calls a tool awaits each result.
         self._step = (where.graph, moment.step) if identity and self._outer is None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,6 +18,7 @@ from langgraph.types import Command
 
 from openclaw.action import DEFAULT_ORG, Principal, Run
 from openclaw.budget import Budget
+from openclaw.budget.account import label_accounts
 from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
 from openclaw.flow import Source
@@ -30,6 +30,7 @@ from openclaw.graph.kept import is_unvouched, unpack
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
+from openclaw.graph.providers import made_model
 from openclaw.graph.results import entered
 from openclaw.graph.resuming import answered, gives_answers
 from openclaw.graph.scope import OnRefusal, Scope, Shared
@@ -123,13 +124,15 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
-        thread, resumed = self._thread(given, config)
+        configurable = self._configurable(config)
+        labels = scopes.given_labels(configurable)
+        thread, resumed = _thread(given, configurable)
         run = binding.gate.open_run(workflow=binding.name, thread=thread, resumed=resumed)
         abandoned = _abandoned(binding, thread)
         if abandoned:
             known = recovery.results(self.get_state(config or {})) if self._keeps else {}
             binding.gate.conclude(abandoned, known)
-        scope = _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {})
+        scope = _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {}, labels)
         _recall(scope, binding, thread if self._keeps else None)
         return scope
 
@@ -138,13 +141,16 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         outer = scopes.current()
         if outer is not None:
             return _within(outer, binding)
-        thread, resumed = self._thread(given, config)
+        configurable = self._configurable(config)
+        labels = scopes.given_labels(configurable)
+        thread, resumed = _thread(given, configurable)
         run = await asyncio.to_thread(binding.gate.open_run, workflow=binding.name, thread=thread, resumed=resumed)
         abandoned = await asyncio.to_thread(_abandoned, binding, thread)
         if abandoned:
             known = recovery.results(await self.aget_state(config or {})) if self._keeps else {}
             await asyncio.to_thread(binding.gate.conclude, abandoned, known)
-        scope = _scope(binding, run, await asyncio.to_thread(binding.gate.earlier_calls, run) if resumed else {})
+        earlier = await asyncio.to_thread(binding.gate.earlier_calls, run) if resumed else {}
+        scope = _scope(binding, run, earlier, labels)
         await asyncio.to_thread(_recall, scope, binding, thread if self._keeps else None)
         return scope
 
@@ -157,11 +163,8 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         """Whether this graph has a checkpointer of its own to ask. A subgraph's is its parent's, which asks it."""
         return isinstance(cast("object", self.checkpointer), BaseCheckpointSaver)  # pyright: ignore[reportUnknownMemberType]
 
-    def _thread(self, given: object, config: RunnableConfig | None) -> tuple[str | None, bool]:
-        merged = {**((self.config or {}).get("configurable") or {}), **((config or {}).get("configurable") or {})}
-        thread = merged.get("thread_id")
-        resumed = given is None or (isinstance(given, Command) and given.resume is not None)
-        return None if thread is None else str(thread), resumed and thread is not None
+    def _configurable(self, config: RunnableConfig | None) -> dict[str, Any]:
+        return {**((self.config or {}).get("configurable") or {}), **((config or {}).get("configurable") or {})}
 
 
 class GovernedPregel(_Governed):
@@ -233,7 +236,8 @@ def govern_tools(
 ) -> list[ToolT]:
     """Sealed copies of ``tools`` that always act as ``agent``, for a graph of one's own; the originals are sealed too.
 
-    They run inside graphs that ``compile_graph`` returned, and nowhere else.
+    They run inside graphs that ``compile_graph`` returned, and nowhere else. Of an ``Agent``, its soft limits, labels and budget
+    hold, too; the budget is declared by the graph that they are compiled in, where the agent's account is.
     """
     del gate, on_refusal  # The run brings both; they are asked for so that nobody governs without having a gate.
     tripwire.arm()
@@ -249,10 +253,17 @@ def govern_model(
     roles: Sequence[str] = (),
     on_refusal: OnRefusal = "message",
 ) -> ModelT:
-    """A sealed copy of ``model`` whose calls are always those of ``agent``; the original is sealed too."""
+    """A sealed copy of ``model`` whose calls are always those of ``agent``; the original is sealed too.
+
+    Of an ``Agent``, its soft limits, labels and budget hold, too, and its ``cheaper`` model is called where they say so.
+
+    Raises:
+        ConfigurationError: the cheaper model is of another class than ``model``.
+    """
     del gate, on_refusal
     tripwire.arm()
-    return bound_model(model, identity_of(agent, roles))
+    cheaper = made_model(agent, agent.cheaper) if isinstance(agent, Agent) and agent.cheaper is not None else None
+    return bound_model(model, identity_of(agent, roles), cheaper=cheaper)
 
 
 def declared_budgets(spec: Agent | Workflow, workflow: str = "", org: str = DEFAULT_ORG) -> dict[str, Budget]:
@@ -299,9 +310,9 @@ def _of_agents(
     members: list[Member] = [
         member(
             agent,
-            [_model(agent, model) for model in agent.models],
+            [made_model(agent, model) for model in agent.models],
             [other for other in agents if other is not agent],
-            cheaper=None if agent.cheaper is None else _model(agent, agent.cheaper),
+            cheaper=None if agent.cheaper is None else made_model(agent, agent.cheaper),
         )
         for agent in agents
     ]
@@ -339,6 +350,9 @@ def _bind(
     for part in found.graphs:
         if part.store is not None:
             part.store = govern_store(part.store)
+    if government.ledger is not None:
+        declared = _declared_of([*found.tools, *found.models], principal)
+        government.ledger.declare(declared)
     trust: dict[str, str] = {}
     for tool in found.tools:
         # Two tools of one name and different trust: the worse one counts, since results are known by name.
@@ -349,6 +363,16 @@ def _bind(
     graph.__class__ = _governed_class(type(graph))
     vars(graph)[_BINDING] = binding
     return cast("GovernedGraph", graph)
+
+
+def _declared_of(things: Sequence[object], principal: Principal) -> dict[str, Budget]:
+    """The budgets of the agents that tools and models of a graph are bound to, by account."""
+    declared: dict[str, Budget] = {}
+    for thing in things:
+        agent = scopes.bound_to(thing)
+        if agent is not None and agent.budget is not None:
+            declared[agent.principal(workflow=principal.workflow, org=principal.org).account] = agent.budget
+    return declared
 
 
 def _governed_class(base: type[Pregel[Any, Any, Any, Any]]) -> type[Any]:
@@ -363,28 +387,14 @@ def _governed_class(base: type[Pregel[Any, Any, Any, Any]]) -> type[Any]:
     )
 
 
-def _model(agent: Agent, model: BaseChatModel | str) -> BaseChatModel:
-    if isinstance(model, BaseChatModel):
-        return seal_model(model)
-    try:
-        init_chat_model = importlib.import_module("langchain.chat_models").init_chat_model
-    except ImportError as error:
-        raise ConfigurationError(
-            f"model `{model}` of agent `{agent.name}` is a name, and the `langchain` package is not installed",
-            hint="`pip install langchain`, or give a chat model object",
-        ) from error
-    try:
-        made = init_chat_model(model)
-    except Exception as error:  # each provider's package has errors of its own, such as for a missing key
-        said = str(error).strip().splitlines()[0]
-        raise ConfigurationError(
-            f"model `{model}` of agent `{agent.name}` cannot be made: {said}",
-            hint="expected `provider:name` of a provider whose package and key are there",
-        ) from error
-    return seal_model(made)
-
-
 # --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+def _thread(given: object, configurable: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """The thread that is meant, and whether what is given resumes it."""
+    thread = configurable.get("thread_id")
+    resumed = given is None or (isinstance(given, Command) and given.resume is not None)
+    return None if thread is None else str(thread), resumed and thread is not None
 
 
 def _abandoned(binding: Binding, thread: str | None) -> list[Running]:
@@ -392,7 +402,8 @@ def _abandoned(binding: Binding, thread: str | None) -> list[Running]:
     return [] if thread is None else binding.gate.abandoned(workflow=binding.name, thread=thread)
 
 
-def _scope(binding: Binding, run: Run, earlier: Mapping[str, int]) -> Scope:
+def _scope(binding: Binding, run: Run, earlier: Mapping[str, int], labels: Mapping[str, str]) -> Scope:
+    also: dict[str, Budget | None] = dict.fromkeys(label_accounts(binding.principal.account, labels))
     return Scope(
         gate=binding.gate,
         run=run,
@@ -401,6 +412,8 @@ def _scope(binding: Binding, run: Run, earlier: Mapping[str, int]) -> Scope:
         rights=binding.government.rights,
         trust=binding.trust,
         shared=Shared(tally=Tally(earlier)),
+        labels=labels,
+        also=also,
     )
 
 
@@ -433,7 +446,8 @@ def _within(outer: Scope, binding: Binding) -> Scope:
         origin=outer.principal.chain,
         on_refusal=binding.government.on_refusal,
         rights=rights,
-        also=scopes.of_run(outer.also, principal, outer.run.id),
+        labels=outer.labels,
+        also=scopes.draws_on(outer, principal),
         trust={**outer.trust, **binding.trust},
         shared=outer.shared,
     )

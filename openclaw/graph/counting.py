@@ -16,6 +16,7 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately, get_buffer_string
+from langchain_core.outputs import ChatResult
 
 from openclaw.errors import ConfigurationError
 
@@ -145,6 +146,25 @@ def tellable(model: BaseChatModel, kwargs: Mapping[str, object]) -> str:
     return "max_tokens" if "max_tokens" in type(model).model_fields else ""
 
 
+def reported_by(result: ChatResult) -> tuple[int, int] | None:
+    """The provider's own count of input and output, where it tells of any."""
+    # Providers that return several candidates repeat the total of the call on each of them.
+    counts = [usage_of(generation.message) for generation in result.generations]
+    known = [count for count in counts if count is not None]
+    return max(known, key=sum) if known else None
+
+
+def provider_tools(tools: object) -> str:
+    """The name of a tool in a request that the provider would run itself, or the empty string."""
+    for spec in cast("list[object]", tools) if isinstance(tools, list) else []:
+        if not isinstance(spec, Mapping):
+            continue
+        described = cast("Mapping[str, object]", spec)
+        if not described.keys() & {"function", "input_schema", "parameters", "function_declarations"}:
+            return str(described.get("name") or described.get("type") or next(iter(described), "unknown"))
+    return ""
+
+
 def _declared(model: BaseChatModel) -> dict[str, object]:
     return {name: getattr(model, name, None) for name in _MAX_NAMES}
 
@@ -160,7 +180,9 @@ __all__ = [
     "input_of",
     "output_limit",
     "output_of",
+    "provider_tools",
     "quarters_of",
+    "reported_by",
     "tellable",
     "usage_of",
 ]

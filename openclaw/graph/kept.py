@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -46,6 +46,20 @@ def unpack(kept: bytes) -> object:
 def is_unvouched(kept: bytes) -> bool:
     """Whether the tool did not vouch for what was kept."""
     return bool(kept) and bool(_opened(kept).get("unvouched"))
+
+
+def whole(message: AIMessage) -> AIMessage:
+    """A message that was streamed as one that was not."""
+    if not isinstance(message, AIMessageChunk):
+        return message
+    return AIMessage(
+        content=message.content,
+        tool_calls=message.tool_calls,
+        invalid_tool_calls=message.invalid_tool_calls,
+        response_metadata=message.response_metadata,
+        usage_metadata=message.usage_metadata,
+        id=message.id,
+    )
 
 
 def _opened(kept: bytes) -> dict[str, Any]:

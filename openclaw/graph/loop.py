@@ -28,7 +28,6 @@ from pydantic import BaseModel
 from openclaw import action
 from openclaw.action import Principal
 from openclaw.budget import Budget
-from openclaw.budget.account import label_accounts
 from openclaw.canonical import printable
 from openclaw.errors import Refused
 from openclaw.gate import Request
@@ -258,11 +257,7 @@ class _Loop:
     def _scope(self, agent: Agent, delegation: Sequence[str] | None) -> Scope:
         scope = scopes.require(agent.name)
         principal = self._principal(scope, scopes.delegated(delegation or (), agent.name))
-        also: dict[str, Budget | None] = dict.fromkeys(label_accounts(principal.account, agent.labels))
-        also |= scopes.of_run(scope.also, principal, scope.run.id)
-        for account, budget in self.per_run.items():
-            if f"{principal.account}/".startswith(f"{account}/"):
-                also[f"{account}/run/{scope.run.id}"] = budget
+        also = scopes.draws_on(scope, principal, agent.labels, self.per_run)
         return replace(scope.acting(principal, agent.soft, also), fed=True)
 
     def _principal(self, scope: Scope, names: Sequence[str]) -> Principal:

@@ -33,6 +33,7 @@ from openclaw.budget import Fit, Reservation, Soft, Unit, Usage
 from openclaw.canonical import printable
 from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.graph import degrading as degraded
 from openclaw.graph import scope as scopes
 from openclaw.graph.counting import (
     DEFAULT_OUTPUT_TOKENS,
@@ -40,14 +41,17 @@ from openclaw.graph.counting import (
     input_of,
     output_limit,
     output_of,
+    provider_tools,
     quarters_of,
+    reported_by,
     tellable,
     usage_of,
 )
+from openclaw.graph.degrading import CHEAPER, degrading
 from openclaw.graph.entries import check_model
-from openclaw.graph.kept import pack, unpack
+from openclaw.graph.kept import pack, unpack, whole
 from openclaw.graph.refusals import refusal_answer, waiting
-from openclaw.graph.scope import AGENT, acting_principal
+from openclaw.graph.scope import AGENT
 from openclaw.graph.structured import RaisesRefusals
 from openclaw.graph.watch import Watch, watching
 from openclaw.passing import NOTHING
@@ -129,10 +133,24 @@ def _seal(model: BaseChatModel) -> None:
     vars(model)["cache"] = False
 
 
-def bound_model(model: ModelT, agent: Identity) -> ModelT:
-    """A sealed copy of ``model`` whose calls are always those of ``agent``; ``model`` itself is sealed too."""
+def bound_model(model: ModelT, agent: Identity, *, cheaper: BaseChatModel | None = None) -> ModelT:
+    """A sealed copy of ``model`` whose calls are always those of ``agent``; ``model`` itself is sealed too.
+
+    ``cheaper`` is called instead where the agent's soft limits say so.
+
+    Raises:
+        ConfigurationError: ``cheaper`` is of another class, so that what is bound to the one does not fit the other.
+    """
     copy = seal_model(model).model_copy()
     vars(copy)[AGENT] = agent
+    if cheaper is not None:
+        if type(seal_model(cheaper)) is not type(copy):
+            raise ConfigurationError(
+                f"the cheaper model of agent `{agent.name}` is a `{type(cheaper).__name__}`, and its model a"
+                f" `{type(copy).__name__}`: tools that are bound to the one do not fit the other",
+                hint="use two models of one class, or compile an Agent, which binds its tools to each of its models",
+            )
+        vars(copy)[CHEAPER] = bound_model(cheaper, agent)
     return copy
 
 
@@ -163,6 +181,8 @@ def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., Chat
     def _generate(self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         if _INSIDE.get() is self:
             return generate(self, messages, *args, **kwargs)
+        if (soft := degrading(self)) is not None:
+            return degraded.generate(self, soft, messages, *args, **kwargs)
         call = _Call(self, messages, kwargs)
         admission = call.scope.gate.admit(call.request) if not call.foreign else call.refuse()
         if not isinstance(admission, Permit):
@@ -188,6 +208,8 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
     async def _agenerate(self: BaseChatModel, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         if _INSIDE.get() is self:
             return await agenerate(self, messages, *args, **kwargs)
+        if (soft := degrading(self)) is not None:
+            return await degraded.agenerate(self, soft, messages, *args, **kwargs)
         call = _Call(self, messages, kwargs)
         admission = await (call.scope.gate.aadmit(call.request) if not call.foreign else call.arefuse())
         if not isinstance(admission, Permit):
@@ -218,6 +240,9 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
     ) -> Iterator[ChatGenerationChunk]:
         if _INSIDE.get() is self:
             yield from stream(self, messages, *args, **kwargs)
+            return
+        if (soft := degrading(self)) is not None:
+            yield from degraded.stream(self, soft, messages, *args, **kwargs)
             return
         call = _Call(self, messages, kwargs, streams=True)
         admission = call.scope.gate.admit(call.request) if not call.foreign else call.refuse()
@@ -264,6 +289,10 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
     ) -> AsyncIterator[ChatGenerationChunk]:
         if _INSIDE.get() is self:
             async for chunk in astream(self, messages, *args, **kwargs):
+                yield chunk
+            return
+        if (soft := degrading(self)) is not None:
+            async for chunk in degraded.astream(self, soft, messages, *args, **kwargs):
                 yield chunk
             return
         call = _Call(self, messages, kwargs, streams=True)
@@ -323,7 +352,7 @@ class _Call:
         params = cast("Mapping[str, object]", model._get_ls_params(**_named(kwargs)))  # noqa: SLF001
         self.provider = str(params.get("ls_provider") or "")
         self.name = str(params.get("ls_model_name") or type(model).__name__)
-        self.scope = scopes.require(self.name)
+        self.scope = scopes.acting(model, scopes.require(self.name))
         self._status = "cancelled"
         self._error = ""
         self._seen: AIMessage | None = None
@@ -332,7 +361,7 @@ class _Call:
         self._extra: list[Reservation] = []
         self._exact: tuple[int, int] | None = None
         scopes.see_messages(self.scope, messages)
-        self.foreign = _provider_tools(kwargs.get("tools"))
+        self.foreign = provider_tools(kwargs.get("tools"))
         self._input = input_of(model, messages, kwargs.get("tools"))
         self._cap, self._told = output_limit(model, kwargs)
         self._tellable = tellable(model, kwargs)
@@ -341,7 +370,7 @@ class _Call:
             self._cap, self._told = soft.shorten_tokens, self._tellable
         where = scopes.task()
         self.action = ModelCall(
-            principal=acting_principal(model, self.scope), name=self.name, provider=self.provider, sites=sites_of(model)
+            principal=self.scope.principal, name=self.name, provider=self.provider, sites=sites_of(model)
         )
         fingerprint = {"messages": [_essence(message) for message in messages]} if where.checkpointed else {}
         self.execution = scopes.execution(self.scope, where, name=f"model {self.name}", call_id="", args=fingerprint)
@@ -458,7 +487,7 @@ class _Call:
     def complete(self, result: ChatResult | None = None) -> None:
         """The provider is done; what it reports, if it does, is exact."""
         self._status = "done"
-        reported = _reported(result) if result is not None else usage_of(self._seen)
+        reported = reported_by(result) if result is not None else usage_of(self._seen)
         if result is not None and result.generations:
             first = result.generations[0].message
             self._seen = first if isinstance(first, AIMessage) else None
@@ -497,7 +526,7 @@ class _Call:
             usage=usage,
             result=_essence(self._seen) if self._seen is not None else None,
             error=self._error,
-            replay=pack(_whole(self._seen)) if keep and self._seen is not None else b"",
+            replay=pack(whole(self._seen)) if keep and self._seen is not None else b"",
             estimated=not exact,
             extra=tuple(self._extra),
             cached=cached,
@@ -526,14 +555,7 @@ def _held_output(permit: Permit) -> int:
     return permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
 
 
-# --- Counting ---------------------------------------------------------------------------------------------------------
-
-
-def _reported(result: ChatResult) -> tuple[int, int] | None:
-    # Providers that return several candidates repeat the total of the call on each of them.
-    counts = [usage_of(generation.message) for generation in result.generations]
-    known = [count for count in counts if count is not None]
-    return max(known, key=sum) if known else None
+# --- Messages ---------------------------------------------------------------------------------------------------------
 
 
 def _essence(message: BaseMessage) -> dict[str, object]:
@@ -541,19 +563,6 @@ def _essence(message: BaseMessage) -> dict[str, object]:
     essence: dict[str, object] = {"type": message.type, "content": message.content}
     calls = getattr(message, "tool_calls", None)
     return {**essence, "tool_calls": calls} if calls else essence
-
-
-def _whole(message: AIMessage) -> AIMessage:
-    if not isinstance(message, AIMessageChunk):
-        return message
-    return AIMessage(
-        content=message.content,
-        tool_calls=message.tool_calls,
-        invalid_tool_calls=message.invalid_tool_calls,
-        response_metadata=message.response_metadata,
-        usage_metadata=message.usage_metadata,
-        id=message.id,
-    )
 
 
 def _as_chunk(message: AIMessage) -> ChatGenerationChunk:
@@ -575,17 +584,6 @@ def _as_chunk(message: AIMessage) -> ChatGenerationChunk:
             chunk_position="last",
         )
     )
-
-
-def _provider_tools(tools: object) -> str:
-    """The name of a tool in a request that the provider would run itself, or the empty string."""
-    for spec in cast("list[object]", tools) if isinstance(tools, list) else []:
-        if not isinstance(spec, Mapping):
-            continue
-        described = cast("Mapping[str, object]", spec)
-        if not described.keys() & {"function", "input_schema", "parameters", "function_declarations"}:
-            return str(described.get("name") or described.get("type") or next(iter(described), "unknown"))
-    return ""
 
 
 def _named(kwargs: Mapping[str, object]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and refuses. ``compile_graph`` governs the same agent without it, nodes of other
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,17 +15,21 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NotRequired, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tools import BaseTool
 
-from openclaw.action import Run
+from openclaw.action import Principal, Run
 from openclaw.delegation import Rights, check_rights
-from openclaw.errors import ConfigurationError
+from openclaw.errors import ConfigurationError, Refused
 from openclaw.graph import scope as scopes
 from openclaw.graph import tripwire
 from openclaw.graph.agent import Agent, Identity, identity_of
 from openclaw.graph.agent_tool import AgentTool, Government
+from openclaw.graph.attempts import Attempts, answered, attempts, staged
 from openclaw.graph.metering import seal_model
+from openclaw.graph.providers import made_model
 from openclaw.graph.recovery import results_in
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import seal, trust_of
@@ -66,7 +71,10 @@ def middleware(
     tripwire.arm()
     check_rights("rights", rights)
     government = Government(gate=gate, ledger=ledger, on_refusal=on_refusal, rights=rights)
-    escort = _Escort(identity_of(agent, roles), government)
+    cheaper = None
+    if isinstance(agent, Agent) and agent.cheaper is not None:
+        cheaper = made_model(agent, agent.cheaper)
+    escort = _Escort(identity_of(agent, roles), government, cheaper)
 
     # LangChain asks the class, not the object, which hooks there are, and reads their signatures.
     class GovernanceMiddleware(types.AgentMiddleware):
@@ -80,12 +88,10 @@ def middleware(
             return escort.open(state)
 
         def wrap_model_call(self, request: Any, handler: Callable[[Any], object]) -> object:
-            with escort.model(request):
-                return handler(request)
+            return escort.answer(request, handler)
 
         async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[object]]) -> object:
-            with escort.model(request):
-                return await handler(request)
+            return await escort.aanswer(request, handler)
 
         def wrap_tool_call(self, request: Any, handler: Callable[[Any], object]) -> object:
             with escort.tool(request):
@@ -101,8 +107,10 @@ def middleware(
 class _Escort:
     """What the hooks do. Each opens its own view of the run: a node that runs again must count from the start."""
 
-    def __init__(self, identity: Identity, government: Government) -> None:
+    def __init__(self, identity: Identity, government: Government, cheaper: BaseChatModel | None = None) -> None:
         self._identity = identity
+        self._cheaper = cheaper
+        self._declared: set[str] = set()
         self._government = government
         self._gate = government.gate
         self._trust: dict[str, str] = {}
@@ -118,11 +126,41 @@ class _Escort:
             update[_RUN] = run.model_dump(mode="json")
         return update or None
 
-    def model(self, request: Any) -> AbstractContextManager[Scope]:
-        """The run around a model call, with everything sealed that the request shows."""
+    def answer(self, request: Any, handler: Callable[[Any], object]) -> object:
+        """One turn of the model in its run, with everything sealed that the request shows, and the agent's soft limits."""
+        turns = self._turns(request, staged(self._scope(request)))
+        turn, response = next(turns), None
+        while True:
+            try:
+                with scopes.entered(turn.scope):
+                    response = handler(request.override(model=turn.runnable, messages=turn.messages))
+                said: AIMessage | Refused = _said(response)
+            except Refused as refused:
+                said = refused
+            try:
+                turn = turns.send(said)
+            except StopIteration as over:
+                return _response(response, said, over.value)
+
+    async def aanswer(self, request: Any, handler: Callable[[Any], Awaitable[object]]) -> object:
+        """The same on an event loop."""
+        turns = self._turns(request, await asyncio.to_thread(staged, self._scope(request)))
+        turn, response = next(turns), None
+        while True:
+            try:
+                with scopes.entered(turn.scope):
+                    response = await handler(request.override(model=turn.runnable, messages=turn.messages))
+                said: AIMessage | Refused = _said(response)
+            except Refused as refused:
+                said = refused
+            try:
+                turn = turns.send(said)
+            except StopIteration as over:
+                return _response(response, said, over.value)
+
+    def _turns(self, request: Any, scope: Scope) -> Attempts:
         self._seal_tools(request.tools)
-        seal_model(request.model)
-        return scopes.entered(self._scope(request))
+        return attempts([seal_model(request.model)], self._cheaper, scope, list(request.messages))
 
     def tool(self, request: Any) -> AbstractContextManager[Scope]:
         """The run around a tool call, with everything sealed that the request shows."""
@@ -165,7 +203,7 @@ class _Escort:
                 workflow=outer.principal.workflow, org=outer.principal.org, chain=chain
             )
             rights = "shrinking" if outer.rights == "shrinking" else self._government.rights
-            return replace(outer.acting(scopes.delegate(principal, outer.principal, rights)), rights=rights)
+            return self._limited(replace(outer, rights=rights), scopes.delegate(principal, outer.principal, rights))
         messages = cast("Sequence[BaseMessage]", request.state.get("messages") or ())
         system = getattr(request, "system_message", None)
         stored = request.state.get(_RUN)
@@ -184,7 +222,34 @@ class _Escort:
             rights=self._government.rights,
             trust=dict(self._trust),
             shared=Shared(tally=self._tally(run)),
+            labels=scopes.given_labels((var_child_runnable_config.get() or {}).get("configurable") or {}),
             fed=True,
         )
         scopes.see_messages(scope, [*([system] if system is not None else []), *messages])
-        return scope
+        return self._limited(scope, scope.principal)
+
+    def _limited(self, scope: Scope, principal: Principal) -> Scope:
+        """The run as the agent sees it, with its limits: its budget is declared where it is first seen to act."""
+        agent, account = self._identity, principal.account
+        if agent.budget is not None and self._government.ledger is not None and account not in self._declared:
+            self._government.ledger.declare({account: agent.budget})
+            self._declared.add(account)
+        return scope.acting(
+            principal, agent.soft, scopes.draws_on(scope, principal, agent.labels, agent.per_run(account))
+        )
+
+
+def _said(response: Any) -> AIMessage:
+    """What the model has said in a response, which may have the result of a tool for structured output behind it."""
+    if isinstance(response, AIMessage):
+        return response
+    return next(message for message in reversed(response.result) if isinstance(message, AIMessage))
+
+
+def _response(response: Any, said: AIMessage | Refused, answer: AIMessage | Refused) -> Any:
+    """The response, with another answer in it where that is not what the model has said."""
+    message = answered(answer)
+    if message is said and response is not None:
+        return response
+    types = importlib.import_module("langchain.agents.middleware")
+    return types.ModelResponse(result=[message])

@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
@@ -22,9 +23,10 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from openclaw.action import Principal, Run
 from openclaw.budget import Also, Budget, Soft, Stage
+from openclaw.budget.account import label_accounts
 from openclaw.canonical import digest
 from openclaw.delegation import DELEGATORS_MAX, Rights
-from openclaw.errors import Refused, Ungoverned
+from openclaw.errors import ConfigurationError, Refused, Ungoverned
 from openclaw.flow import Flow, Source
 from openclaw.graph.bodies import BODY, UNVOUCHED
 from openclaw.graph.tally import Tally
@@ -42,6 +44,9 @@ MARK = "openclaw"
 
 AGENT = "_openclaw_agent"
 """Instance attribute of a bound copy: the agent it always acts as."""
+
+LABELS = "openclaw_labels"
+"""Key under which the ``configurable`` part of a run's configuration has its labels."""
 
 _ORDINALS_MAX = 10_000
 _CHAIN_MAX = 32
@@ -164,8 +169,9 @@ class Scope:
     ``origin`` is the delegation chain that led into this graph. ``rights``: what those get that work is handed down to.
     ``reroutes``: another model stands by, so that a model which
     the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream. ``stages`` of
-    ``soft`` hold. ``last``: an agent's last answer is under way, which may use what ``soft`` keeps for it. ``fed``: what calls
-    return comes into the flow by the transcript, which is fed before each step.
+    ``soft`` hold, as far as ``staged`` says that somebody has looked. ``last``: an agent's last answer is under way, which may
+    use what ``soft`` keeps for it. ``labels`` are those that the run was given, ``also`` the accounts besides its own that it
+    draws on. ``fed``: what calls return comes into the flow by the transcript, which is fed before each step.
     """
 
     gate: Gate
@@ -178,15 +184,17 @@ class Scope:
     shared: Shared = field(default_factory=Shared)
     reroutes: bool = False
     soft: Soft | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     also: Also = field(default_factory=dict[str, Budget | None])
     stages: tuple[Stage, ...] = ()
+    staged: bool = False
     last: bool = False
     fed: bool = False
 
     def acting(self, principal: Principal, soft: Soft | None = None, also: Also | None = None) -> Scope:
         """This run with another principal, whose delegation chain goes on from the one that holds now; its soft limits; and
         the accounts besides its own that it draws on."""
-        return replace(self, principal=principal, soft=soft, also=also or {})
+        return replace(self, principal=principal, soft=soft, also=also or {}, stages=(), staged=False, last=False)
 
     def moment(self, *, calls: int | None = None, repeats: int = 0) -> Run:
         """The run as the policy sees it at this very step: ``calls`` before this one, ``repeats`` of them equal to it."""
@@ -237,7 +245,9 @@ def receive(gate: Gate, identity: Identity) -> None:
     """
     run = gate.open_run(workflow=identity.name, thread=None, resumed=False)
     with _receiving:
-        _RECEIVERS[id(gate)] = Scope(gate=gate, run=run, principal=identity.principal())
+        scope = Scope(gate=gate, run=run, principal=identity.principal())
+        also = draws_on(scope, scope.principal, identity.labels, identity.per_run(scope.principal.account))
+        _RECEIVERS[id(gate)] = scope.acting(scope.principal, identity.soft, also)
 
 
 def withdraw(gate: Gate) -> None:
@@ -303,9 +313,68 @@ def of_run(also: Also, principal: Principal, run: str) -> dict[str, Budget | Non
     }
 
 
+def draws_on(
+    scope: Scope,
+    principal: Principal,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    per_run: Mapping[str, Budget] = MappingProxyType({}),
+) -> dict[str, Budget | None]:
+    """The accounts besides its own that ``principal`` draws on in this run, with the limits of those that are new.
+
+    They are those of its own ``labels``, which go before labels of the same name that the run was given; and of the run, above
+    it and its own. ``per_run``: what each run may spend, by the account that it belongs to.
+    """
+    also: dict[str, Budget | None] = dict.fromkeys(label_accounts(principal.account, {**scope.labels, **labels}))
+    also |= of_run(scope.also, principal, scope.run.id)
+    for account, budget in per_run.items():
+        if f"{principal.account}/".startswith(f"{account}/"):
+            also[f"{account}/run/{scope.run.id}"] = budget
+    return also
+
+
+def given_labels(configurable: Mapping[str, object]) -> Mapping[str, str]:
+    """The labels that a run was given in its configuration, ``{"configurable": {"openclaw_labels": {"customer": "acme"}}}``.
+
+    Raises:
+        ConfigurationError: they are no names and values.
+        BudgetError: one of them cannot be a label.
+    """
+    labels = configurable.get(LABELS)
+    if labels is None:
+        return {}
+    if not isinstance(labels, Mapping):
+        raise ConfigurationError(
+            f"`{LABELS}` of a run are {type(labels).__name__}, not names and values",
+            hint=f'give {{"configurable": {{"{LABELS}": {{"customer": "acme"}}}}}}',
+        )
+    given = dict(cast("Mapping[str, str]", labels))
+    label_accounts("org/any", given)
+    return given
+
+
+def acting(thing: object, scope: Scope) -> Scope:
+    """The run as ``thing`` sees it, with the limits of the agent that it is bound to, if it is bound to one."""
+    agent = bound_to(thing)
+    if agent is None or (scope.staged and agent.name == scope.principal.agent):
+        return scope
+    principal = acting_principal(thing, scope)
+    if agent.budget is not None:  # its graph has declared it, unless nobody could see what a node would hold
+        scope.gate.declare(principal.account, agent.budget)
+    same = principal is scope.principal
+    also = draws_on(scope, principal, agent.labels, agent.per_run(principal.account))
+    return scope.acting(
+        principal, agent.soft or (scope.soft if same else None), {**scope.also, **also} if same else also
+    )
+
+
+def bound_to(thing: object) -> Identity | None:
+    """The agent that a tool or model always acts as, if it does."""
+    return getattr(thing, "__dict__", {}).get(AGENT)
+
+
 def acting_principal(thing: object, scope: Scope) -> Principal:
     """Who acts when ``thing`` runs in ``scope``: the agent it is bound to, or else the scope's principal."""
-    agent: Identity | None = getattr(thing, "__dict__", {}).get(AGENT)
+    agent = bound_to(thing)
     if agent is None or agent.name == scope.principal.agent:
         return scope.principal
     own = agent.principal(

@@ -16,6 +16,9 @@
         roles: [payer]
         on_behalf_of: user:ada
         budget: {tokens: 20000}
+        labels: {team: payments}
+        soft: {warn: 80, cheaper: 90}
+        cheaper: small
 
 The file names tools and models; it never names code. What is unknown, missing, misspelt or written twice is refused with its
 place.
@@ -33,7 +36,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openclaw.action import DEFAULT_ORG
-from openclaw.budget import Budget
+from openclaw.budget import Budget, Soft
 from openclaw.delegation import Rights
 from openclaw.errors import ConfigurationError, OpenClawError
 from openclaw.graph.agent import Agent
@@ -57,6 +60,9 @@ class AgentFile(_Described):
     prompt: str | None = None
     on_behalf_of: str | None = None
     alternatives: list[str] = Field(default_factory=list[str])
+    labels: dict[str, str] = Field(default_factory=dict[str, str])
+    soft: Soft | None = None
+    cheaper: str | None = None
 
 
 class WorkflowFile(_Described):
@@ -137,15 +143,14 @@ def _read(path: Path) -> WorkflowFile:
 _SAID = {"extra_forbidden": "there is no such part", "missing": "it is missing"}
 _PARTS = (
     "a workflow has name, agents, budget, org, rights and priority; "
-    "an agent name, model, tools, roles, budget, prompt, on_behalf_of and alternatives"
+    "an agent name, model, tools, roles, budget, prompt, on_behalf_of, alternatives, labels, soft and cheaper"
 )
 
 
 def _hint(kind: str, place: tuple[int | str, ...]) -> str:
     if kind == "extra_forbidden" and place:
-        fields = (
-            [*AgentFile.model_fields, *Budget.model_fields] if "agents" in place else list(WorkflowFile.model_fields)
-        )
+        agent = [*AgentFile.model_fields, *Budget.model_fields, *Soft.model_fields]
+        fields = agent if "agents" in place else list(WorkflowFile.model_fields)
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         if close:
             return f"did you mean `{close[0]}`?"
@@ -161,8 +166,13 @@ def _agent(
                 f"the workflow `{path}` is wrong at `agents.{at}.tools`: there is no tool `{name}`",
                 hint=f"given are {', '.join(tools) or 'none'}: give it in `tools=`",
             )
-    for place, name in [("model", agent.model), *(("alternatives", name) for name in agent.alternatives)]:
-        if name not in models and ":" not in name:
+    named = [
+        ("model", agent.model),
+        *(("alternatives", name) for name in agent.alternatives),
+        ("cheaper", agent.cheaper),
+    ]
+    for place, name in named:
+        if name is not None and name not in models and ":" not in name:
             raise ConfigurationError(
                 f"the workflow `{path}` is wrong at `agents.{at}.{place}`: there is no model `{name}`",
                 hint=f"given are {', '.join(models) or 'none'}: give it in `models=`, or write `provider:name`",
@@ -177,6 +187,9 @@ def _agent(
             prompt=agent.prompt,
             on_behalf_of=agent.on_behalf_of,
             alternatives=[models.get(name, name) for name in agent.alternatives],
+            labels=agent.labels,
+            soft=agent.soft,
+            cheaper=None if agent.cheaper is None else models.get(agent.cheaper, agent.cheaper),
         )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
 import rfc8785
 from pydantic import ValidationError
 
+from openclaw import encoding
 from openclaw.decision import OBLIGATION_KINDS, Decision, DecisionCode, Effect, Obligation
 from openclaw.policy.results import Results
 
@@ -88,6 +90,9 @@ def encode(input: Mapping[str, JsonValue]) -> bytes:  # noqa: A002
     Raises:
         BadInput: it has no such bytes (pass it through ``canonical.plain``), or it is too deep or too large.
     """
+    known = encoding.native(input)
+    if known is not None:  # Plain objects, whose number, depth and text are bounded below what is refused here.
+        return known
     try:
         text = _QUICK.encode(input)
         # The standard library's C encoder writes the same bytes six times as fast, but for numbers that are not small
@@ -126,11 +131,19 @@ def fresh(decision: Decision) -> Decision:
     """
     if not decision.obligations:
         return decision
-    return decision.model_copy(update={"obligations": tuple(map(_fresh_obligation, decision.obligations))})
+    again = copy(decision)
+    # Into the fields of a frozen model, which nobody else has yet: `model_copy(update=…)` takes three times as long.
+    vars(again)["obligations"] = tuple([_fresh_obligation(obligation) for obligation in decision.obligations])
+    return again
 
 
 def _fresh_obligation(obligation: Obligation) -> Obligation:
-    return obligation.model_copy(update={key: _copied(value) for key, value in obligation.params.items()})
+    again = copy(obligation)
+    params = cast("dict[str, JsonValue]", again.__pydantic_extra__ or {})
+    for key, value in params.items():
+        if isinstance(value, list | dict):
+            params[key] = _copied(value)
+    return again
 
 
 def _copied(value: JsonValue) -> JsonValue:
@@ -141,7 +154,7 @@ def _copied(value: JsonValue) -> JsonValue:
 
 def _read_json(answer: bytes | None, revision: str, engine: str) -> Decision:
     try:
-        value = None if answer is None else _STRICT.decode(answer.decode())
+        value = None if answer is None else STRICT.decode(answer.decode())
     except (ValueError, RecursionError) as error:
         reason = f"the engine's answer is not JSON: {error}"
         return Decision.deny(reason, code="malformed", revision=revision, engine=engine)
@@ -210,7 +223,8 @@ def _not_json(name: str) -> object:
     raise ValueError(f"`{name}` is not a JSON number")
 
 
-_STRICT = json.JSONDecoder(parse_constant=_not_json)
+STRICT = json.JSONDecoder(parse_constant=_not_json)
+"""Reads JSON without what Python's reader takes beyond it: NaN and the infinities."""
 
 # A policy has few answers, and says each of them many times: to read one takes longer than to find it again.
 _remembered = lru_cache(REMEMBERED_MAX)(_read_json)

@@ -7,7 +7,6 @@ way, and lose what the server says about an error. Both clients share all that a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import ssl
 import threading
@@ -25,8 +24,8 @@ from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import PolicyError, PolicyUnavailable
 from openclaw.policy import web
 from openclaw.policy.bundle import Bundle
-from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
-from openclaw.policy.opa_answers import bundle_revisions, fields, refused, unexpected
+from openclaw.policy.engine import ENTRY_POINT, BadInput, encode
+from openclaw.policy.opa_answers import Asker, decision_of, fields, refused
 from openclaw.policy.opa_upload import SERVING, look_around, upload
 from openclaw.policy.results import Results, reading, reading_of
 from openclaw.policy.source import read_policies
@@ -57,7 +56,8 @@ class _AsyncClient(AsyncOpaClient):
         )
         self._session = aiohttp.ClientSession(
             connector=self._connector,
-            headers=cast("Mapping[str, str] | None", self.headers),  # pyright: ignore[reportUnknownMemberType]
+            headers={**cast("Mapping[str, str]", self.headers or {}), **_HEADERS},  # pyright: ignore[reportUnknownMemberType]
+            skip_auto_headers=("Accept", "User-Agent"),
             timeout=aiohttp.ClientTimeout(total=self.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -135,9 +135,7 @@ class OpaEngine:
         try:
             body = self._body(input)
             client = await self._async_client()
-            async with client.session().post(
-                self._base + self._query, data=body, headers=_HEADERS, allow_redirects=False
-            ) as response:
+            async with client.session().post(self._base + self._query, data=body, allow_redirects=False) as response:
                 return self._read(Reply(response.status, await response.read()))
         except _RAISED as error:
             return self._failed(error)
@@ -160,30 +158,9 @@ class OpaEngine:
         return b'{"input":' + encode(input) + b"}"
 
     def _read(self, reply: Reply) -> Decision:
-        try:
-            answer = json.loads(reply.body, parse_constant=_not_json)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            return self._deny(*unexpected(reply))
-        said = cast("dict[str, JsonValue]", answer)
-        if reply.status != requests.codes.ok:
-            return self._deny(*refused(reply, said))
-        if self._bundle is None:
-            self._revision = bundle_revisions(said.get("provenance")) or self._revision
-            return self._decision(said, "result", self._revision)
-        result = said.get("result")
-        if not isinstance(result, dict):
-            return self._decision(said, "result", self._revision)
-        revision = result.get("revision")
-        return self._decision(result, "decision", revision if isinstance(revision, str) else self._revision)
-
-    def _decision(self, fields: Mapping[str, JsonValue], key: str, revision: str) -> Decision:
-        if key in fields and fields[key] is None:
-            return Decision.deny(
-                "the policy's decision is null", code="malformed", revision=revision, engine=self._name
-            )
-        return read_answer(fields.get(key), revision=revision, engine=self._name)
+        asker = Asker(self._name, self._revision, self._bundle is not None)
+        decision, self._revision = decision_of(reply, asker)
+        return decision
 
     def _failed(self, error: Exception) -> Decision:
         """The denial for whatever the clients and their libraries raise."""
@@ -332,7 +309,3 @@ def _keep(task: asyncio.Task[None]) -> None:
     # A loop holds its tasks weakly.
     _closing.add(task)
     task.add_done_callback(_closing.discard)
-
-
-def _not_json(name: str) -> object:
-    raise ValueError(f"`{name}` is not a JSON number")

@@ -1,17 +1,71 @@
-"""What an Open Policy Agent server answers, read: its errors, its findings, and the revisions that it names."""
+"""What an Open Policy Agent server answers, read: decisions, errors, findings, and the revisions that it names."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 import requests
 from pydantic import JsonValue
 
-from openclaw.decision import DecisionCode
+from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import Diagnostic
+from openclaw.policy.engine import REMEMBERED_BYTES_MAX, REMEMBERED_MAX, STRICT, fresh, read_answer
 from openclaw.policy.web import Reply
+
+
+class Asker(NamedTuple):
+    """Who reads an answer."""
+
+    engine: str
+    revision: str
+    """What is known to be on the server, where the answer does not say."""
+    uploaded: bool
+    """Whether the policies are ours, which answer with the revision that they are of."""
+
+
+def decision_of(reply: Reply, asker: Asker) -> tuple[Decision, str]:
+    """The decision that a server answers with, and the revision that it holds now."""
+    if reply.status != requests.codes.ok or len(reply.body) > REMEMBERED_BYTES_MAX:
+        return _decision(reply, asker)
+    decision, revision = _remembered(reply.body, asker)
+    return fresh(decision), revision
+
+
+def _decision(reply: Reply, asker: Asker) -> tuple[Decision, str]:
+    engine, revision = asker.engine, asker.revision
+    try:
+        answer = STRICT.decode(reply.body.decode())
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        reason, code = unexpected(reply)
+        return Decision.deny(reason, code=code, revision=revision, engine=engine), revision
+    said = cast("dict[str, JsonValue]", answer)
+    if reply.status != requests.codes.ok:
+        reason, code = refused(reply, said)
+        return Decision.deny(reason, code=code, revision=revision, engine=engine), revision
+    if not asker.uploaded:
+        revision = bundle_revisions(said.get("provenance")) or revision
+        return _of_member(said, "result", revision, engine), revision
+    result = said.get("result")
+    if not isinstance(result, dict):
+        return _of_member(said, "result", revision, engine), revision
+    named = result.get("revision")
+    return _of_member(result, "decision", named if isinstance(named, str) else revision, engine), revision
+
+
+def _of_member(fields: Mapping[str, JsonValue], key: str, revision: str, engine: str) -> Decision:
+    if key in fields and fields[key] is None:
+        return Decision.deny("the policy's decision is null", code="malformed", revision=revision, engine=engine)
+    return read_answer(fields.get(key), revision=revision, engine=engine)
+
+
+@lru_cache(REMEMBERED_MAX)
+def _remembered(body: bytes, asker: Asker) -> tuple[Decision, str]:
+    return _decision(Reply(requests.codes.ok, body), asker)
 
 
 def fields(reply: Reply) -> dict[str, JsonValue]:

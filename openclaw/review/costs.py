@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from openclaw.budget import UNITS, Unit
-from openclaw.budget.amount import opens_at
-from openclaw.errors import ConfigurationError
+from openclaw.budget.account import label_accounts
+from openclaw.budget.amount import UTC, opens_at, zone_of
+from openclaw.errors import BudgetError, ConfigurationError
 from openclaw.review.spending import NOBODY, Spent
 
 Period = Literal["hour", "day", "week", "month"]
-By = Literal["agent", "workflow", "org", "model", "tool", "outcome", "run", "hour", "day", "week", "month"]
-BY: tuple[By, ...] = get_args(By)
+Fixed = Literal["agent", "workflow", "org", "label", "model", "tool", "outcome", "run", "hour", "day", "week", "month"]
+BY: tuple[Fixed, ...] = get_args(Fixed)
+By: TypeAlias = str
+"""One of ``BY``; or the name of a label, by whose values groups are made."""
+
 PERIODS: tuple[Period, ...] = get_args(Period)
 
 
@@ -79,11 +83,15 @@ class Group(BaseModel):
 
 
 class CostReport(BaseModel):
-    """All groups, the dearest first (periods in order of time); the same by how actions ended; and their sum."""
+    """All groups, the dearest first (periods in order of time); the same by how actions ended; and their sum.
+
+    ``zone`` is the time zone whose calendar periods are of. By ``label`` an action is in the group of each of its labels.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     by: By
+    zone: str
     since: dt.datetime | None
     until: dt.datetime | None
     groups: tuple[Group, ...]
@@ -92,11 +100,17 @@ class CostReport(BaseModel):
 
 
 class Costs:
-    """Adds up what was spent. Memory grows with the groups and the runs, and not with the actions."""
+    """Adds up what was spent. Memory grows with the groups and the runs, and not with the actions.
 
-    def __init__(self, by: By) -> None:
+    Attributes:
+        labels: the names of labels that were seen.
+    """
+
+    def __init__(self, by: By, *, zone: str = UTC) -> None:
         self._by: By = by
-        self._name = _naming(by)
+        self._zone = zone
+        self._names = _naming(by, zone)
+        self.labels: set[str] = set()
         self._groups: defaultdict[str, _Tally] = defaultdict(_Tally)
         self._outcomes: defaultdict[str, _Tally] = defaultdict(_Tally)
         self._total = _Tally()
@@ -106,8 +120,8 @@ class Costs:
         """Count one action that has ended."""
         self._total.add(spent)
         self._outcomes[spent.status or NOBODY].add(spent)
-        name = self._name(spent)
-        if name is not None:
+        self.labels.update(spent.labels)
+        for name in self._names(spent):
             self._groups[name or NOBODY].add(spent)
         self._ended(spent.run, spent.seq, done=spent.status == "done")
 
@@ -130,12 +144,13 @@ class Costs:
         completed = {run for run, (_, done) in self._last.items() if done} - set(open_runs)
         groups = [tally.group(name, completed) for name, tally in self._groups.items()]
         if self._by in PERIODS:
-            groups.sort(key=lambda group: group.name)
+            groups.sort(key=_in_order_of_time if self._by == "hour" else _by_name)
         else:
             groups.sort(key=_dearest_first)
         outcomes = sorted((tally.group(name, completed) for name, tally in self._outcomes.items()), key=_dearest_first)
         return CostReport(
             by=self._by,
+            zone=self._zone,
             since=since,
             until=until,
             groups=tuple(groups),
@@ -145,41 +160,58 @@ class Costs:
 
 
 def read_by(said: str) -> By:
-    """What groups are made by, as it was said.
+    """What groups are made by, as it was said: one of ``BY``, or else the name of a label.
 
     Raises:
         ConfigurationError: groups cannot be made by that.
     """
-    for known in BY:
-        if said == known:
-            return known
-    raise ConfigurationError(f"spending cannot be grouped by `{said}`", hint=f"by {', '.join(BY)}")
+    try:
+        if said not in BY:
+            label_accounts("org/any", {said: "any"})
+    except BudgetError as error:
+        raise ConfigurationError(
+            f"spending cannot be grouped by `{said}`", hint=f"by {', '.join(BY)}, or the name of a label"
+        ) from error
+    return said
 
 
-def _naming(by: By) -> Callable[[Spent], str | None]:
-    """The name of the group that an action belongs to; None for one that such groups do not have."""
+def _naming(by: By, zone: str) -> Callable[[Spent], Sequence[str]]:
+    """The names of the groups that an action belongs to; none for one that such groups do not have."""
     match by:
         case "agent" | "workflow" | "org" | "run":
-            return lambda spent: str(getattr(spent, by))
+            return lambda spent: (str(getattr(spent, by)),)
         case "outcome":
-            return lambda spent: spent.status
+            return lambda spent: (spent.status,)
+        case "label":
+            return lambda spent: [f"{name}={value}" for name, value in spent.labels.items()] or [NOBODY]
         case "model":
-            return lambda spent: spent.model or None
+            return lambda spent: (spent.model,) if spent.model else ()
         case "tool":
-            return lambda spent: None if spent.kind == "model" else spent.name
+            return lambda spent: () if spent.kind == "model" else (spent.name,)
         case "hour" | "day" | "week" | "month":
-            return lambda spent: _period(by, spent.at)
+            return lambda spent: (_period(by, spent.at, zone),)
+        case _:
+            return lambda spent: (spent.labels.get(by, NOBODY),)
 
 
-def _period(period: Period, at: dt.datetime) -> str:
-    began = opens_at(period, at) or at
+def _period(period: Period, at: dt.datetime, zone: str) -> str:
+    began = (opens_at(period, at, zone) or at).astimezone(zone_of(zone))
     match period:
         case "hour":
-            return f"{began:%Y-%m-%dT%H:00Z}"
+            return began.isoformat(timespec="minutes").replace("+00:00", "Z" if zone == UTC else "+00:00")
         case "month":
             return f"{began:%Y-%m}"
         case "day" | "week":
             return f"{began:%Y-%m-%d}"
+
+
+def _by_name(group: Group) -> str:
+    return group.name
+
+
+def _in_order_of_time(group: Group) -> dt.datetime:
+    """An hour that a clock goes through twice has two offsets, the greater of which comes first."""
+    return dt.datetime.fromisoformat(group.name)
 
 
 def _dearest_first(group: Group) -> tuple[int, int, int, str]:

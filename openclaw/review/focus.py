@@ -1,10 +1,10 @@
 """What was spent as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org/, CC BY 4.0).
 
-A row is what one agent used of one model on one day in UTC, or what one of its tools was charged. All mandatory columns of the
-cost and usage dataset are there, the conditional and recommended ones that apply, and columns of our own, whose names begin with
-``x_`` as the specification demands. Money is what the ledger has posted: by list prices or one's own, before any invoice, so that
-billed, effective, contracted and list cost are one amount. Usage without a known price has no cost to be written down; it is
-left out, and counted.
+A row is what one agent used of one model on one day in UTC under the same labels, or what one of its tools was charged. All
+mandatory columns of the cost and usage dataset are there, the conditional and recommended ones that apply, and columns of our
+own, whose names begin with ``x_`` as the specification demands. Money is what the ledger has posted: by list prices or one's
+own, before any invoice, so that billed, effective, contracted and list cost are one amount. Usage without a known price has no
+cost to be written down; it is left out, and counted.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class _Key(NamedTuple):
     kind: str
     provider: str
     name: str
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class FocusRows:
-    """Adds up what was spent. Memory grows with the days, agents and models. ``left_out`` counts calls without a price."""
+    """Adds up what was spent; memory grows with days, agents, models and labels. ``left_out`` counts calls without a price."""
 
     def __init__(self, found: Iterable[Spent]) -> None:
         self.left_out = 0
@@ -74,7 +75,8 @@ class FocusRows:
 
     def _add(self, spent: Spent) -> None:
         day = opens_at("day", spent.at) or spent.at
-        key = _Key(day, spent.org, spent.workflow, spent.agent, spent.kind, spent.provider, spent.name)
+        labels = tuple(sorted(spent.labels.items()))
+        key = _Key(day, spent.org, spent.workflow, spent.agent, spent.kind, spent.provider, spent.name, labels)
         used = spent.used
         quantity = used.get("tokens", 0) if spent.kind == "model" else used.get("calls", 0)
         amounts = (used.get("microusd", 0), quantity, used.get("input_tokens", 0), used.get("output_tokens", 0))
@@ -123,7 +125,9 @@ def _row(key: _Key, microusd: int, quantity: int, given: int, produced: int, est
         "SubAccountId": _account(key),
         "SubAccountName": key.agent,
         "SubAccountType": "Agent",
-        "Tags": json.dumps({"agent": key.agent, "workflow": key.workflow}, sort_keys=True, ensure_ascii=False),
+        "Tags": json.dumps(
+            {**dict(key.labels), "agent": key.agent, "workflow": key.workflow}, sort_keys=True, ensure_ascii=False
+        ),
         "x_EstimatedCalls": estimated,
     }
     return row | ({"x_InputTokens": given, "x_OutputTokens": produced} if is_model else {})

@@ -5,6 +5,8 @@ Shapes, and what makes them:
 - ``openai usage``: usage of completions, exported from OpenAI's usage page; cached input is part of ``input_tokens``
 - ``openai costs``: costs by line item, exported from the same place; ``line_item`` begins with the model
 - ``anthropic usage``: exported from Anthropic's console; what was read from and written to its cache is input
+- ``anthropic costs``: exported from the same place; a line is a kind of token of a model, which is called by its title ("Claude
+  Haiku 4.5"), and is rounded to a cent; what is not of tokens (searches, code that ran there) is called by its kind
 - ``focus``: rows of FOCUS 1.0 to 1.2, by whomever; the model is the resource, or else the SKU
 - ``simple``: ``date`` and ``model``, and any of ``provider``, ``input_tokens``, ``output_tokens``, ``tokens``, ``usd``
 
@@ -25,7 +27,7 @@ from openclaw.budget.amount import AMOUNT_MAX, MICROUSD
 from openclaw.errors import ConfigurationError
 from openclaw.review.focus import NO_PROVIDER
 
-Shape = Literal["openai usage", "openai costs", "anthropic usage", "focus", "simple"]
+Shape = Literal["openai usage", "openai costs", "anthropic usage", "anthropic costs", "focus", "simple"]
 InvoiceUnit = Literal["input_tokens", "output_tokens", "tokens", "microusd"]
 INVOICE_UNITS: tuple[InvoiceUnit, ...] = ("input_tokens", "output_tokens", "tokens", "microusd")
 Cell: TypeAlias = tuple[dt.date, str]
@@ -34,18 +36,30 @@ Cell: TypeAlias = tuple[dt.date, str]
 YEAR_MIN, YEAR_MAX = 2000, 9000
 """Nobody has had an invoice for other years; and days of these can be counted on from."""
 
+CENT = Decimal(10_000)
+"""A cent in micro-USD."""
+
 _ANTHROPIC_INPUT = ("no_cache", "cache_write_5m", "cache_write_1h", "cache_write", "cache_read")
 _NAMED: dict[InvoiceUnit, str] = {unit: "usd" if unit == "microusd" else unit for unit in INVOICE_UNITS}
 
 
 @dataclass(slots=True)
 class Invoice:
-    """What a file says. ``units`` are those that it speaks of; ``providers`` those that it names, in lower case."""
+    """What a file says. ``units`` are those that it speaks of; ``providers`` those that it names, in lower case.
+
+    ``rounded`` is by how many micro-USD the money of a cell may be off, because its lines are rounded to a cent each.
+    """
 
     shape: Shape
     units: tuple[InvoiceUnit, ...]
     providers: set[str] = field(default_factory=set[str])
     cells: dict[Cell, dict[InvoiceUnit, Decimal]] = field(default_factory=dict[Cell, dict[InvoiceUnit, Decimal]])
+    rounded: dict[Cell, Decimal] = field(default_factory=dict[Cell, Decimal])
+
+    @property
+    def titles(self) -> bool:
+        """Whether models are called by titles, "Claude Haiku 4.5", and not by the names that they are called with."""
+        return self.shape == "anthropic costs"
 
     def add(self, day: dt.date, model: str, amounts: Mapping[InvoiceUnit, Decimal]) -> None:
         """Add the amounts of one line."""
@@ -145,6 +159,8 @@ def _shape(path: Path, head: list[str]) -> tuple[Shape, tuple[InvoiceUnit, ...]]
         return "openai costs", ("microusd",)
     if {"usage_date_utc", "model_version", "usage_input_tokens_no_cache", "usage_output_tokens"} <= names:
         return "anthropic usage", ("input_tokens", "output_tokens")
+    if {"usage_date_utc", "model", "cost_usd"} <= names:
+        return "anthropic costs", ("microusd",)
     if {"ChargePeriodStart", "BilledCost"} <= names:
         return "focus", ("tokens", "microusd") if {"ConsumedQuantity", "ConsumedUnit"} <= names else ("microusd",)
     units: tuple[InvoiceUnit, ...] = tuple(unit for unit in INVOICE_UNITS if _NAMED[unit] in names)
@@ -152,7 +168,7 @@ def _shape(path: Path, head: list[str]) -> tuple[Shape, tuple[InvoiceUnit, ...]]
         return "simple", units
     raise ConfigurationError(
         f"the columns of `{path}` are of no invoice that is known",
-        hint="usage or costs of OpenAI, usage of Anthropic, FOCUS, or `date,model,input_tokens,output_tokens,usd`;"
+        hint="usage or costs of OpenAI or Anthropic, FOCUS, or `date,model,input_tokens,output_tokens,usd`;"
         " see docs/economics.md",
     )
 
@@ -190,6 +206,15 @@ def _anthropic_usage(invoice: Invoice, line: _Line) -> None:
     invoice.add(line.day("usage_date_utc"), _model(line, "model_version"), amounts)
 
 
+def _anthropic_costs(invoice: Invoice, line: _Line) -> None:
+    invoice.providers.add("anthropic")
+    cell = line.day("usage_date_utc"), _model(line, "model", "cost_type")
+    cost = line.money("cost_usd")
+    invoice.add(*cell, {"microusd": cost})
+    if cost % CENT == 0:
+        invoice.rounded[cell] = invoice.rounded.get(cell, Decimal(0)) + CENT / 2
+
+
 def _focus(invoice: Invoice, line: _Line) -> None:
     provider = line.text("ProviderName", "ServiceProviderName").casefold()
     invoice.providers.add("" if provider == NO_PROVIDER else provider)
@@ -221,6 +246,7 @@ _READERS: dict[Shape, Callable[[Invoice, _Line], None]] = {
     "openai usage": _openai_usage,
     "openai costs": _openai_costs,
     "anthropic usage": _anthropic_usage,
+    "anthropic costs": _anthropic_costs,
     "focus": _focus,
     "simple": _simple,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -75,26 +76,25 @@ def reconcile(
     """Compare an invoice with what was spent, on the days from its first to its last.
 
     A model is the same if its name is, or if the invoice's name is the log's with a version's date behind it; ``aliases`` say
-    what else is (the invoice's name → the log's).
+    what else is (the invoice's name → the log's). Where an invoice has titles for names, versions of a model are one.
 
     Args:
         found: what was spent; what lies on other days, or is no model call, is left out here.
         provider: only models of this provider in the log. None: of those that the invoice names, or of all if the log has none
             of them.
         tolerance: a difference of up to this part of the invoice's amount is none (0.01 is 1 %). Money may besides differ by a
-            micro-USD for each call, because the ledger rounds each up.
+            micro-USD for each call, because the ledger rounds each up, and by what the invoice's own lines are rounded.
     """
     days = {day for day, _ in invoice.cells}
     since, until = min(days), max(days)
-    used = _used(
-        found, since, until, {provider.casefold()} if provider else invoice.providers, strict=provider is not None
-    )
-    told = _told(invoice, {model for _, model in used}, aliases or {})
+    providers = {provider.casefold()} if provider else invoice.providers
+    used = _used(found, since, until, providers, strict=provider is not None, folded=invoice.titles)
+    told, rounded = _told(invoice, {model for _, model in used}, aliases or {})
     differences = [
         mismatch
         for cell in sorted(used.keys() | told.keys())
         for unit in invoice.units
-        if (mismatch := _compare(cell, unit, told.get(cell), used.get(cell), tolerance)) is not None
+        if (mismatch := _compare(cell, unit, told.get(cell), used.get(cell), tolerance, rounded[cell])) is not None
     ]
     return Reconciliation(
         shape=invoice.shape,
@@ -109,15 +109,17 @@ def reconcile(
 
 
 def _used(
-    found: Iterable[Spent], since: dt.date, until: dt.date, providers: set[str], *, strict: bool
+    found: Iterable[Spent], since: dt.date, until: dt.date, providers: set[str], *, strict: bool, folded: bool
 ) -> dict[Cell, _Used]:
-    """What the log has of these days, of some providers; if it has nothing of them and need not, of all."""
+    """What the log has of these days, of some providers; if it has nothing of them and need not, of all. ``folded``: versions
+    of a model are one."""
     of: dict[bool, dict[Cell, _Used]] = {True: {}, False: {}}
     for spent in found:
         day = spent.at.astimezone(dt.UTC).date()
         if spent.kind != "model" or not since <= day <= until:
             continue
-        used = of[spent.provider.casefold() in providers].setdefault((day, spent.name), _Used())
+        name = _folded(spent.name) if folded else spent.name
+        used = of[spent.provider.casefold() in providers].setdefault((day, name), _Used())
         if not spent.again:
             used.calls += 1
             used.unpriced += not spent.priced
@@ -127,14 +129,24 @@ def _used(
     return of[True] if of[True] or strict else of[False]
 
 
-def _told(invoice: Invoice, known: set[str], aliases: Mapping[str, str]) -> dict[Cell, dict[InvoiceUnit, Decimal]]:
-    """What the invoice says, under the names that the log has for its models."""
+def _told(
+    invoice: Invoice, known: set[str], aliases: Mapping[str, str]
+) -> tuple[dict[Cell, dict[InvoiceUnit, Decimal]], defaultdict[Cell, Decimal]]:
+    """What the invoice says, under the names that the log has for its models; and by how much its money may be rounded."""
     told: dict[Cell, dict[InvoiceUnit, Decimal]] = {}
+    rounded: defaultdict[Cell, Decimal] = defaultdict(Decimal)
     for (day, model), amounts in invoice.cells.items():
-        cell = told.setdefault((day, _name(model, known, aliases)), dict.fromkeys(invoice.units, Decimal(0)))
+        named = _folded(aliases.get(model, model)) if invoice.titles else _name(model, known, aliases)
+        cell = told.setdefault((day, named), dict.fromkeys(invoice.units, Decimal(0)))
         for unit, amount in amounts.items():
             cell[unit] += amount
-    return told
+        rounded[day, named] += invoice.rounded.get((day, model), Decimal(0))
+    return told, rounded
+
+
+def _folded(name: str) -> str:
+    """One name for a title and all versions: of ``Claude Haiku 4.5`` and ``claude-haiku-4-5-20251001``, ``claude-haiku-4-5``."""
+    return _SNAPSHOT.sub("", name.casefold().replace(" ", "-").replace(".", "-"))
 
 
 def _name(model: str, known: set[str], aliases: Mapping[str, str]) -> str:
@@ -151,10 +163,11 @@ def _compare(
     told: Mapping[InvoiceUnit, Decimal] | None,
     used: _Used | None,
     tolerance: Decimal,
+    rounded: Decimal,
 ) -> Mismatch | None:
     exact, log = told[unit] if told is not None else Decimal(0), used.amounts[unit] if used is not None else 0
-    rounding = used.calls if used is not None and unit == "microusd" else 0
-    if abs(exact - log) <= max(abs(exact) * tolerance, Decimal(rounding)):
+    rounding = rounded + (used.calls if used is not None else 0) if unit == "microusd" else Decimal(0)
+    if abs(exact - log) <= max(abs(exact) * tolerance, rounding):
         return None
     invoice = _whole(exact)
     return Mismatch(

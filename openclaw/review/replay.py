@@ -34,17 +34,32 @@ class Replay(Grouped):
     revision: str
 
 
-def moment_since(text: str, now: dt.datetime) -> dt.datetime:
+def span_of(text: str) -> dt.timedelta | None:
+    """The span that ``text`` means (``90s``, ``30m``, ``2h``, ``7d``, ``1w``); None where it means none.
+
+    Raises:
+        ConfigurationError: it is longer than time goes back.
+    """
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        return None
+    try:
+        return dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+    except OverflowError as error:
+        raise ConfigurationError(f"`{text}` is longer than time goes back") from error
+
+
+def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
     """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
 
-    A date or time without a zone is UTC.
+    A date or time that says no zone of its own is of ``zone``.
 
     Raises:
         ConfigurationError: it is neither.
     """
-    if span := _SPAN.fullmatch(text):
+    if (span := span_of(text)) is not None:
         try:
-            return now - dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+            return now - span
         except OverflowError as error:
             raise ConfigurationError(f"`{text}` is longer than time goes back") from error
     try:
@@ -53,7 +68,7 @@ def moment_since(text: str, now: dt.datetime) -> dt.datetime:
         raise ConfigurationError(
             f"`{text}` is neither a span nor a time", hint="write 2h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def replay(

@@ -18,7 +18,9 @@ _EACH = ("completed_run", "approved_action", "action")
 
 def columns(report: CostReport) -> list[str]:
     """The names of the columns: what groups are made by, counts, units, and money in US dollars."""
-    return [report.by, *_COUNTS, *_UNITS, "usd", *(f"usd_per_{each}" for each in _EACH), "tokens_per_action", *_ENERGY]
+    figures = [*_COUNTS, *_UNITS, "usd", *(f"usd_per_{each}" for each in _EACH), "tokens_per_action", *_ENERGY]
+    # A label may be called like a figure, and no two columns may.
+    return [f"label_{report.by}" if report.by in figures else report.by, *figures]
 
 
 def rows(report: CostReport) -> Iterator[list[JsonValue]]:

@@ -7,13 +7,14 @@ asks of the ledger itself (``Ledger.reserve`` and ``settle``) belong to no actio
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from openclaw.audit.reading import Line, Reader, Seen, Selection
 from openclaw.budget import UNITS, Unit
+from openclaw.budget.account import labels_of
 from openclaw.review.entries import number, part, text
 
 NOBODY = "(none)"
@@ -28,7 +29,7 @@ class Spent:
     ``approved`` says that a person had let it through; ``priced`` that its money is known. ``again`` marks what became known
     late of an action that was told before: its amounts are what was posted since, and it is no other action. ``used`` has
     the units of which there was any. ``energy`` is the estimate on record: the least and the most of milliwatt-hours, then of
-    milligrams of CO2e; None where there is none.
+    milligrams of CO2e; None where there is none. ``labels`` are those on whose accounts it counted.
     """
 
     seq: int
@@ -47,6 +48,7 @@ class Spent:
     again: bool
     used: dict[Unit, int]
     energy: tuple[int, int, int, int] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def model(self) -> str:
@@ -102,6 +104,7 @@ def _spent(line: Line, decision: JsonValue) -> Spent:
         again=again,
         used=used,
         energy=_energy(part(line.body, "energy")),
+        labels=_labels(part(decision, "reservation", "also")),
     )
 
 
@@ -111,6 +114,10 @@ def _energy(told: JsonValue) -> tuple[int, int, int, int] | None:
             return least, most, little, much
         case _:
             return None
+
+
+def _labels(told: JsonValue) -> dict[str, str]:
+    return labels_of(it for it in told if isinstance(it, str)) if isinstance(told, list) else {}
 
 
 def refusals(

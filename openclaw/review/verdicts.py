@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from openclaw.audit import AuditLog, Draft, Entry
 from openclaw.audit.reading import Reader, Selection
 from openclaw.errors import ConfigurationError
+from openclaw.quorum import person
 from openclaw.review.entries import number, text, texts
 
 Verdict = Literal["agreed", "disputed", "follow-up"]
@@ -86,6 +87,11 @@ def read_review(entry: Entry) -> Review:
     )
 
 
+def counts(entry: Entry, review: Review) -> bool:
+    """Whether what somebody says of an entry counts: not what they say of an exception that they have opened themselves."""
+    return entry.kind != "exception" or person(review.by) != person(text(entry.body, "by"))
+
+
 def reviews(reader: Reader, of: int | None = None) -> Iterator[Review]:
     """What has been said, oldest first; ``of`` one entry alone."""
     for page in reader.entries(Selection(equal={"kind": "review"}), after=of or 0):
@@ -95,4 +101,4 @@ def reviews(reader: Reader, of: int | None = None) -> Iterator[Review]:
                 yield found
 
 
-__all__ = ["VERDICTS", "Review", "Verdict", "add_review", "read_review", "reviews"]
+__all__ = ["VERDICTS", "Review", "Verdict", "add_review", "counts", "read_review", "reviews"]

@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import os
 from collections.abc import Callable, Generator, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
@@ -44,7 +44,9 @@ class Store:
         self.clock: Clock = clock or SystemClock()
         self.hooks: list[Callable[[Transaction], None]] = []
         # PostgreSQL may run on another machine: its clock judges. SQLite's clock is this machine's.
-        self._asks_database = clock is None and engine.dialect.name == "postgresql"
+        self._is_postgres = engine.dialect.name == "postgresql"
+        self._asks_database = clock is None and self._is_postgres
+        self._writing: tuple[Connection, Cursor] | None = None
         self._driver_error = driver_error(engine)
         self._pid = os.getpid()
         self._readers: list[DBAPIConnection] = []
@@ -186,13 +188,10 @@ class Store:
         try:
             self._writer.close()
         finally:
+            self._writing = None
             while self._readers:
                 self._readers.pop().close()
             self.engine.dispose()
-
-    @property
-    def _is_postgres(self) -> bool:
-        return self.engine.dialect.name == "postgresql"
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -210,8 +209,10 @@ class Store:
             raise StoreError("the database is open for reading only", hint="open it without `readonly` to write")
 
     def _begin(self, connection: Connection) -> Transaction:
-        cursor: Cursor = connection.connection.cursor()
-        dialect = self.engine.dialect
+        writing = self._writing
+        if writing is None or writing[0] is not connection:
+            writing = self._writing = connection, cast("Cursor", connection.connection.cursor())
+        cursor, dialect = writing[1], connection.dialect
         if not self._is_postgres:
             cursor.execute("BEGIN IMMEDIATE", {})
             return Transaction(connection, cursor, dialect, self.clock.now())

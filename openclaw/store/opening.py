@@ -134,6 +134,7 @@ def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, read
             Table.metadata.create_all(connection)  # A table that this version has added: the rest is as it was.
         if not readonly:
             _add_columns(connection, found)
+            _add_indexes(connection, found)
         return origin
     # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
     foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
@@ -163,6 +164,20 @@ def _add_columns(connection: Connection, found: set[str]) -> None:
             if column.name not in known:
                 made = CreateColumn(column).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
+
+
+_INDEXES_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'index'"
+_INDEXES_POSTGRESQL = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+
+
+def _add_indexes(connection: Connection, found: set[str]) -> None:
+    """Make the indexes that this version has and the database has not: some answers would take longer without them."""
+    sqlite = connection.dialect.name == "sqlite"
+    known = set(connection.exec_driver_sql(_INDEXES_SQLITE if sqlite else _INDEXES_POSTGRESQL).scalars())
+    for table in Table.metadata.sorted_tables:
+        for index in sorted(table.indexes, key=lambda index: str(index.name)) if table.name in found else ():
+            if index.name not in known:
+                index.create(connection)
 
 
 def _check_version(connection: Connection, shown: str) -> str:

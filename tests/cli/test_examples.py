@@ -27,6 +27,8 @@ BEFORE = {
     "openclaw approvals withdraw": "approvals enroll tom --role risk --by root",
     "openclaw resume --agent": "halt --agent refunds --by eva",
     "openclaw resume --all": "halt --all --by eva",
+    "openclaw exceptions show": "exceptions open --tool refund --by eva --reason 'the bank is down'",
+    "openclaw exceptions close": "exceptions open --tool refund --by eva --reason 'the bank is down'",
     "openclaw policy bundle desk.tar.gz": "policy bundle policies --key release.key -o desk.tar.gz",
 }
 """What has to be done before an example can be."""

@@ -19,7 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "budgets.md").read_text()
 def test_the_programs_run_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(programs) == PAGE.count("```python") == 7
+    assert len(programs) == PAGE.count("```python") == 8
     world: dict[str, object] = {"Path": Path}
     for number, program in enumerate(programs):
         exec(compile(program, f"docs/budgets.md, program {number + 1}", "exec"), world)

@@ -62,7 +62,12 @@ def kinds(statements: Sequence[str]) -> list[str]:
     """Verb and table of each."""
     words = [sql.replace("\n", " ").split() for sql in statements]
     return [
-        " ".join([it[0], *(word for word in it if word.startswith("openclaw_") and "." not in word)][:2])
+        " ".join(
+            [
+                it[0],
+                *dict.fromkeys(word.strip(",)") for word in it if word.startswith("openclaw_") and "." not in word),
+            ][:3]
+        )
         for it in words
     ]
 
@@ -81,15 +86,13 @@ def test_one_call_after_another_is_one_commit_each(governance: Governance, told:
         "UPDATE openclaw_action",
         "UPDATE openclaw_reservation",
         "UPDATE openclaw_account",
-        "SELECT openclaw_head",
+        "SELECT openclaw_halt openclaw_head",
         # the decision
-        "SELECT openclaw_halt",
         "UPDATE openclaw_account",
         "INSERT openclaw_reservation",
         "INSERT openclaw_action",
         # both
         "INSERT openclaw_entry",
-        "INSERT openclaw_node",
         "UPDATE openclaw_head",
         "COMMIT",
     ]

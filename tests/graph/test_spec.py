@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openclaw.budget import Budget
+from openclaw.budget import Budget, Soft
 from openclaw.errors import ConfigurationError
 from openclaw.graph import Agent, Workflow, read_workflow, spec
 from openclaw.testing import ScriptedModel
@@ -32,6 +32,9 @@ agents:
     roles: [payer]
     on_behalf_of: user:ada
     budget: {tokens: 20000}
+    labels: {team: payments}
+    soft: {warn: 80, cheaper: 90}
+    cheaper: small
 """
 
 
@@ -56,6 +59,9 @@ def test_a_file_says_what_python_would(house: House, tmp_path: Path) -> None:
                 roles=["payer"],
                 on_behalf_of="user:ada",
                 budget=Budget(tokens=20_000),
+                labels={"team": "payments"},
+                soft=Soft(warn=80, cheaper=90),
+                cheaper=small,
             ),
         ],
         budget=Budget(tokens=100_000, usd=Decimal("1.50"), calls=200, window="day"),
@@ -101,6 +107,8 @@ def test_it_runs(house: House, tmp_path: Path) -> None:
         ("name: returns", "name: returns\norg: a/b", "workflow.yaml` is wrong: organisation name `a/b`", ""),
         ("model: large", "modl: large", "`agents.1.model`: it is missing", "on_behalf_of"),
         ("{tokens: 20000}", "{tokens: 1.5}", "`agents.1.budget.tokens`", ""),
+        ("cheaper: small", "cheaper: tiny", "there is no model `tiny`", "give it in `models=`"),
+        ("{warn: 80", "{wan: 80", "`agents.1.soft.wan`", "did you mean `warn`?"),
         ("{tokens: 20000}", "{token: 5}", "`agents.1.budget.token`", "did you mean `tokens`?"),
         ('usd: "1.50"', "usd: 1.50", "`budget.usd`", ""),
         ("name: refunds", "name: triage", "workflow.yaml` is wrong: workflow `returns` has two agents named", "rename"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from openclaw import encoding
 from openclaw.canonical import plain
 from openclaw.decision import Decision, Effect
 from openclaw.policy import regorus
@@ -35,9 +39,18 @@ documents = st.dictionaries(
 )
 
 
+@contextlib.contextmanager
+def without_the_extension() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(encoding, "native", lambda _: None)
+        yield
+
+
 @given(documents)
 def test_an_input_is_encoded_as_rfc_8785_says(document: dict[str, object]) -> None:
     assert encode(document) == rfc8785.dumps(document)  # type: ignore[arg-type]
+    with without_the_extension():
+        assert encode(document) == rfc8785.dumps(document)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -64,16 +77,19 @@ def nested(levels: int) -> object:
     return value
 
 
-def test_depth_is_bounded_and_breadth_is_not() -> None:
-    encode({"v": nested(INPUT_DEPTH_MAX - 1)})  # type: ignore[dict-item]
-    encode({"v": [{} for _ in range(10 * INPUT_DEPTH_MAX)]})
-    for levels in (INPUT_DEPTH_MAX, 100_000):
-        with pytest.raises(BadInput):
-            encode({"v": nested(levels)})  # type: ignore[dict-item]
+@pytest.mark.parametrize("way", [contextlib.nullcontext, without_the_extension])
+def test_depth_is_bounded_and_breadth_is_not(way: Callable[[], AbstractContextManager[None]]) -> None:
+    with way():
+        encode({"v": nested(INPUT_DEPTH_MAX - 1)})  # type: ignore[dict-item]
+        encode({"v": [{} for _ in range(10 * INPUT_DEPTH_MAX)]})
+        for levels in (INPUT_DEPTH_MAX, 100_000):
+            with pytest.raises(BadInput):
+                encode({"v": nested(levels)})  # type: ignore[dict-item]
 
 
-def test_size_is_bounded() -> None:
-    with pytest.raises(BadInput, match="at most 16,777,216 are decided on"):
+@pytest.mark.parametrize("way", [contextlib.nullcontext, without_the_extension])
+def test_size_is_bounded(way: Callable[[], AbstractContextManager[None]]) -> None:
+    with way(), pytest.raises(BadInput, match="at most 16,777,216 are decided on"):
         encode({"v": "x" * INPUT_BYTES_MAX})
 
 

@@ -270,6 +270,22 @@ def test_the_revision_is_the_one_that_the_server_names_with_the_answer(impostor:
     assert both(against, {}).revision == against.revision == "main=two"
 
 
+def test_an_answer_that_is_given_again_is_each_callers_own(impostor: Impostor, against: OpaEngine) -> None:
+    duty = {"kind": "mask", "fields": ["args.iban"]}
+    impostor.answer = 200, json.dumps({"result": {"effect": "allow", "obligations": [duty]}, "provenance": {}}).encode()
+    first = against.evaluate({})
+    first.obligations[0].params["fields"].append("args.note")  # type: ignore[union-attr]
+    assert both(against, {}).obligations[0].params == {"fields": ["args.iban"]}
+
+
+def test_the_same_answer_to_another_who_asks_names_that_one(impostor: Impostor, against: OpaEngine) -> None:
+    assert both(against, {}).engine == "opa 9"
+    impostor.answer = 200, GOOD[1].replace(b'"9"', b'"10"')
+    with contextlib.closing(OpaEngine(Opa(impostor.url, timeout_s=5))) as other:
+        impostor.answer = GOOD
+        assert both(other, {}).engine == "opa 10"
+
+
 @pytest.mark.parametrize(
     "url", ["", "localhost:8181", "ftp://host", "http://", "http://host:port", "http://host:0", "/data"]
 )

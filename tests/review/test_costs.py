@@ -10,6 +10,7 @@ import pytest
 from openclaw.action import ModelCall, Principal
 from openclaw.audit.reading import Reader
 from openclaw.budget import Energy, Usage
+from openclaw.budget.account import label_accounts
 from openclaw.errors import ConfigurationError, VerificationError
 from openclaw.gate import Outcome, Permit, Request
 from openclaw.review import showback
@@ -18,8 +19,8 @@ from openclaw.review.spending import refusals, spending
 from tests.support.story import BEGAN, StillClock, Story, tell_on, told
 
 
-def costs(story: Story, by: str = "agent", **between: dt.datetime) -> CostReport:
-    reader, made = Reader(story.governance.gate._store), Costs(read_by(by))
+def costs(story: Story, by: str = "agent", zone: str = "UTC", **between: dt.datetime) -> CostReport:
+    reader, made = Reader(story.governance.gate._store), Costs(read_by(by), zone=zone)
     for spent in spending(reader, **between):
         made.add(spent)
     for run, seq in refusals(reader, **between):
@@ -27,9 +28,14 @@ def costs(story: Story, by: str = "agent", **between: dt.datetime) -> CostReport
     return made.report(open_runs={entry.run for entry in story.governance.audit.open_actions()})
 
 
-def think(story: Story, model: str, used: Usage, *, workflow: str = "returns", status: str = "done") -> None:
+def think(
+    story: Story, model: str, used: Usage, *, workflow: str = "returns", status: str = "done", **labels: str
+) -> None:
     principal = Principal(agent="writer", workflow=workflow)
-    request = Request(action=ModelCall(principal=principal, name=model), run=story.run, hold=Usage(tokens=10))
+    also = dict.fromkeys(label_accounts(principal.account, labels))
+    request = Request(
+        action=ModelCall(principal=principal, name=model), run=story.run, hold=Usage(tokens=10), also=also
+    )
     permit = story.gate.admit(request)
     assert isinstance(permit, Permit), permit
     story.gate.finish(permit, Outcome(status=status, usage=used))  # type: ignore[arg-type]
@@ -69,6 +75,7 @@ def test_every_grouping_has_everything_that_belongs_to_it(by: str, tmp_path: Pat
         "agent": ["refunds", "triage"],
         "workflow": ["returns"],
         "org": ["default"],
+        "label": ["(none)"],
         "model": ["acme/small-1"],
         "tool": ["refund", "lookup_order"],
         "outcome": ["done", "failed"],
@@ -81,6 +88,68 @@ def test_every_grouping_has_everything_that_belongs_to_it(by: str, tmp_path: Pat
     assert names == expected[by] if by != "run" else len(names) == 2
     actions = sum(group.actions for group in found.groups)
     assert actions == {"model": 2, "tool": 5}.get(by, found.total.actions)
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("team", {"payments": 30, "sales": 4, "(none)": 2265}),
+        ("customer", {"acme": 14, "(none)": 2285}),
+        ("label", {"customer=acme": 14, "team=payments": 30, "team=sales": 4, "(none)": 2265}),
+    ],
+)
+def test_groups_are_made_by_any_label(by: str, expected: dict[str, int], store_url: str, tmp_path: Path) -> None:
+    with told(store_url, tmp_path) as story:
+        tell_on(story)
+        think(story, "small-1", Usage(tokens=10), team="payments", customer="acme")
+        think(story, "small-1", Usage(tokens=20), team="payments")
+        think(story, "small-1", Usage(tokens=4), team="sales", customer="acme")
+        found = costs(story, by)
+        posted = story.governance.ledger.balance("org/default/team/payments").posted.tokens
+    assert {group.name: group.used["tokens"] for group in found.groups} == expected
+    assert found.total.used["tokens"] == 2299
+    assert posted == 30
+
+
+@pytest.mark.parametrize(
+    ("by", "zone", "expected"),
+    [
+        ("hour", "Asia/Kolkata", "2026-11-01T00:00+05:30"),
+        ("hour", "UTC", "2026-10-31T19:00Z"),
+        ("day", "Asia/Kolkata", "2026-11-01"),
+        ("day", "America/New_York", "2026-10-31"),
+        ("week", "Asia/Kolkata", "2026-10-26"),
+        ("week", "Pacific/Kiritimati", "2026-10-26"),
+        ("month", "Asia/Kolkata", "2026-11"),
+        ("month", "UTC", "2026-10"),
+    ],
+)
+def test_windows_are_of_the_calendar_of_a_time_zone(by: str, zone: str, expected: str, tmp_path: Path) -> None:
+    clock = StillClock(dt.datetime(2026, 10, 31, 19, 5, tzinfo=dt.UTC))
+    with told("sqlite:///" + str(tmp_path / "a.db"), tmp_path, clock=clock) as story:
+        think(story, "small-1", Usage(tokens=10))
+        found = costs(story, by, zone)
+    assert found.groups[-1].name == expected
+    assert found.zone == zone
+
+
+def test_the_hour_that_a_clock_goes_through_twice_is_two_hours(tmp_path: Path) -> None:
+    clock = StillClock(dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC))  # 02:30 in Berlin, and again an hour later
+    with told("sqlite:///" + str(tmp_path / "a.db"), tmp_path, clock=clock) as story:
+        before = len(costs(story, "hour", "Europe/Berlin").groups)
+        clock.pass_ms(3_600_000)
+        think(story, "small-1", Usage(tokens=10))
+        names = [group.name for group in costs(story, "hour", "Europe/Berlin").groups]
+    assert before == 1
+    assert names == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]
+
+
+def test_a_label_that_is_called_like_a_figure_is_a_column_of_its_own(tmp_path: Path) -> None:
+    with told("sqlite:///" + str(tmp_path / "a.db"), tmp_path) as story:
+        think(story, "small-1", Usage(tokens=10), runs="fast")
+        head = showback.columns(costs(story, "runs"))
+    assert head[0] == "label_runs"
+    assert len(set(head)) == len(head)
 
 
 def test_since_is_included_and_until_is_not(store_url: str, tmp_path: Path) -> None:
@@ -146,8 +215,8 @@ def test_an_entry_that_was_changed_ends_the_report_with_its_number(tmp_path: Pat
 
 
 def test_what_groups_cannot_be_made_by_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="cannot be grouped by `frog`") as caught:
-        read_by("frog")
+    with pytest.raises(ConfigurationError, match="cannot be grouped by `a/frog`") as caught:
+        read_by("a/frog")
     assert "agent, workflow" in caught.value.hint
 
 

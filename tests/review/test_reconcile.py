@@ -36,6 +36,14 @@ usage_input_tokens_cache_write_5m,usage_input_tokens_cache_write_1h,usage_input_
 web_search_count
 2026-11-23,claude-sonnet-4-20250514,key,Default,standard,≤ 200k,900,100,0,500,150,0
 """
+ANTHROPIC_COSTS = """\
+usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,cost_type,inference_geo,speed
+2026-11-23,Claude Sonnet 4.5,Default,key,message,≤ 200k,input_no_cache,0.90,0.90,token,not_available,
+2026-11-23,Claude Sonnet 4.5,Default,key,message,≤ 200k,input_cache_read,0.10,0.10,token,not_available,
+2026-11-23,Claude Sonnet 4.5,Default,key,message,≤ 200k,output,0.24,0.24,token,not_available,
+2026-11-23,Claude 3.5 Haiku 2024-10-22,Default,key,message,≤ 200k,output,0.00,0.00,token,not_available,
+2026-11-23,,Default,key,,,,0.03,0.03,web_search,not_available,
+"""
 FOCUS = """\
 BilledCost,BillingCurrency,ChargePeriodStart,ConsumedQuantity,ConsumedUnit,ProviderName,ResourceId,ResourceName,SkuMeter
 0.0035,USD,2026-11-23T00:00:00Z,1500,Tokens,OpenAI,,gpt-4o,Input Tokens
@@ -104,6 +112,28 @@ def test_what_anthropic_has_cached_is_input(tmp_path: Path) -> None:
         {"input_tokens": 1500, "output_tokens": 150},
         True,
     )
+
+
+def test_what_anthropic_says_of_costs_is_under_titles_and_rounded_to_cents(tmp_path: Path) -> None:
+    invoice = read(tmp_path, ANTHROPIC_COSTS)
+    assert (invoice.shape, invoice.units, invoice.providers) == ("anthropic costs", ("microusd",), {"anthropic"})
+    sonnet = (
+        spent("claude-sonnet-4-5-20250929", "anthropic", microusd=1_200_000),
+        spent("claude-sonnet-4-5", "anthropic", microusd=35_400),  # two versions of it, which the invoice has as one
+    )
+    haiku = spent("claude-3-5-haiku-20241022", "anthropic", microusd=4_000)
+    made = reconcile(invoice, [*sonnet, haiku])
+    assert [(it.kind, it.model, it.over) for it in made.differences] == [("only in the invoice", "web_search", 30_000)]
+    # 1.24 in three lines may be anything from 1.225 to 1.255.
+    made = reconcile(invoice, [sonnet[0], spent("claude-sonnet-4-5", "anthropic", microusd=24_000), haiku])
+    assert [(it.model, it.over) for it in made.differences] == [("claude-sonnet-4-5", 16_000), ("web_search", 30_000)]
+
+
+def test_a_title_that_nobody_could_know_is_given_its_name(tmp_path: Path) -> None:
+    invoice = read(tmp_path, "usage_date_utc,model,cost_usd\n2026-11-23,Claude Next,0.004\n")
+    used = spent("claude-next-preview-2026", "anthropic", microusd=4_000)
+    assert len(reconcile(invoice, [used]).differences) == 2
+    assert reconcile(invoice, [used], aliases={"Claude Next": "claude-next-preview-2026"}).agrees
 
 
 def differing(text: str, tmp_path: Path, *found: Spent, **how: object) -> list[tuple[str, str, str, int]]:

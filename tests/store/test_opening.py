@@ -178,3 +178,30 @@ def test_a_copy_on_a_medium_that_takes_no_writes_is_read_as_it_stands(tmp_path: 
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     folder.chmod(0o755)
+
+
+def test_a_database_of_an_older_version_gets_the_indexes_that_it_lacks(store_url: str) -> None:
+    """Whoever only reads changes nothing, and reads it all the same."""
+    Store.open(store_url).close()
+    engine = sa.create_engine(store_url)
+
+    def indexes() -> set[str]:
+        return {
+            str(it["name"])
+            for table in ("openclaw_entry", "openclaw_run")
+            for it in sa.inspect(engine).get_indexes(table)
+        }
+
+    whole = indexes()
+    gone = {"openclaw_entry_rotation", "openclaw_entry_run", "openclaw_run_thread"}
+    assert gone < whole
+    with engine.begin() as connection:
+        for name in gone:
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+    Store.open(store_url, create=False, readonly=True).close()
+    assert indexes() == whole - gone
+    Store.open(store_url, create=False).close()
+    assert indexes() == whole
+    Store.open(store_url).close()
+    assert indexes() == whole
+    engine.dispose()
