@@ -313,6 +313,7 @@ class AuditLog:
         tool: str | None = None,
         effect: str | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Entry]:
@@ -320,6 +321,7 @@ class AuditLog:
 
         Args:
             after: only entries with a larger ``seq``; the way to page.
+            before: only entries with a smaller one; the way to page from the end.
             limit: at most so many; None for all.
             newest_first: turn the order round before the limit cuts.
         """
@@ -328,6 +330,8 @@ class AuditLog:
             ENTRY.c.seq > after,
             *(ENTRY.c[name] == storable(value) for name, value in wanted.items() if value is not None),
         )
+        if before is not None:
+            query = query.where(ENTRY.c.seq < before)
         query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(limit)
         with self._store.read() as connection:
             return [to_entry(row) for row in connection.execute(query).mappings()]

@@ -25,10 +25,7 @@ from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
 from openclaw.review.verdicts import Review, reviews
 
-app = typer.Typer(help="Read the log, check it, prove its entries.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.command("show")
 def show_entry(
     context: typer.Context,
     seq: Seq,
@@ -47,7 +44,7 @@ def show_entry(
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
         stands = standing(books.store, books.log, seq)
-        said = [*reviews(Reader(books.store), seq)]
+        said = [*reviews(Reader(books.store), entry)]
         signed = signature_of(books.log, entry)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
@@ -96,7 +93,6 @@ def told_of(review: Review) -> str:
     return f": {'; '.join(words)}" if words else ""
 
 
-@app.command("open")
 def open_actions(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the actions that were let through and have no outcome: running now, or cut off by a crash."""
     with opened(context, store) as books:
@@ -106,7 +102,6 @@ def open_actions(context: typer.Context, store: StoreOption = None, as_json: Jso
         show.note("no open actions: everything that was let through has an outcome")
 
 
-@app.command("timeline")
 def show_timeline(
     context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; the last one if left out.")] = None,

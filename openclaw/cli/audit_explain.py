@@ -20,11 +20,6 @@ from openclaw.review.entries import call
 from openclaw.review.otherwise import ANOTHER, Difference
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command to ``openclaw audit``."""
-    app.command("explain")(explain_entry)
-
-
 def explain_entry(
     context: typer.Context,
     seq: Seq,

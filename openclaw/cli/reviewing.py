@@ -22,14 +22,6 @@ from openclaw.review.queue import Item, queue
 from openclaw.review.verdicts import Review, Verdict, add_review, counts, reviews
 
 PAGE = 50
-REVIEW_EXAMPLES = """Examples:
-
-  openclaw review
-
-  openclaw review --since 7d --agent refunds --json
-
-  openclaw review --by eva
-"""
 LETTERS: dict[str, Verdict] = {"a": "agreed", "d": "disputed", "f": "follow-up"}
 QUESTION = "[a]greed, [d]isputed, [f]ollow-up, [s]kip, [q]uit"
 
@@ -40,12 +32,6 @@ class VerdictName(StrEnum):
     AGREED = "agreed"
     DISPUTED = "disputed"
     FOLLOW_UP = "follow-up"
-
-
-def add_to(root: typer.Typer, audit: typer.Typer) -> None:
-    """Add the commands to ``openclaw`` and ``openclaw audit``."""
-    root.command("review")(filtered(review))
-    audit.command("note")(note)
 
 
 def note(
@@ -72,6 +58,7 @@ def note(
     _say_whether_it_counts(entry, said)
 
 
+@filtered
 def review(
     context: typer.Context,
     filters: Filters,
@@ -89,7 +76,7 @@ def review(
     with opened(context, store, write=works, key=key) as books:
         reader = Reader(books.store)
         items = list(queue(reader, filters.query(books.store.clock.now()), limit=limit))
-        answers = {question.seq: question for question in books.approvals.list(None)} if items else {}
+        answers = books.approvals.of({item.entry.seq: item.entry.at for item in items if item.name == "ask"})
         if works:
             _work_through(books, reader, items, answers, by or "")
             return
@@ -106,7 +93,7 @@ def _work_through(books: Books, reader: Reader, items: list[Item], answers: dict
     for number, item in enumerate(items, start=1):
         show.heading(f"{number} of {len(items)}: {item.name}")
         seq = item.entry.seq
-        print_entry(item.entry, standing(books.store, books.log, seq), [*reviews(reader, seq)])
+        print_entry(item.entry, standing(books.store, books.log, seq), [*reviews(reader, item.entry)])
         if seq in answers:
             show.fields([("answered", _answered(answers[seq]))])
         letter = _asked()
@@ -189,4 +176,4 @@ def _as_json(item: Item, answers: dict[int, Approval]) -> dict[str, object]:
     }
 
 
-__all__ = ["add_to"]
+__all__ = ["note", "review"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from openclaw.audit import AuditLog, Entry
-from openclaw.audit.entry import EntryKind
 from openclaw.audit.mask import is_mark
-from openclaw.audit.reading import Seen
+
+if TYPE_CHECKING:
+    from openclaw.audit import AuditLog, Entry, EntryKind
+    from openclaw.audit.reading import Seen
 
 ARGUMENT_MAX = 40
 """Characters of one argument in a line."""

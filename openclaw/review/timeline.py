@@ -125,13 +125,13 @@ def timeline(log: AuditLog, run: str | None = None) -> Timeline:
 
 def last_run(log: AuditLog) -> str | None:
     """The run of the newest entry that belongs to one."""
-    newest = log.entries(newest_first=True, limit=PAGE)
-    for entry in newest:
-        if entry.run:
-            return entry.run
-    # Rare: hundreds of entries outside of any run at the end of the log.
-    older = log.entries(kind="decision", newest_first=True) if newest else []
-    return next((entry.run for entry in older if entry.run), None)
+    before: int | None = None
+    while page := log.entries(before=before, newest_first=True, limit=PAGE):
+        for entry in page:
+            if entry.run:
+                return entry.run
+        before = page[-1].seq  # rare: hundreds of entries outside of any run
+    return None
 
 
 def build(entries: Iterable[Entry]) -> Timeline:
