@@ -529,10 +529,10 @@ class Gate:
                 return
         # What is suspended goes on, and is charged for when it ends.
         used = NOTHING if taken.status == "suspended" else total(taken.used, permit.duties.charge)
-        if permit.reservation is not None and late:
-            self._ledger.settle_late(transaction, permit.reservation.id, used)
-        elif permit.reservation is not None:
-            self._ledger.post(transaction, permit.reservation.id, used, state="settled")
+        if (hold := permit.reservation) is not None and late:
+            self._ledger.settle_late(transaction, hold.id, used)
+        elif hold is not None:
+            self._ledger.post(transaction, hold.id, used, state="settled", held=hold.held)
         self._log.record(transaction, outcome_draft(self._log, transaction, permit, taken, used, late=late))
         if shown is None:
             return

@@ -269,7 +269,12 @@ class AuditLog:
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
         if growth is None:
-            size, packed, halts = transaction.tuples(_GET_HEAD, {})[0]
+            heads = transaction.tuples(_GET_HEAD, {})
+            if len(heads) != 1:
+                raise AuditError(
+                    f"the log has {len(heads)} heads: it must have one", hint="run `openclaw audit verify`"
+                )
+            size, packed, halts = heads[0]
             edge = Edge.from_bytes(cast("int", size), bytes(cast("bytes", packed)))
             growth = transaction.notes["audit"] = _Growth(edge)
             if not halts:
@@ -284,8 +289,14 @@ class AuditLog:
             return
         if growth.kind != "checkpoint":
             self._notary.sign_if_due(transaction)
-        transaction.many(_ADD_ENTRY, growth.rows)
-        transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        # A trigger that somebody has put there can make the database ignore what it is told: then nothing may pass.
+        taken = transaction.many(_ADD_ENTRY, growth.rows)
+        headed = transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        if taken != len(growth.rows) or headed != 1:
+            raise AuditError(
+                f"the database took {taken} of {len(growth.rows)} entries and {headed} heads",
+                hint="look for triggers and rules on openclaw_entry and openclaw_head, and run `openclaw audit verify`",
+            )
         growth.rows = []  # written once, also where two logs were opened on one store
 
     # -- reading -------------------------------------------------------------------------------------------------
