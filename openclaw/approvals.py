@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -153,14 +153,30 @@ class Approvals:
 
     def list(self, state: State | None = "pending") -> list[Approval]:
         """The questions in one state, or all of them, oldest first."""
+        query = sa.select(_APPROVAL).order_by(_APPROVAL.c.requested_at, _APPROVAL.c.id)
         with self._store.read() as connection:
-            rows = (
-                connection.execute(sa.select(_APPROVAL).order_by(_APPROVAL.c.requested_at, _APPROVAL.c.id))
-                .mappings()
-                .all()
-            )
             now = self._store.clock.now()
+            if state is not None:
+                query = query.where(_APPROVAL.c.state.in_(_STORED[state]))
+            if state == "pending":  # those that wait are few, and those that nobody has answered in time are not
+                query = query.where(_APPROVAL.c.expires_at >= utc(now))
+            rows = connection.execute(query).mappings().all()
             return _read(connection, [row for row in rows if state in (None, _state(row, now))], now)
+
+    def of(self, asks: Mapping[int, dt.datetime]) -> dict[int, Approval]:
+        """The questions that these entries asked, by the entry; ``asks`` are the numbers of entries and their times."""
+        found: list[sa.RowMapping] = []
+        with self._store.read() as connection:
+            wanted = [*asks]
+            for page in (wanted[at : at + _PAGE] for at in range(0, len(wanted), _PAGE)):
+                query = sa.select(_APPROVAL).where(
+                    _APPROVAL.c.state.in_(get_args(State)),
+                    # The time of the entry, and in the index.
+                    _APPROVAL.c.requested_at.in_(sorted({utc(asks[seq]) for seq in page})),
+                    _APPROVAL.c.seq.in_(page),
+                )
+                found += connection.execute(query).mappings()
+            return {one.seq: one for one in _read(connection, found, self._store.clock.now())}
 
     def ask(self, transaction: Transaction, question: Question, seq: int) -> Approval:
         """Put a question; the one that is already there for this execution, if there is one."""
@@ -315,6 +331,15 @@ def _approval(row: sa.RowMapping, now: dt.datetime) -> Approval:
     columns["answered_at"] = columns["answered_at"] or None
     return Approval.model_validate(columns)
 
+
+_STORED: dict[State, tuple[State, ...]] = {
+    "pending": ("pending",),
+    "approved": ("approved",),
+    "rejected": ("rejected",),
+    "used": ("used",),
+    "expired": ("pending", "approved", "expired"),
+}
+"""What stands in the rows of the questions in a state: that time is over is not written there."""
 
 _ELSEWHERE = frozenset({"answers", "amendment"})
 

@@ -255,6 +255,10 @@ class Gate:
         """How often each call was made in a run that goes on, as far as its log tells; see ``Runs.calls``."""
         return self._runs.calls(run.id)
 
+    def earlier_results(self, *, workflow: str, thread: str) -> list[tuple[str, bytes]]:
+        """What tools have returned in a thread, as far as it is kept; see ``Executions.results``."""
+        return self._executions.results(workflow=workflow, thread=thread)
+
     def abandoned(self, *, workflow: str, thread: str) -> list[Running]:
         """The actions of a thread that run in no process any more: each was let through, and nobody will end it."""
         found = self._executions.running(workflow=workflow, thread=thread)

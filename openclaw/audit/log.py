@@ -269,7 +269,12 @@ class AuditLog:
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
         if growth is None:
-            size, packed, halts = transaction.tuples(_GET_HEAD, {})[0]
+            heads = transaction.tuples(_GET_HEAD, {})
+            if len(heads) != 1:
+                raise AuditError(
+                    f"the log has {len(heads)} heads: it must have one", hint="run `openclaw audit verify`"
+                )
+            size, packed, halts = heads[0]
             edge = Edge.from_bytes(cast("int", size), bytes(cast("bytes", packed)))
             growth = transaction.notes["audit"] = _Growth(edge)
             if not halts:
@@ -284,8 +289,14 @@ class AuditLog:
             return
         if growth.kind != "checkpoint":
             self._notary.sign_if_due(transaction)
-        transaction.many(_ADD_ENTRY, growth.rows)
-        transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        # A trigger that somebody has put there can make the database ignore what it is told: then nothing may pass.
+        taken = transaction.many(_ADD_ENTRY, growth.rows)
+        headed = transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        if taken != len(growth.rows) or headed != 1:
+            raise AuditError(
+                f"the database took {taken} of {len(growth.rows)} entries and {headed} heads",
+                hint="look for triggers and rules on openclaw_entry and openclaw_head, and run `openclaw audit verify`",
+            )
         growth.rows = []  # written once, also where two logs were opened on one store
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -313,6 +324,7 @@ class AuditLog:
         tool: str | None = None,
         effect: str | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[Entry]:
@@ -320,6 +332,7 @@ class AuditLog:
 
         Args:
             after: only entries with a larger ``seq``; the way to page.
+            before: only entries with a smaller one; the way to page from the end.
             limit: at most so many; None for all.
             newest_first: turn the order round before the limit cuts.
         """
@@ -328,6 +341,8 @@ class AuditLog:
             ENTRY.c.seq > after,
             *(ENTRY.c[name] == storable(value) for name, value in wanted.items() if value is not None),
         )
+        if before is not None:
+            query = query.where(ENTRY.c.seq < before)
         query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(limit)
         with self._store.read() as connection:
             return [to_entry(row) for row in connection.execute(query).mappings()]

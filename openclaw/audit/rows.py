@@ -8,6 +8,7 @@ from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import NoSuchTableError
 
 from openclaw.audit.entry import ROW_COLUMNS, Entry, moment
 from openclaw.audit.merkle import HASH_SIZE, Edge
@@ -172,7 +173,10 @@ def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
 def has_nodes(connection: Connection) -> bool:
     """Whether nodes may stand beside entries; not in a copy that an older version wrote, and that nobody may write to now."""
     if "nodes" not in connection.info:
-        found = {str(column["name"]) for column in sa.inspect(connection).get_columns(str(ENTRY.name))}
+        try:
+            found = {str(column["name"]) for column in sa.inspect(connection).get_columns(str(ENTRY.name))}
+        except NoSuchTableError:
+            found = set[str]()  # whoever reads from it is told
         if "nodes" not in found:
             return False  # asked again: somebody may add it
         connection.info["nodes"] = True

@@ -375,12 +375,14 @@ def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None, apart: int) -> 
     if number != 1:
         yield Problem(message=f"the head has the number {number}, not 1")
     if size != edge.size:
-        fewer = isinstance(size, int) and size < edge.size
+        fewer = isinstance(size, int) and 0 <= size < edge.size
         seq = cast("int", size) + 1 if fewer else edge.size + 1
         why = f"entry {seq} was added, or the head changed" if fewer else f"entry {seq} is missing"
         yield Problem(message=f"the head says {size} entries, the log has {edge.size}: {why}", seq=seq)
     elif not isinstance(packed, bytes) or packed != edge.to_bytes():
-        yield Problem(message="the head's right edge does not fit the entries")
+        seq = edge.size + 1
+        why = f"entry {seq} was removed and the size of the head changed with it, or the edge was changed"
+        yield Problem(message=f"the head's right edge does not fit the {edge.size} entries: {why}", seq=seq)
     if pruned is not None:
         for (level, index), digest in zip(peaks(0, pruned.size), pruned.edge, strict=True):
             apart += 1

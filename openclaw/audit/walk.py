@@ -18,6 +18,9 @@ from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, NODES, Raw, RawRow, node_at
 
 FIRST = -(2**63)
 
+STRAYS_MAX = 20
+"""Entries that are named of those that stand before the first, or before the first that is left: none may."""
+
 AtSize = Callable[[int, bytes], Iterator[Problem]]
 """Called with the size and the root at each size that is wanted, in order; gives what is wrong with it."""
 
@@ -43,6 +46,8 @@ class Walk:
         self._seen = seen
         self._size = _told_size(raw) if seen is not None else 0
         self._named: list[int] = []
+        self._gap = False
+        self._strays = 0
         self.apart = 0
         """Nodes of the tree that must stand in the table of their own, since they stand beside no entry."""
 
@@ -67,10 +72,9 @@ class Walk:
             if len(rows) == CHUNK and (built := self._whole(rows)) is not None:
                 yield from self._take(built, rows[-1])
             else:
-                before = self.edge.size
                 yield from self._one_by_one(rows)
-                if self.edge.size - before != len(rows):
-                    return  # a gap
+                if self._gap:
+                    return
             after = cast("int", rows[-1][0])
             if self._seen is not None:
                 self._seen(self.edge.size, max(self._size, self.edge.size))
@@ -105,8 +109,15 @@ class Walk:
         """Name what is wrong. What follows from a problem already named is not named again."""
         for row in rows:
             seq = self.edge.size + 1
+            if isinstance(row[0], int) and row[0] < seq:
+                self._strays += 1
+                if self._strays <= STRAYS_MAX:
+                    message = f"entry {row[0]} stands where none may be: the log goes on with {seq}"
+                    yield Problem(message=message, seq=row[0])
+                continue  # it shifts nothing: what comes behind it is looked at as if it were not there
             if row[0] != seq:
-                yield _out_of_order(seq, row[0])
+                self._gap = True
+                yield _missing(seq, row[0])
                 return
             leaf, complaint = recompute(row)
             if complaint:
@@ -166,12 +177,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else f"{type(value).__name__} {value!r}"
 
 
-def _out_of_order(expected: int, found: object) -> Problem:
+def _missing(expected: int, found: object) -> Problem:
     if not isinstance(found, int):
         return Problem(message=f"entry {expected} cannot be read: it has no number", seq=expected)
-    if found > expected:
-        return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
-    return Problem(message=f"entry {found} stands where none may be: the log goes on with {expected}", seq=found)
+    return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
 
 
 __all__ = ["Walk", "recompute"]

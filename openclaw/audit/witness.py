@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import requests
-from requests.adapters import HTTPAdapter
+from typing import TYPE_CHECKING, Literal
 
 from openclaw.audit.note import COSIGNATURE, NOTE_BYTES_MAX, Checkpoint, Verifier, b64, with_cosignatures
 from openclaw.audit.places import Prove
 from openclaw.errors import AuditError, VerificationError
+
+if TYPE_CHECKING:
+    import requests
 
 SECONDS_MAX = 10.0
 """How long one exchange with a witness may take, all in all."""
@@ -68,6 +68,9 @@ class Witness:
         self._seen = 0  # what the witness has cosigned, as far as this process knows
         self._cosigned: Checkpoint | None = None
         self._lock = threading.Lock()
+        import requests  # late: whoever reads a log asks no witness, and should not wait for a client of HTTP
+        from requests.adapters import HTTPAdapter
+
         self._session = requests.Session()
         # Tried again by the keeper, which counts it; not beneath it, where nobody would see.
         for scheme in ("http://", "https://"):
@@ -152,6 +155,8 @@ class Witness:
             ) from error
 
     def _post(self, old: int, checkpoint: Checkpoint) -> _Answer:
+        import requests
+
         assert self._prove is not None, "a witness is asked about a log"
         path = self._prove(old, checkpoint.size) if 0 < old < checkpoint.size else []
         body = "".join([f"old {old}\n", *(f"{b64(step)}\n" for step in path), "\n", checkpoint.note])

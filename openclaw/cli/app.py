@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from openclaw.cli import (
-    INTERRUPTED,
-    approvals,
-    approvers,
-    audit,
-    audit_explain,
-    audit_export,
-    audit_list,
-    audit_query,
-    audit_report,
-    audit_stats,
-    board,
-    budget,
-    budget_forecast,
-    budget_reconcile,
-    budget_report,
-    completing,
-    demo,
-    doctor,
-    examples,
-    exceptions,
-    halts,
-    policy,
-    privacy,
-    proving,
-    retention,
-    reviewing,
-    schema,
-    show,
-)
+from openclaw.cli import INTERRUPTED, show
+from openclaw.cli.late import LateGroup
 from openclaw.cli.options import Globals, GlobalStore
 
 
-class _Commands(TyperGroup):
+class _Commands(LateGroup):
     """The commands; Ctrl-C ends any of them with one line, after it has put away what it had in hand."""
-
-    def __init__(self, **told: Any) -> None:
-        super().__init__(**told)
-        if completing.VARIABLE in os.environ:
-            completing.add_to(self)
 
     def invoke(self, ctx: typer.Context) -> object:  # pyright: ignore[reportIncompatibleMethodOverride] - the same class
         try:
@@ -71,6 +35,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         show.lines(f"openclaw {importlib.metadata.version('openclaw-governance')}")
         raise typer.Exit
 
@@ -88,32 +54,3 @@ def openclaw(
 ) -> None:
     """Review and steer governed agents: their policies, their log, their budgets and their questions to people."""
     context.obj = Globals(store=store)
-
-
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
-audit_list.add_to(audit.app)
-audit_explain.add_to(audit.app)
-audit_query.add_to(audit.app)
-audit_stats.add_to(audit.app)
-audit_report.add_to(app, audit.app)
-proving.add_to(audit.app)
-retention.add_to(audit.app)
-privacy.add_to(audit.app)
-audit_export.add_to(audit.app)
-reviewing.add_to(app, audit.app)
-app.add_typer(audit.app, name="audit")
-budget_report.add_to(budget.app)
-budget_forecast.add_to(budget.app)
-budget_reconcile.add_to(budget.app)
-app.add_typer(budget.app, name="budget")
-approvers.add_to(approvals.app)
-app.add_typer(approvals.app, name="approvals")
-app.add_typer(exceptions.app, name="exceptions")
-app.command("ui")(board.ui)
-app.command("halt")(halts.halt)
-app.command("resume")(halts.resume)
-app.command("halts")(halts.list_halts)
-app.add_typer(policy.app, name="policy")
-app.command("schema")(schema.schema)
-examples.add_to(app)

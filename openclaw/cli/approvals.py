@@ -18,13 +18,10 @@ from openclaw.errors import ConfigurationError
 from openclaw.review.asks import answers_of, brief_args, progress
 from openclaw.review.entries import brief_call, texts
 
-app = typer.Typer(help="The questions that agents put to people.", no_args_is_help=True, rich_markup_mode=None)
-
 Id = Annotated[str, typer.Argument(metavar="ID", help="The question, as `openclaw approvals list` names it.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who answers; it is recorded.")]
 
 
-@app.command("list")
 def list_questions(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Answered and expired ones too.")] = False,
@@ -65,7 +62,6 @@ def list_questions(
         )
 
 
-@app.command("show")
 def show_question(
     context: typer.Context,
     question: Id,
@@ -99,7 +95,6 @@ def show_question(
         show.fields([*pairs, *answers_of(found)])
 
 
-@app.command()
 def approve(
     context: typer.Context,
     question: Id,
@@ -129,7 +124,6 @@ def approve(
         _print(books, books.answers.give(question, saying), by, "approved", as_json=as_json)
 
 
-@app.command()
 def reject(
     context: typer.Context,
     question: Id,
@@ -177,4 +171,4 @@ def _as_json(books: Books, question: Approval) -> dict[str, JsonValue]:
     return {**question.model_dump(mode="json"), "agreed": agreed, "needed": needed}
 
 
-__all__ = ["app", "approve", "list_questions", "reject", "show_question"]
+__all__ = ["approve", "list_questions", "reject", "show_question"]

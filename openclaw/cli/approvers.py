@@ -20,13 +20,6 @@ from openclaw.errors import AuditError, ConfigurationError
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person, as they answer and as the log names them.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw approvals``."""
-    app.command("enroll")(enroll)
-    app.command("withdraw")(withdraw)
-    app.command("approvers")(list_approvers)
-
-
 def enroll(
     context: typer.Context,
     name: Name,
@@ -123,4 +116,4 @@ def _as_json(approver: Approver) -> dict[str, JsonValue]:
     return {"name": approver.name, "roles": [*approver.roles], "key": approver.key, "token": bool(approver.token)}
 
 
-__all__ = ["add_to"]
+__all__ = ["enroll", "list_approvers", "withdraw"]

@@ -20,15 +20,12 @@ from openclaw.cli.books import opened
 from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
-from openclaw.review.entries import call, detail, event, reasons, text, texts
+from openclaw.review.entries import call, detail, event, lifted, reasons, text, texts
 from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
 from openclaw.review.verdicts import Review, reviews
 
-app = typer.Typer(help="Read the log, check it, prove its entries.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.command("show")
 def show_entry(
     context: typer.Context,
     seq: Seq,
@@ -47,7 +44,7 @@ def show_entry(
         entry = books.log.entry(seq)
         entry = books.log.revealed(entry) if reveal else entry
         stands = standing(books.store, books.log, seq)
-        said = [*reviews(Reader(books.store), seq)]
+        said = [*reviews(Reader(books.store), entry)]
         signed = signature_of(books.log, entry)
     if as_json:
         show.as_json(entry.model_dump(mode="json"))
@@ -80,6 +77,7 @@ def entry_pairs(
         pairs.append(("call", call(entry)))
         pairs += [("reason", reason) for reason in reasons(entry)]
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
+        pairs += [("exception", under)] if (under := lifted(entry)) else []
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
     if entry.kind in ("approval", "exception"):
@@ -96,7 +94,6 @@ def told_of(review: Review) -> str:
     return f": {'; '.join(words)}" if words else ""
 
 
-@app.command("open")
 def open_actions(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the actions that were let through and have no outcome: running now, or cut off by a crash."""
     with opened(context, store) as books:
@@ -106,7 +103,6 @@ def open_actions(context: typer.Context, store: StoreOption = None, as_json: Jso
         show.note("no open actions: everything that was let through has an outcome")
 
 
-@app.command("timeline")
 def show_timeline(
     context: typer.Context,
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; the last one if left out.")] = None,
@@ -176,6 +172,8 @@ def _step(step: Step, digits: int) -> Text:
 def _notes(step: Step) -> list[Text]:
     telling = step.effect != "allow" or step.shown == "withheld"
     notes = [show.plain_text(reason) for reason in step.reasons] if telling else []
+    if step.excepted:
+        notes.append(show.plain_text(f"under exception {step.excepted}"))
     if step.shown == "cut":
         notes.append(show.plain_text("the model saw a part of the result"))
     if step.answer is not None:

@@ -40,11 +40,6 @@ class Form(StrEnum):
     OTEL = "otel"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command to ``openclaw audit``."""
-    app.command()(export)
-
-
 def export(
     context: typer.Context,
     to: Annotated[str, typer.Option("--to", metavar="FILE|URL|-", help="Where to; - is stdout.")] = "-",

@@ -32,10 +32,6 @@ PAGE = 50
 CSV_COLUMNS = ("seq", "at", "kind", "event", "run", "workflow", "agent", "tool", "call_id", "reason", "call")
 WIDE = frozenset({"detail", "reason", "call", "error", "comment", "rules", "body", "input", "decision", "args", "used"})
 
-view_app = typer.Typer(
-    help="Saved views: filters and columns with a name.", no_args_is_help=True, rich_markup_mode=None
-)
-
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
@@ -44,21 +40,8 @@ ColumnsOption = Annotated[
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")]
 
-TAIL_EXAMPLES = """Examples:
 
-  openclaw audit tail
-
-  openclaw audit tail -f --effect deny --json
-"""
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw audit``."""
-    app.command("list")(filtered(list_entries))
-    app.command("tail")(filtered(tail))
-    app.add_typer(view_app, name="view")
-
-
+@filtered
 def list_entries(
     context: typer.Context,
     filters: Filters,
@@ -109,6 +92,7 @@ def list_entries(
         show.note(f"the last {show.count(limit)} entries; --before {page[0].seq} shows those before them")
 
 
+@filtered
 def tail(
     context: typer.Context,
     filters: Filters,
@@ -141,7 +125,6 @@ def tail(
                 time.sleep(every)
 
 
-@view_app.command("list")
 def list_views(as_json: JsonOption = False) -> None:
     """List the saved views. Their file is ~/.config/openclaw/views.json, or the one in OPENCLAW_VIEWS."""
     views = read_views()
@@ -156,7 +139,6 @@ def list_views(as_json: JsonOption = False) -> None:
     )
 
 
-@view_app.command("remove")
 def remove_view(name: Annotated[str, typer.Argument(metavar="NAME", help="The view.")]) -> None:
     """Remove a saved view."""
     read_view(name)
@@ -326,4 +308,4 @@ def _save(name: str, filters: Filters, columns: str | None) -> None:
     show.note(f"saved the view `{name}` in {views_file()}")
 
 
-__all__ = ["add_to", "print_csv", "print_entries", "searching"]
+__all__ = ["list_entries", "list_views", "print_csv", "print_entries", "remove_view", "searching", "tail"]

@@ -19,11 +19,6 @@ from openclaw.review.sql import SECONDS, Answer, asked, limited
 ROWS = 1_000
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command to ``openclaw audit``."""
-    app.command("query")(query)
-
-
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, in the database's own SQL; - reads stdin.")],
@@ -71,4 +66,4 @@ def _cell(found: JsonValue) -> str:
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-__all__ = ["add_to"]
+__all__ = ["query"]

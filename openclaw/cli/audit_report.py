@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -25,12 +26,7 @@ from openclaw.review.report import report_of
 from openclaw.review.serving import serving
 
 FORMS: dict[str, Callable[[Document], bytes]] = {".html": as_html, ".md": as_markdown, ".pdf": as_pdf}
-
-
-def add_to(root: typer.Typer, audit: typer.Typer) -> None:
-    """Add the command to ``openclaw audit``, and to ``openclaw`` where some look for it."""
-    audit.command("report")(report)
-    root.command("report", hidden=True)(report)
+TOLD_FONT = "a font is for a PDF: the other forms have none of their own"
 
 
 def report(
@@ -51,6 +47,15 @@ def report(
             help="Policies that decided: their annotations say which demands their rules serve. May be given again.",
         ),
     ] = None,
+    font: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="A TrueType font for letters that the fonts of a PDF do not have: Greek, Cyrillic, Chinese."
+            " May be given again.",
+        ),
+    ] = None,
     inside_only: Annotated[
         bool, typer.Option("--inside-only", help="Compare with no place outside when verifying.")
     ] = False,
@@ -66,6 +71,11 @@ def report(
         raise ConfigurationError(
             f"`{out}` has no form that is known", hint="name a file that ends in .html, .md or .pdf"
         )
+    if font:
+        if form is not as_pdf:
+            raise ConfigurationError(TOLD_FONT, hint="leave --font out, or write .pdf")
+        form = functools.partial(as_pdf, fonts=font)
+        form(Document("", ()))  # a font that is none is said before the log is read
     verifier = Verifier.parse(public_key) if public_key else None
     places = () if inside_only else checkpoints or None
     serves = serving(policies or ())
@@ -109,4 +119,4 @@ def _say(found: Evidence, out: Path, *, as_json: bool) -> None:
     )
 
 
-__all__ = ["add_to"]
+__all__ = ["report"]

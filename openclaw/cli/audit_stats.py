@@ -33,22 +33,9 @@ SPANS = {
     2_592_000: "30 days",
     31_536_000: "365 days",
 }
-DIFF_EXAMPLES = """Examples:
-
-  openclaw audit diff run-0001 run-0002
-
-  openclaw audit diff 14d..7d 7d..
-
-  openclaw audit diff 2026-10-01..2026-11-01 2026-11-01..2026-12-01 --json
-"""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw audit``."""
-    app.command("stats")(filtered(stats))
-    app.command("diff")(diff)
-
-
+@filtered
 def stats(
     context: typer.Context,
     filters: Filters,
@@ -273,4 +260,4 @@ def _change(one: Change) -> tuple[str, ...]:
     return one.of, one.name, figure, written(one.before), written(one.after), sign + written(one.after - one.before)
 
 
-__all__ = ["add_to", "sparkline"]
+__all__ = ["diff", "sparkline", "stats"]

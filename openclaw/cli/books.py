@@ -4,49 +4,107 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import os
 import re
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import JsonValue
 
-from openclaw.answers import Answers
-from openclaw.approvals import Approvals
-from openclaw.approvers import Approvers
-from openclaw.audit import AuditLog, Draft, SigningKey, key_files, open_key, open_places
-from openclaw.budget import Ledger
-from openclaw.budget.amount import UTC, zone_of
 from openclaw.cli.options import store_url
 from openclaw.clock import Clock
 from openclaw.errors import AuditError, StoreError
-from openclaw.exceptions import Exceptions
-from openclaw.halts import Halts
-from openclaw.review.replay import moment_since
+from openclaw.review.period import moment_since
 from openclaw.store import Store, Transaction
+
+if TYPE_CHECKING:
+    from openclaw.answers import Answers
+    from openclaw.approvals import Approvals
+    from openclaw.approvers import Approvers
+    from openclaw.audit import AuditLog, SigningKey
+    from openclaw.budget import Ledger
+    from openclaw.exceptions import Exceptions
+    from openclaw.halts import Halts
 
 CLOCK: Clock | None = None
 """The clock of opened stores; None means the database's. Tests hold it still."""
 
 
-@dataclass(frozen=True, slots=True)
 class Books:
-    """What a reviewer looks into. ``answers`` are given where the store was opened for writing."""
+    """What a reviewer looks into. Each part is there, and imported, when it is looked for.
 
-    store: Store
-    log: AuditLog
-    ledger: Ledger
-    approvals: Approvals
-    approvers: Approvers
-    answers: Answers
-    exceptions: Exceptions
-    halts: Halts
+    ``answers`` are given where the store was opened for writing.
+    """
 
-    def moment(self, told: str | None, zone: str = UTC) -> dt.datetime | None:
+    def __init__(self, store: Store, log: Callable[[], AuditLog]) -> None:
+        self.store = store
+        self._open_log = log
+        self._log: AuditLog | None = None
+
+    @property
+    def log(self) -> AuditLog:
+        """The log, which is closed with the books."""
+        if self._log is None:
+            self._log = self._open_log()
+        return self._log
+
+    @functools.cached_property
+    def approvals(self) -> Approvals:
+        """The questions to people."""
+        from openclaw.approvals import Approvals
+
+        return Approvals(self.store)
+
+    @functools.cached_property
+    def approvers(self) -> Approvers:
+        """The people who are enrolled."""
+        from openclaw.approvers import Approvers
+
+        return Approvers(self.store, self.log)
+
+    @functools.cached_property
+    def answers(self) -> Answers:
+        """Answering the questions."""
+        from openclaw.answers import Answers
+
+        return Answers(self.store, self.log, self.approvals, self.approvers)
+
+    @functools.cached_property
+    def exceptions(self) -> Exceptions:
+        """Break-glass: what a person has lifted for a time."""
+        from openclaw.exceptions import Exceptions
+
+        return Exceptions(self.store, self.log, self.approvers)
+
+    @functools.cached_property
+    def halts(self) -> Halts:
+        """What is halted."""
+        from openclaw.halts import Halts
+
+        return Halts(self.store, self.log)
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """The budgets, whose changes are recorded in the log."""
+        from openclaw.audit import Draft
+        from openclaw.budget import Ledger
+
+        def record(transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
+            self.log.record(transaction, Draft.model_validate({"kind": "reservation", "effect": effect, "body": body}))
+
+        return Ledger(self.store, recorder=record)
+
+    def moment(self, told: str | None, zone: dt.tzinfo = dt.UTC) -> dt.datetime | None:
         """The moment that is meant by a span before now or a time (see ``moment_since``); None where nothing was said."""
-        return moment_since(told, self.store.clock.now(), zone_of(zone)) if told else None
+        return moment_since(told, self.store.clock.now(), zone) if told else None
+
+    def close(self) -> None:
+        """Close the log, if anybody has looked for it; the store stays open."""
+        if self._log is not None:
+            self._log.close()
 
 
 @contextlib.contextmanager
@@ -110,40 +168,42 @@ def _books(
 ) -> Generator[Books]:
     store = Store.open(store_url(context, told), clock=CLOCK, create=False, readonly=not write)
     try:
-        outside = open_places(store, places, key=key) if signs or compares or write else ()
-        if signs is None:  # one that is there and no good is not passed over
-            signs = key is not None or os.path.exists(key_files(store)[0])  # noqa: PTH110 - in a folder that is closed to us
-        log = AuditLog(store, _signer(store, key, needed=signs), outside=outside)
-
-        def record(transaction: Transaction, effect: str, body: dict[str, JsonValue]) -> None:
-            log.record(transaction, Draft.model_validate({"kind": "reservation", "effect": effect, "body": body}))
-
+        books = Books(
+            store, lambda: _log(store, key=key, signs=signs, outside=signs or compares or write, places=places)
+        )
         try:
-            approvals, approvers = Approvals(store), Approvers(store, log)
-            yield Books(
-                store=store,
-                log=log,
-                ledger=Ledger(store, recorder=record),
-                approvals=approvals,
-                approvers=approvers,
-                answers=Answers(store, log, approvals, approvers),
-                exceptions=Exceptions(store, log, approvers),
-                halts=Halts(store, log),
-            )
+            if signs is not False or compares or write:
+                _ = books.log  # what is wrong with its key or its places is said before anything is done
+            yield books
         finally:
-            log.close()
+            books.close()
     finally:
         store.close()
 
 
+def _log(
+    store: Store, *, key: str | None, signs: bool | None, outside: bool | None, places: Sequence[str] | None
+) -> AuditLog:
+    from openclaw.audit import AuditLog, key_files, open_places
+
+    found = open_places(store, places, key=key) if outside else ()
+    if signs is None:  # one that is there and no good is not passed over
+        signs = key is not None or os.path.exists(key_files(store)[0])  # noqa: PTH110 - in a folder that is closed to us
+    return AuditLog(store, _signer(store, key, needed=signs), outside=found)
+
+
 def beside_the_key(store: Store, name: str) -> Path:
     """The file of an export's cursor that has only a name."""
+    from openclaw.audit import key_files
+
     secret, _ = key_files(store)
     return secret.with_name(f"{secret.stem}.{name}.cursor")
 
 
 def _signer(store: Store, key: str | None, *, needed: bool) -> SigningKey | None:
     """The log's key; None where it cannot be had and the command needs none: nothing is signed then, by no other key."""
+    from openclaw.audit import open_key
+
     try:
         return open_key(store, key)
     except AuditError:

@@ -19,8 +19,6 @@ from openclaw.cli.options import JsonOption, StoreOption
 from openclaw.cli.progress import reading
 from openclaw.errors import BudgetError
 
-app = typer.Typer(help="Who may spend, and who has spent what.", no_args_is_help=True, rich_markup_mode=None)
-
 Account = Annotated[
     str, typer.Argument(metavar="ACCOUNT", help="Path such as org/default/workflow/returns/agent/refunds.")
 ]
@@ -41,7 +39,6 @@ class WindowName(StrEnum):
         return self.value
 
 
-@app.command("list")
 def list_accounts(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List all accounts, with what is left of each limit."""
     with opened(context, store) as books:
@@ -57,7 +54,6 @@ def list_accounts(context: typer.Context, store: StoreOption = None, as_json: Js
         _print_shares(shares)
 
 
-@app.command("show")
 def show_account(
     context: typer.Context, account: Account, store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
@@ -74,7 +70,6 @@ def show_account(
         _print_shares([it for it in shares if account in (it.account, it.org)])
 
 
-@app.command("set")
 def set_limit(
     context: typer.Context,
     account: Account,
@@ -134,7 +129,6 @@ def set_limit(
         )
 
 
-@app.command("audit")
 def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Check the ledger against itself and against the log. Exit code 1, naming what differs, if it does not hold."""
     with opened(context, store) as books, reading("checking") as seen:

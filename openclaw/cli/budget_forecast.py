@@ -18,11 +18,6 @@ from openclaw.review.forecast import METHOD, PERIODS, Forecast, forecasts
 STYLES = {"over": "bold red", "runs out": "red", "may run out": "yellow", "lasts": "green"}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give ``openclaw budget`` its command ``forecast``."""
-    app.command("forecast")(forecast)
-
-
 def forecast(
     context: typer.Context,
     account: Annotated[
@@ -82,4 +77,4 @@ def _moment(at: dt.datetime | None) -> str:
     return "open" if at is None else f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M}Z"
 
 
-__all__ = ["add_to"]
+__all__ = ["forecast"]

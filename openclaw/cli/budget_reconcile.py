@@ -21,11 +21,6 @@ from openclaw.review.reconcile import Mismatch, Reconciliation, reconcile
 from openclaw.review.spending import spending
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give ``openclaw budget`` its command ``reconcile``."""
-    app.command("reconcile")(reconcile_invoice)
-
-
 def reconcile_invoice(
     context: typer.Context,
     invoice: Annotated[
@@ -124,4 +119,4 @@ def _amount(unit: InvoiceUnit, amount: int) -> str:
     return show.amount(unit, amount)
 
 
-__all__ = ["add_to"]
+__all__ = ["reconcile_invoice"]

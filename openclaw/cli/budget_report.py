@@ -36,11 +36,6 @@ UntilOption = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give ``openclaw budget`` its command ``report``."""
-    app.command("report")(report)
-
-
 def report(
     context: typer.Context,
     by: Annotated[
@@ -88,7 +83,7 @@ def report(
 
 
 def _costs(books: Books, by: By, since: str | None, until: str | None, zone: str) -> CostReport:
-    start, end = books.moment(since, zone), books.moment(until, zone)
+    start, end = books.moment(since, zone_of(zone)), books.moment(until, zone_of(zone))
     reader, costs = Reader(books.store), Costs(by, zone=zone)
     with reading("reading") as seen:
         for spent in spending(reader, since=start, until=end, seen=seen):
@@ -193,4 +188,4 @@ def _each(amount: int | None, total: Group) -> str:
     return f"at least {show.usd(amount)}" if total.unpriced else show.usd(amount)
 
 
-__all__ = ["SinceOption", "UntilOption", "add_to"]
+__all__ = ["SinceOption", "UntilOption", "report"]

@@ -28,9 +28,6 @@ from openclaw.review.fields import NAMES
 from openclaw.review.known import NAMES_MAX, names, runs
 from openclaw.store import Store
 
-VARIABLE = "_OPENCLAW_COMPLETE"
-"""Environment variable by which a shell asks."""
-
 SECONDS = 1.0
 """How long a person waits for a proposal before they go on typing."""
 
@@ -98,9 +95,7 @@ class _Parameter(Protocol):
 
 
 def add_to(command: object) -> None:
-    """Let the options and arguments below a command propose what the store knows."""
-    for below in getattr(command, "commands", {}).values():
-        add_to(below)
+    """Let the options and arguments of a command propose what the store knows."""
     for one in getattr(command, "params", ()):
         parameter: _Parameter = one
         if (values := VALUES.get(parameter.name or "")) is not None:
@@ -139,4 +134,4 @@ def _deadline() -> Generator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-__all__ = ["VARIABLE", "add_to"]
+__all__ = ["add_to"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "demo": ("openclaw demo", "openclaw demo --help"),
     "doctor": ("openclaw doctor", "openclaw doctor --store sqlite:///openclaw.db --json"),
@@ -156,17 +154,4 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 """By the words of the command, without the first one."""
 
 
-def add_to(app: typer.Typer, above: str = "") -> None:
-    """Give every command that has examples its section of them."""
-    for command in app.registered_commands:
-        name = command.name or (command.callback.__name__.replace("_", "-") if command.callback else "")
-        lines = EXAMPLES.get(f"{above}{name}") or EXAMPLES.get(f"audit {name}" if not above else "")
-        if lines:
-            # What follows \b is not wrapped: a command is copied as it stands.
-            command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            add_to(group.typer_instance, f"{above}{group.name} ")
-
-
-__all__ = ["EXAMPLES", "add_to"]
+__all__ = ["EXAMPLES"]

@@ -20,18 +20,11 @@ from openclaw.cli.options import ByOption, JsonOption, KeyOption, ReasonOption, 
 from openclaw.errors import ConfigurationError
 from openclaw.review.entries import call, number, texts
 from openclaw.review.exceptions import Watched, watched
-from openclaw.review.replay import span_of
-
-app = typer.Typer(
-    help="Break-glass: bounded exceptions from policies that allow for them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+from openclaw.review.period import span_of
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The exception, as `openclaw exceptions list` names it.")]
 
 
-@app.command("open")
 def open_exception(
     context: typer.Context,
     by: ByOption,
@@ -78,7 +71,6 @@ def open_exception(
     show.note(f"entry {found.seq} waits for the review of somebody else: see `openclaw review`")
 
 
-@app.command("list")
 def list_exceptions(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Used up, expired and closed ones too.")] = False,
@@ -119,7 +111,6 @@ def list_exceptions(
     show.table(columns, rows)
 
 
-@app.command("show")
 def show_exception(
     context: typer.Context, exception: Id, store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
@@ -133,7 +124,6 @@ def show_exception(
         show.fields([*_pairs(books, found), *(_looked(books, looked) if looked is not None else ())])
 
 
-@app.command("close")
 def close_exception(
     context: typer.Context,
     exception: Id,
@@ -220,4 +210,4 @@ def _as_json(books: Books, one: PolicyException, looked: Watched | None) -> dict
     return said
 
 
-__all__ = ["app", "close_exception", "list_exceptions", "open_exception", "show_exception"]
+__all__ = ["close_exception", "list_exceptions", "open_exception", "show_exception"]

@@ -17,8 +17,8 @@ import typer
 
 from openclaw.decision import Effect
 from openclaw.errors import ConfigurationError
+from openclaw.review.period import moment_since
 from openclaw.review.query import Query, Search
-from openclaw.review.replay import moment_since
 
 VIEWS = "OPENCLAW_VIEWS"
 """Environment variable: the file of saved views, where it is not to be in the user's folder of configuration."""

@@ -11,37 +11,14 @@ import typer
 
 from openclaw import delegation
 from openclaw.cli import (
-    library,
-    policy_bundle,
-    policy_check,
-    policy_coverage,
-    policy_explain,
-    policy_reach,
-    policy_replay,
-    policy_shadow,
-    policy_test,
     show,
 )
 from openclaw.cli.options import InputArgument, JsonOption, read_input
 from openclaw.policy import open_engine
 
-app = typer.Typer(help="Load policies and ask them.", no_args_is_help=True, rich_markup_mode=None)
-
-app.command("check")(policy_check.run)
-app.command("explain")(policy_explain.run)
-app.command("test")(policy_test.run)
-app.command("coverage")(policy_coverage.run)
-app.command("replay")(policy_replay.run)
-app.command("reach")(policy_reach.run)
-app.command("shadow")(policy_shadow.run)
-app.command("bundle")(policy_bundle.run)
-app.command("list")(library.list_packages)
-app.command("init")(library.init)
-
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the policies.")]
 
 
-@app.command("eval")
 def evaluate(
     folder: Folder,
     input_file: InputArgument = "-",

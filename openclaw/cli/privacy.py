@@ -15,12 +15,6 @@ from openclaw.errors import AuditError
 from openclaw.review.entries import detail, event
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw audit``."""
-    app.command()(lookup)
-    app.command()(forget)
-
-
 def lookup(
     context: typer.Context,
     value: Annotated[

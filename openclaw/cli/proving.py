@@ -22,14 +22,6 @@ PublicKey = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw audit``."""
-    app.command()(verify)
-    app.command()(prove)
-    app.command()(checkpoint)
-    app.command("rotate-key")(rotate_key)
-
-
 def verify(
     context: typer.Context,
     proof: Annotated[
@@ -207,4 +199,4 @@ def rotate_key(
         show.note(f"the new key is in `{to}`: let OPENCLAW_KEY or --key name it from now on")
 
 
-__all__ = ["add_to"]
+__all__ = ["checkpoint", "prove", "rotate_key", "verify"]

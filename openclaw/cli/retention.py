@@ -13,20 +13,9 @@ from openclaw.cli.books import opened
 from openclaw.cli.options import ByOption, JsonOption, KeyOption, PlacesOption, ReasonOption, StoreOption
 from openclaw.errors import AuditError
 
-hold_app = typer.Typer(
-    help="Legal holds: entries that stay, whatever their age.", no_args_is_help=True, rich_markup_mode=None
-)
-
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; recorded.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to ``openclaw audit``."""
-    app.add_typer(hold_app, name="hold")
-    app.command()(prune)
-
-
-@hold_app.command("add")
 def add(
     context: typer.Context,
     by: ByOption,
@@ -51,7 +40,6 @@ def add(
     _print(laid, as_json=as_json)
 
 
-@hold_app.command("list")
 def list_holds(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="The released ones too.")] = False,
@@ -77,7 +65,6 @@ def list_holds(
     show.table(columns, [(hold.id, show.moment(hold.at), hold.by, _what(hold), _why(hold)) for hold in found])
 
 
-@hold_app.command("release")
 def release(
     context: typer.Context,
     hold: Annotated[str, typer.Argument(metavar="HOLD", help="The hold, as `hold list` shows it.")],
@@ -152,4 +139,4 @@ def _why(hold: Hold) -> str:
     return hold.reason if hold.active else f"{hold.reason}; released by {hold.released_by}: {hold.release_reason}"
 
 
-__all__ = ["add_to"]
+__all__ = ["add", "list_holds", "prune", "release"]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
@@ -34,6 +35,7 @@ PIPE_WIDTH = 10_000
 
 HEADING_MAX = 100
 GAP = "  "
+_WORD = re.compile(r"\S+\s*")
 WIDE_MIN = 16
 """A column that gives way on a narrow terminal keeps this many columns; beyond that the terminal wraps the line."""
 
@@ -82,12 +84,19 @@ def leave_quietly() -> NoReturn:
 def screen() -> Console:
     """Stdout, as wide as it is."""
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return _Screen(highlight=False, markup=False, emoji=False, width=None if told else PIPE_WIDTH)
+    return _Screen(
+        highlight=False, markup=False, emoji=False, width=None if told else PIPE_WIDTH, color_system=_colors()
+    )
 
 
 def messages() -> Console:
     """Stderr, for what is not data."""
-    return _Screen(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Screen(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, color_system=_colors())
+
+
+def _colors() -> Literal["auto"] | None:
+    """With NO_COLOR (https://no-color.org) nothing is bold or dim either: what is written is the text alone."""
+    return None if os.environ.get("NO_COLOR") else "auto"
 
 
 def word(text: str) -> Text:
@@ -161,14 +170,29 @@ def heading(text: str) -> None:
 
 
 def fields(pairs: Iterable[tuple[str, str | Text]]) -> None:
-    """Print names and values, one pair a line; what does not fit goes on below itself."""
+    """Print names and values, one pair a line; what does not fit goes on below itself.
+
+    A word that is longer than the line is left to the terminal: a digest or an address with a line end in it cannot be copied.
+    """
     out, shown = screen(), list(pairs)
     indent = max((len(name) for name, _ in shown), default=0) + len(GAP)
     for name, value in shown:
         text = plain_text(value) if isinstance(value, str) else value
-        for number, part in enumerate(text.wrap(out, max(WIDE_MIN, out.width - indent), overflow="fold") or [Text()]):
+        for number, part in enumerate(_lines_of(text, max(WIDE_MIN, out.width - indent))):
             part.rstrip()
             out.print(Text.assemble((name if number == 0 else "").ljust(indent), part), soft_wrap=True)
+
+
+def _lines_of(text: Text, width: int) -> list[Text]:
+    """A text in lines that end between words."""
+    ends: list[int] = []
+    used = 0
+    for word in _WORD.finditer(text.plain):
+        if used and used + cell_len(word.group().rstrip()) > width:
+            ends.append(word.start())
+            used = 0
+        used += cell_len(word.group())
+    return list(text.divide(ends))
 
 
 def finding(where: str, severity: str, message: str, hint: str) -> None:

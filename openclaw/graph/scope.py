@@ -52,6 +52,19 @@ _ORDINALS_MAX = 10_000
 _CHAIN_MAX = 32
 
 
+Step = tuple[str, int]
+"""Where calls are made side by side: the graph within which they run, by its place in the run, and the step of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What a call has returned, for those that come after its step."""
+
+    source: Source
+    content: object
+    args: Mapping[str, object]
+
+
 @dataclass(slots=True)
 class _Numbers:
     """The numbers of equal executions: the next one, and those that were taken back."""
@@ -69,6 +82,7 @@ class Shared:
         self._flow = Flow()
         self._seen: set[str] = set()
         self._fed: tuple[int, str] = (0, "")
+        self._later: dict[Step, list[_Later]] = {}
         self._ordinals: OrderedDict[str, _Numbers] = OrderedDict()
 
     def ordinal(self, identity: str) -> int:
@@ -107,6 +121,15 @@ class Shared:
                 self._seen.add(key)
             self._flow.see(source, content, args=args)
 
+    def returned(self, source: Source, content: object, args: Mapping[str, object], *, step: Step | None) -> None:
+        """Feed what a call of ``step`` has returned: at once, or, where others are made side by side with it, to whoever comes
+        after them. So what they hear of each other does not depend on which of them is quicker."""
+        with self._lock:
+            if step is None:
+                self._flow.see(source, content, args=args)
+            else:
+                self._later.setdefault(step, []).append(_Later(source, content, args))
+
     def unseen(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
         """The messages after those of the transcript's beginning that were fed before: a transcript mostly grows."""
         count, last = self._fed
@@ -123,16 +146,19 @@ class Shared:
         with self._lock:
             return self._flow.untrusted
 
-    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
-        """The ``flow`` part of the policy input for these arguments; None where nothing is known."""
+    def describe(self, args: Mapping[str, object], *, step: Step | None = None) -> dict[str, JsonValue] | None:
+        """The ``flow`` part of the policy input for these arguments of a call of ``step``; None where nothing is known."""
         with self._lock:
+            for over in [other for other in self._later if other != step]:
+                for one in self._later.pop(over):
+                    self._flow.see(one.source, one.content, args=one.args)
             return self._flow.describe(args)
 
 
 class _Unknown(Shared):
     """What is shared outside of any run: nothing, and nobody knows what was read before."""
 
-    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
+    def describe(self, args: Mapping[str, object], *, step: Step | None = None) -> dict[str, JsonValue] | None:
         """Nothing."""
 
 
@@ -145,7 +171,7 @@ class Scope:
     the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream. ``stages`` of
     ``soft`` hold, as far as ``staged`` says that somebody has looked. ``last``: an agent's last answer is under way, which may
     use what ``soft`` keeps for it. ``labels`` are those that the run was given, ``also`` the accounts besides its own that it
-    draws on.
+    draws on. ``fed``: what calls return comes into the flow by the transcript, which is fed before each step.
     """
 
     gate: Gate
@@ -163,6 +189,7 @@ class Scope:
     stages: tuple[Stage, ...] = ()
     staged: bool = False
     last: bool = False
+    fed: bool = False
 
     def acting(self, principal: Principal, soft: Soft | None = None, also: Also | None = None) -> Scope:
         """This run with another principal, whose delegation chain goes on from the one that holds now; its soft limits; and
@@ -360,21 +387,29 @@ def acting_principal(thing: object, scope: Scope) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Where LangGraph runs us: the thread, and the task of it, which is the same again when a node is re-run."""
+    """Where LangGraph runs us: the thread, and the task of it, which is the same again when a node is re-run. ``graph``: the
+    place of the graph that the task is of."""
 
     thread: str | None
     identity: str
     checkpointed: bool
+    graph: str = ""
 
 
 def task() -> Task:
     """The LangGraph task under way; outside of one, a task that cannot be re-run and cannot wait."""
     configurable: Mapping[str, object] = (var_child_runnable_config.get() or {}).get("configurable") or {}
     thread = configurable.get("thread_id")
-    identity = f"{configurable.get('checkpoint_ns') or ''}#{configurable.get('__pregel_task_id') or ''}"
+    place = str(configurable.get("checkpoint_ns") or "")
+    identity = f"{place}#{configurable.get('__pregel_task_id') or ''}"
     # LangGraph hands its checkpointer to tasks under this key; there is no public way to ask a running task for it.
     checkpointed = bool(configurable.get("__pregel_checkpointer")) and identity != "#"
-    return Task(thread=None if thread is None else str(thread), identity=identity, checkpointed=checkpointed)
+    return Task(
+        thread=None if thread is None else str(thread),
+        identity=identity,
+        checkpointed=checkpointed,
+        graph=place.rpartition("|")[0],
+    )
 
 
 @dataclass(frozen=True, slots=True)

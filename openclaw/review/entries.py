@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from openclaw.audit import AuditLog, Entry
-from openclaw.audit.entry import EntryKind
 from openclaw.audit.mask import is_mark
-from openclaw.audit.reading import Seen
+
+if TYPE_CHECKING:
+    from openclaw.audit import AuditLog, Entry, EntryKind
+    from openclaw.audit.reading import Seen
 
 ARGUMENT_MAX = 40
 """Characters of one argument in a line."""
@@ -157,6 +159,19 @@ def _exception(body: JsonValue) -> str:
         said += f", {', '.join((*names, *texts(scope, 'args')))}, {uses} {'use' if uses == 1 else 'uses'}"
         said += f" until {text(body, 'expires_at')[:19]}Z"
     return said + (f": {why}" if why else "")
+
+
+def lifted(entry: Entry) -> str:
+    """Which exception was looked at for a decision, and what it has lifted; empty where there was none."""
+    said = part(entry.body, "exception")
+    if entry.kind != "decision" or not isinstance(said, dict):
+        return ""
+    name = f"{text(said, 'id')} by {text(said, 'by')}"
+    if part(said, "lifted") is not True:
+        return f"{name}: {text(said, 'fault') or 'the policy lifts nothing for it'}"
+    use = f", use {number(said, 'use')} of {number(said, 'of')}" if number(said, "use") else ", not used"
+    plain = "; ".join(texts(said, "plain", "reasons"))
+    return f"{name}{use}, in spite of {plain}" if plain else f"{name}{use}"
 
 
 def _policy(body: JsonValue) -> str:

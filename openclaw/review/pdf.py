@@ -4,29 +4,35 @@
 
 from __future__ import annotations
 
-import html
 import io
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from openclaw.errors import ConfigurationError
 from openclaw.review.document import Block, Document, Heading, Paragraph, Table, Values
+from openclaw.review.pdf_fonts import Fonts
 from openclaw.review.wording import safe
 
 ESCAPED = (
     "Letters that the fonts of this file cannot show stand as escapes, such as \\u4e2d."
-    " The same report as .html or .md shows them."
+    " The same report as .html or .md shows them. --font FILE.ttf names a font that has them; scripts whose letters join"
+    " or run from right to left, such as Arabic, stand as escapes here whatever the font."
 )
 MARGIN = 42
 """Points: 15 mm."""
 
 
-def as_pdf(document: Document) -> bytes:
+def as_pdf(document: Document, fonts: Sequence[Path] = ()) -> bytes:
     """The document on pages of A4 across.
 
+    Args:
+        document: what it says.
+        fonts: TrueType fonts for the letters that the built-in fonts do not have; see ``pdf_fonts``.
+
     Raises:
-        ConfigurationError: reportlab is not installed.
+        ConfigurationError: reportlab is not installed, or a font cannot be used.
     """
     try:
         from reportlab.lib.pagesizes import A4, landscape
@@ -36,6 +42,7 @@ def as_pdf(document: Document) -> bytes:
             "a PDF needs reportlab, which is not installed",
             hint="pip install 'openclaw-governance[report]', or write .html",
         ) from error
+    known = Fonts(fonts)
     out = io.BytesIO()
     page = landscape(A4)
     # invariant: no date of making, and an identifier from the content.
@@ -46,12 +53,12 @@ def as_pdf(document: Document) -> bytes:
         rightMargin=MARGIN,
         topMargin=MARGIN,
         bottomMargin=MARGIN,
-        title=_plain(document.title),
+        title=known.plain(document.title),
         author="openclaw",
         invariant=1,
         lang="en",
     )
-    made.build([*_parts(document, page[0] - 2 * MARGIN)], onFirstPage=_number, onLaterPages=_number)
+    made.build([*_parts(document, page[0] - 2 * MARGIN, known)], onFirstPage=_number, onLaterPages=_number)
     return out.getvalue()
 
 
@@ -60,7 +67,7 @@ def _number(canvas: Any, made: Any) -> None:
     canvas.drawRightString(made.pagesize[0] - MARGIN, MARGIN / 2, str(canvas.getPageNumber()))
 
 
-def _parts(document: Document, width: float) -> Iterator[Any]:
+def _parts(document: Document, width: float, fonts: Fonts) -> Iterator[Any]:
     from reportlab.lib.colors import HexColor
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph as Text
@@ -74,34 +81,34 @@ def _parts(document: Document, width: float) -> Iterator[Any]:
         "right": ParagraphStyle("right", parent=body, alignment=2),
     }
     yield Text(
-        _markup(document.title),
+        fonts.markup(document.title),
         ParagraphStyle("title", parent=body, fontName="Helvetica-Bold", fontSize=16, leading=22),
     )
-    if any(not all(map(_known, safe(text))) for text in _texts(document)):
-        yield Text(_markup(ESCAPED), styles["alarm"])
+    if any(not all(map(fonts.of, safe(text))) for text in _texts(document)):
+        yield Text(fonts.markup(ESCAPED), styles["alarm"])
     for block in document.blocks:
         match block:
             case Heading():
                 big = ParagraphStyle(
                     "h", parent=body, fontName="Helvetica-Bold", fontSize=12, leading=20, keepWithNext=1
                 )
-                yield Text(_markup(block.text), big)
+                yield Text(fonts.markup(block.text), big)
             case Paragraph():
-                yield Text(_markup(block.text), styles["alarm" if block.alarm else "body"])
+                yield Text(fonts.markup(block.text), styles["alarm" if block.alarm else "body"])
             case Values() | Table():
-                yield _table(block, width, styles)
+                yield _table(block, width, styles, fonts)
         yield Spacer(1, 6)
 
 
-def _table(block: Values | Table, width: float, styles: dict[str, Any]) -> Any:
+def _table(block: Values | Table, width: float, styles: dict[str, Any], fonts: Fonts) -> Any:
     from reportlab.platypus import LongTable, TableStyle
     from reportlab.platypus import Paragraph as Text
 
     columns, rows, numbers = _cells(block)
-    lines = [[Text(_markup(one), styles["head"]) for one in columns]] if columns else []
+    lines = [[Text(fonts.markup(one), styles["head"]) for one in columns]] if columns else []
     lines += [
         [
-            Text(_markup(one), styles["right" if at in numbers else "head" if not columns and at == 0 else "body"])
+            Text(fonts.markup(one), styles["right" if at in numbers else "head" if not columns and at == 0 else "body"])
             for at, one in enumerate(row)
         ]
         for row in rows
@@ -126,17 +133,6 @@ def _widths(lines: Sequence[Sequence[str]], width: float) -> list[float]:
     return [width * one / sum(wanted) for one in wanted]
 
 
-def _plain(text: str) -> str:
-    """What the built-in fonts can show (Windows-1252); the rest as escapes, never as boxes that all look alike."""
-    shown = safe(text)
-    return "".join(one if _known(one) else _escape(one) for one in shown)
-
-
-def _escape(character: str) -> str:
-    number = ord(character)
-    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
-
-
 def _texts(document: Document) -> Iterator[str]:
     """Everything that the document says."""
     yield document.title
@@ -146,18 +142,6 @@ def _texts(document: Document) -> Iterator[str]:
         else:
             columns, rows, _ = _cells(block)
             yield from itertools.chain(columns, *rows)
-
-
-def _known(character: str) -> bool:
-    try:
-        return bool(character.encode("cp1252"))
-    except UnicodeEncodeError:
-        return False
-
-
-def _markup(text: str) -> str:
-    """Escaped for reportlab's own markup, in which no text of an agent may have a say."""
-    return html.escape(_plain(text))
 
 
 __all__ = ["as_pdf"]

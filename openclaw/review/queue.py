@@ -70,18 +70,36 @@ def queue(reader: Reader, query: Query | None = None, *, limit: int | None = Non
         ConfigurationError: a condition in the query is none.
     """
     search = Search(query or Query())
-    said: dict[int, list[Review]] = {}
-    for review in reviews(reader):
-        if review.verdict:
-            said.setdefault(review.of, []).append(review)
+    judged, followed = _said(reader)
     found = heapq.merge(*(_of(reader, search, queued) for queued in QUEUED), key=lambda item: item[1].seq)
-    looked = (Item(name, entry, last_of(entry, said.get(entry.seq, ()))) for name, entry in found)
-    yield from itertools.islice((item for item in looked if item.waits), limit)
+    waiting = (Item(name, entry, followed.get(entry.seq)) for name, entry in found if entry.seq not in judged)
+    yield from itertools.islice(waiting, limit)
 
 
 def last_of(entry: Entry, said: Sequence[Review]) -> Review | None:
     """The last verdict on an entry that counts."""
     return next((review for review in reversed(said) if counts(entry, review)), None)
+
+
+def _said(reader: Reader) -> tuple[set[int], dict[int, Review]]:
+    """The entries that have been judged, and those that somebody wants to look at again: the last verdict that counts.
+
+    Of what is done with, the numbers alone are held: years of reviews are many. Exceptions are few.
+    """
+    judged: set[int] = set()
+    followed: dict[int, Review] = {}
+    exceptions = {entry.seq: entry for page in reader.entries(Selection(equal={"kind": "exception"})) for entry in page}
+    for review in reviews(reader):
+        about = exceptions.get(review.of)
+        if about is not None and not counts(about, review):
+            continue
+        if review.verdict == "follow-up":
+            judged.discard(review.of)
+            followed[review.of] = review
+        elif review.verdict:
+            judged.add(review.of)
+            followed.pop(review.of, None)
+    return judged, followed
 
 
 def _of(reader: Reader, search: Search, queued: Queued) -> Iterator[tuple[str, Entry]]:

@@ -9,7 +9,6 @@ candidate says of the mask: a rule may ask about the very value that is not know
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable
 
 from pydantic import ValidationError
@@ -19,56 +18,15 @@ from openclaw.audit import AuditLog, Entry
 from openclaw.audit.mask import hides
 from openclaw.audit.reading import Seen
 from openclaw.decision import Decision
-from openclaw.errors import ConfigurationError
 from openclaw.policy import PolicyEngine
 from openclaw.review.comparing import FAILURES, Grouped, Tally, Verdict, verdict
 from openclaw.review.entries import entries_of, part, text
-
-_SPAN = re.compile(r"(\d+)([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class Replay(Grouped):
     """All comparisons, and the revision of the candidate."""
 
     revision: str
-
-
-def span_of(text: str) -> dt.timedelta | None:
-    """The span that ``text`` means (``90s``, ``30m``, ``2h``, ``7d``, ``1w``); None where it means none.
-
-    Raises:
-        ConfigurationError: it is longer than time goes back.
-    """
-    span = _SPAN.fullmatch(text)
-    if span is None:
-        return None
-    try:
-        return dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
-    except OverflowError as error:
-        raise ConfigurationError(f"`{text}` is longer than time goes back") from error
-
-
-def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
-    """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
-
-    A date or time that says no zone of its own is of ``zone``.
-
-    Raises:
-        ConfigurationError: it is neither.
-    """
-    if (span := span_of(text)) is not None:
-        try:
-            return now - span
-        except OverflowError as error:
-            raise ConfigurationError(f"`{text}` is longer than time goes back") from error
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"`{text}` is neither a span nor a time", hint="write 2h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def replay(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.errors import AuditError
-from openclaw.review.entries import call, number, part, reasons, text
+from openclaw.review.entries import call, lifted, number, part, reasons, text
 
 PAGE = 500
 
@@ -42,6 +42,7 @@ class Step(_Frozen):
         open       permitted, without outcome   done, failed, cancelled
         suspended  waits by itself              unknown    its process is gone
 
+    ``excepted`` names the exception that it passed under, if it did, and what that has lifted.
     ``shown`` says what became of the result on its way to the model: ``cut``, ``withheld`` (then ``reasons`` say why), or
     nothing.
     """
@@ -66,6 +67,7 @@ class Step(_Frozen):
     estimated: bool = False
     error: str = ""
     shown: str = ""
+    excepted: str = ""
 
 
 class Turn(_Frozen):
@@ -125,13 +127,13 @@ def timeline(log: AuditLog, run: str | None = None) -> Timeline:
 
 def last_run(log: AuditLog) -> str | None:
     """The run of the newest entry that belongs to one."""
-    newest = log.entries(newest_first=True, limit=PAGE)
-    for entry in newest:
-        if entry.run:
-            return entry.run
-    # Rare: hundreds of entries outside of any run at the end of the log.
-    older = log.entries(kind="decision", newest_first=True) if newest else []
-    return next((entry.run for entry in older if entry.run), None)
+    before: int | None = None
+    while page := log.entries(before=before, newest_first=True, limit=PAGE):
+        for entry in page:
+            if entry.run:
+                return entry.run
+        before = page[-1].seq  # rare: hundreds of entries outside of any run
+    return None
 
 
 def build(entries: Iterable[Entry]) -> Timeline:
@@ -191,6 +193,7 @@ def _decided(entry: Entry, earlier: Step | None) -> Step:
         refused_by=text(entry.body, "refused_by"),
         asked=entry.seq if entry.effect == "ask" else earlier.asked if earlier else None,
         answer=earlier.answer if earlier else None,
+        excepted=lifted(entry) if part(entry.body, "exception", "use") else "",
     )
 
 

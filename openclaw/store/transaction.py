@@ -55,9 +55,13 @@ class Transaction:
         cursor.execute(compiled.text, compiled.values(parameters))
         return cursor.rowcount
 
-    def many(self, statement: Statement, parameters: Sequence[Sequence[object]]) -> None:
-        """Run a prepared statement once for each set of parameters, in the order in which the statement names them."""
+    def many(self, statement: Statement, parameters: Sequence[Sequence[object]]) -> int:
+        """Run a prepared statement once for each set of parameters, in the order in which the statement names them.
+
+        How many rows it touched in all.
+        """
         statement.run_many(self.cursor, self.dialect, parameters)
+        return self.cursor.rowcount
 
     @contextlib.contextmanager
     def attempt(self) -> Generator[Attempt]:

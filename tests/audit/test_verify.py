@@ -194,6 +194,33 @@ def test_an_entry_added_before_the_first_is_named(store: Store, keyed: AuditLog,
     assert messages(keyed)[0] == f"entry {seq} stands where none may be: the log goes on with 1"
 
 
+def test_what_stands_behind_an_entry_that_may_not_be_there_is_looked_at_too(store: Store, keyed: AuditLog) -> None:
+    run(
+        store,
+        "UPDATE openclaw_entry SET seq = -5 WHERE seq = 5",
+        "UPDATE openclaw_entry SET agent = 'thief' WHERE seq = 3",
+    )
+    assert messages(keyed) == [
+        "entry -5 stands where none may be: the log goes on with 1",
+        "entry 3 was changed: it does not fit its leaf hash",
+        "entry 5 is missing: the log goes on with 6",
+    ]
+
+
+def test_many_entries_that_may_not_be_there_are_not_named_one_by_one(store: Store, keyed: AuditLog) -> None:
+    columns = "at, kind, run, workflow, agent, tool, call_id, effect, body, leaf, NULL FROM openclaw_entry"
+    run(store, *(f"INSERT INTO openclaw_entry SELECT {-seq}, {columns} WHERE seq = 5" for seq in range(50)))
+    assert len(messages(keyed)) == 20
+
+
+def test_a_tail_that_was_cut_with_the_size_of_the_head_is_named(store: Store, keyed: AuditLog) -> None:
+    fill(keyed, 3)
+    run(store, "DELETE FROM openclaw_entry WHERE seq = 36", "UPDATE openclaw_head SET size = 35")
+    (problem,) = keyed.verify().problems
+    assert problem.seq == 36
+    assert "entry 36 was removed and the size of the head changed with it" in problem.message
+
+
 def test_an_entry_added_behind_the_last_is_named(store: Store, keyed: AuditLog) -> None:
     run(
         store,
@@ -208,7 +235,8 @@ def test_an_entry_added_behind_the_last_is_named(store: Store, keyed: AuditLog) 
     [
         ("UPDATE openclaw_head SET size = 20", "the head says 20 entries, the log has 33"),
         ("UPDATE openclaw_head SET size = 40", "the head says 40 entries, the log has 33"),
-        ("UPDATE openclaw_head SET edge = :junk", "the head's right edge does not fit the entries"),
+        ("UPDATE openclaw_head SET size = -1", "the head says -1 entries, the log has 33: entry 34 is missing"),
+        ("UPDATE openclaw_head SET edge = :junk", "the head's right edge does not fit the 33 entries"),
         ("DELETE FROM openclaw_head", "the log has 0 heads: it must have one"),
         ("UPDATE openclaw_head SET id = 7", "the head has the number 7, not 1"),
         ("UPDATE openclaw_entry SET nodes = :junk WHERE seq = 8", "entries 7 to 8 do not fit the tree above them"),

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import reportlab
 
 from openclaw.audit import AuditLog, Draft, open_key
 from openclaw.policy.bundle import Bundle
@@ -55,7 +56,7 @@ def test_a_report_tells_of_everything(desk: Path, openclaw: Command) -> None:
         'refund(account="DE-77", amount=120, order="A-18") | approved | eva | order checked | 13 |',
         "| org/default/workflow/returns | total | 10 calls, \\$0.50, 20,000 tokens | 2 |",
         "| 11 | agreed | ann |  | not theirs | 24 |",
-        "| EU AI Act Art. 14 | Human oversight | questions to people, answers, halts | 3 | 12, 13, 18 |",
+        "| EU AI Act Art. 14 | Human oversight | questions to people, answers, exceptions, halts | 3 | 12, 13, 18 |",
     ):
         assert line in text
     for demand in demands(serving()):
@@ -123,3 +124,23 @@ def test_what_cannot_be_reported_is_said(desk: Path, openclaw: Command) -> None:
     assert said.code == 2
     key = "openclaw-0001+cfd56b6c+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4"
     assert openclaw(*DAY, "--out", "report.md", "--public-key", key, "--inside-only").code == 0
+
+
+def test_a_font_is_for_a_pdf_and_is_looked_at_before_the_log_is(desk: Path, openclaw: Command) -> None:
+    vera = str(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf")
+    with sqlite3.connect(
+        desk / "openclaw.db"
+    ) as connection:  # a broken log is reported too, and soonest shows other letters
+        connection.execute("UPDATE openclaw_entry SET agent = 'Pawe\u0142' WHERE seq = 11")
+    connection.close()
+    for name in ("with.pdf", "again.pdf"):
+        assert openclaw(*DAY, "--out", name, "--font", vera).code == 1
+    assert openclaw(*DAY, "--out", "without.pdf").code == 1
+    made = (desk / "with.pdf").read_bytes()
+    assert b"BitstreamVeraSans" in made
+    assert made == (desk / "again.pdf").read_bytes()
+    assert b"BitstreamVeraSans" not in (desk / "without.pdf").read_bytes()
+    assert "a font is for a PDF" in openclaw(*DAY, "--out", "report.md", "--font", vera).err
+    said = openclaw(*DAY, "--out", "none.pdf", "--font", "absent.ttf")
+    assert (said.code, (desk / "none.pdf").exists()) == (2, False)
+    assert "the font `absent.ttf` cannot be used" in said.err

@@ -31,8 +31,13 @@ LATER = {
 }
 # Stands still once the bar has heard something, so that Ctrl-C comes in the middle of the work.
 HELD = """
-import signal, sys
+import os, signal, sys
 from openclaw.cli import main, progress
+
+# A signal that comes before anybody waits for it is not missed: it stands in the pipe.
+waits, woken = os.pipe()
+os.set_blocking(woken, False)
+signal.set_wakeup_fd(woken)
 
 made = progress._bar
 
@@ -41,7 +46,7 @@ def held(*told):
 
     def hear(done, total):
         seen(done, total)
-        signal.pause()
+        os.read(waits, 1)
 
     return hear
 

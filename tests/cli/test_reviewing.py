@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from tests.cli.conftest import Command
@@ -41,6 +44,28 @@ def test_the_queue_is_listed(desk: Path, openclaw: Command) -> None:
     found = openclaw("review", "--json", "--effect", "ask").json
     assert [(one["what"], one["answer"]["state"]) for one in found] == [("ask", "used"), ("ask", "pending")]
     assert openclaw("review", "--limit", "1").err == "the oldest 1; --limit shows more\n"
+
+
+def test_the_queue_asks_for_the_questions_on_its_page_alone(desk: Path, openclaw: Command) -> None:
+    asked: list[str] = []
+
+    def listen(connection: sqlite3.Connection, _: object) -> None:
+        connection.set_trace_callback(asked.append)
+
+    event.listen(sa.Engine, "connect", listen)
+    try:
+        assert len(openclaw("review", "--limit", "2").out.splitlines()) == 3
+        openclaw("approvals", "list")
+    finally:
+        event.remove(sa.Engine, "connect", listen)
+    page, waiting = (one.partition("WHERE")[2] for one in asked if "FROM openclaw_approval" in one)
+    assert "openclaw_approval.seq IN (12)" in page
+    assert "openclaw_approval.state IN ('pending')" in waiting
+    database = sqlite3.connect(desk / "openclaw.db")
+    for one in asked:
+        if "FROM openclaw_approval" in one:
+            plan = database.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()
+            assert "USING INDEX openclaw_approval_state" in plan[0][3]
 
 
 def test_the_queue_is_worked_through(desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,3 +45,19 @@ def test_a_heading_in_a_pipe_is_not_as_wide_as_the_pipe(
     monkeypatch.delenv("COLUMNS", raising=False)
     show.heading("1. The task is done")
     assert capsys.readouterr().out == "1. The task is done " + "─" * 80 + "\n"
+
+
+def test_a_word_that_is_longer_than_the_line_is_not_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    digest = f"sha256:{'5c' * 32}"
+    show.fields(
+        [("the policy", digest), ("again", f"other policies than the recorded ones ({digest}) answer the same")]
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"the policy  {digest}",
+        "again       other policies than the recorded ones",
+        f"            ({digest})",
+        "            answer the same",
+    ]

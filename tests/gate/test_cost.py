@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,12 @@ from openclaw.action import Principal, ToolCall
 from openclaw.budget import Budget, Usage
 from openclaw.gate import Outcome, Permit, Request
 from openclaw.governance import Governance
+from openclaw.policy.regorus import available
 from openclaw.store import writer
+from tests.conftest import require
+
+CALLS_MAX = 560
+PAGES_MAX = 14
 
 PRINCIPAL = Principal(agent="clerk", workflow="desk")
 
@@ -127,3 +135,22 @@ def test_a_reservation_on_accounts_that_are_there_is_two_statements(governance: 
     moved = next(sql for sql in told if "UPDATE openclaw_account" in sql)
     assert "tokens_pending" in moved
     assert "calls_pending" not in moved, "what does not move is not written"
+
+
+def test_a_call_is_few_calls_of_functions_and_few_pages(governance: Governance, tmp_path: Path) -> None:
+    """Upper bounds, a little above what was counted: who makes a call dearer shall notice it."""
+    require("native", available(), "a Rust toolchain, then `make native`")
+    wal = tmp_path / "openclaw.db-wal"
+    if not governance._store.engine.url.drivername.startswith("sqlite"):
+        pytest.skip("what is counted is the same; only SQLite has pages in a file")
+    governance.ledger.set_limit("org/default", Budget(calls=1000))
+    for _ in range(20):
+        call(governance)
+    before, profile = wal.stat().st_size, cProfile.Profile()
+    profile.enable()
+    for _ in range(100):
+        call(governance)
+    profile.disable()
+    assert pstats.Stats(profile).total_calls / 100 <= CALLS_MAX  # type: ignore[attr-defined]
+    pages = (wal.stat().st_size - before) / (4096 + 24)
+    assert pages / 100 <= PAGES_MAX

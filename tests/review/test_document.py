@@ -7,14 +7,18 @@ import html
 import html.parser
 import re
 import zlib
+from pathlib import Path
 
 import pytest
+import reportlab
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from openclaw.errors import ConfigurationError
 from openclaw.review.document import Document, Heading, Paragraph, Table, Values, as_html, as_markdown
 from openclaw.review.pdf import as_pdf
+from openclaw.review.pdf_fonts import Fonts
 from openclaw.review.wording import safe
 
 HOSTILE = [
@@ -113,7 +117,7 @@ def test_long_tables_go_over_pages() -> None:
 
 def _page_texts(made: bytes) -> str:
     """What is drawn on the pages."""
-    streams = re.findall(rb"stream\r?\n(.*?)~>\s*endstream", made, re.DOTALL)
+    streams = re.findall(rb"/ASCII85Decode[^>]*>>\s*stream\r?\n(.*?)~>\s*endstream", made, re.DOTALL)
     drawn = b"".join(zlib.decompress(base64.a85decode(one)) for one in streams)
     return b"".join(re.findall(rb"\((.*?)\) Tj", drawn)).decode("latin-1").replace("\\\\", "\\")
 
@@ -123,3 +127,34 @@ def test_letters_that_a_pdf_cannot_show_stand_as_escapes_and_that_is_said() -> N
     assert r"\u4e2d and \U0001f600" in shown
     assert "the fonts of this file cannot show" in shown
     assert "the fonts of this file cannot show" not in _page_texts(as_pdf(document("naïve")))
+
+
+VERA = Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"
+"""A font that comes with reportlab; of the letters that Helvetica does not have it has few."""
+
+
+def test_a_font_that_is_named_shows_its_letters_and_no_others() -> None:
+    fonts = Fonts([VERA])
+    assert fonts.markup("Eva & <b>") == "Eva &amp; &lt;b&gt;"
+    assert fonts.markup("Pawe\u0142 <i>") == '<font name="Told0">Pawe\u0142 &lt;i&gt;</font>'  # a name in one font
+    assert fonts.markup("\u0142 \u4e2d") == '<font name="Told0">\u0142 \\u4e2d</font>'
+    made = as_pdf(document("Pawe\u0142"), [VERA])
+    assert "cannot show" not in _page_texts(made)
+    assert b"BitstreamVeraSans" in made
+    assert made == as_pdf(document("Pawe\u0142"), [VERA])
+    assert b"BitstreamVeraSans" not in as_pdf(document("Eva"), [VERA])  # nothing is embedded that nobody needs
+
+
+@pytest.mark.parametrize("text", ["\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627", "\u0928\u092e"])
+def test_letters_that_must_be_shaped_are_not_shown_wrong(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = Fonts([VERA])
+    monkeypatch.setattr(fonts, "_named", [("Told0", frozenset(range(0x110000)))])
+    assert fonts.of("\u4e2d") == "Told0"
+    assert [fonts.of(letter) for letter in text] == [None] * len(text)
+
+
+def test_a_font_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "font.ttf").write_bytes(b"no font")
+    for path in (tmp_path / "font.ttf", tmp_path / "absent.ttf", tmp_path):
+        with pytest.raises(ConfigurationError, match="cannot be used"):
+            as_pdf(document("a"), [path])

@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from openclaw.errors import ConfigurationError
-from openclaw.review.period import Period
+from openclaw.review.period import Period, moment_since
+from tests.support.story import BEGAN
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
@@ -38,3 +39,23 @@ def test_a_time_has_a_beginning_and_an_end(text: str, since: str, until: str) ->
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="`"):
         Period.parse(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2h", BEGAN - dt.timedelta(hours=2)),
+        ("90s", BEGAN - dt.timedelta(seconds=90)),
+        ("1w", BEGAN - dt.timedelta(days=7)),
+        ("2026-11-20", dt.datetime(2026, 11, 20, tzinfo=dt.UTC)),
+        ("2026-11-20T10:00:00+02:00", dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)),
+    ],
+)
+def test_since_is_a_span_or_a_time(text: str, moment: dt.datetime) -> None:
+    assert moment_since(text, BEGAN) == moment
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "yesterday", "999999999999w", "9999999w"])
+def test_since_that_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        moment_since(text, BEGAN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from pydantic import JsonValue
 
 from openclaw.audit import Entry
 from openclaw.decision import Decision, Effect
-from openclaw.errors import ConfigurationError
-from openclaw.review.replay import Replay, compare, moment_since, replay
+from openclaw.review.replay import Replay, compare, replay
 from tests.support.story import BEGAN, DeskPolicy, tell_on, told
 
 
@@ -126,23 +124,3 @@ def test_since_leaves_out_what_came_before(store_url: str, tmp_path: Path) -> No
         entries = log.entries(kind="decision")
         found = replay(log, Always("deny"), since=entries[2].at)
     assert sum(group.decisions for group in found.groups) == len(entries) - 2
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2h", BEGAN - dt.timedelta(hours=2)),
-        ("90s", BEGAN - dt.timedelta(seconds=90)),
-        ("1w", BEGAN - dt.timedelta(days=7)),
-        ("2026-11-20", dt.datetime(2026, 11, 20, tzinfo=dt.UTC)),
-        ("2026-11-20T10:00:00+02:00", dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)),
-    ],
-)
-def test_since_is_a_span_or_a_time(text: str, moment: dt.datetime) -> None:
-    assert moment_since(text, BEGAN) == moment
-
-
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "yesterday", "999999999999w", "9999999w"])
-def test_since_that_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError):
-        moment_since(text, BEGAN)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from openclaw.audit import Entry
+from openclaw.audit import Draft, Entry
 from openclaw.errors import AuditError
+from openclaw.review import timeline as timelines
 from openclaw.review.entries import brief_call, detail, event
 from openclaw.review.timeline import build, last_run, timeline
 from tests.support.story import BEGAN, told
@@ -51,6 +53,25 @@ def test_the_last_run_is_found_behind_entries_of_no_run(sqlite_url: str, tmp_pat
         assert last_run(story.governance.audit) == "run-0001"
         with pytest.raises(AuditError, match="there is no run `run-7` in the log"):
             timeline(story.governance.audit, "run-7")
+
+
+def test_the_last_run_is_looked_for_by_pages(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timelines, "PAGE", 2)
+    with told(sqlite_url, tmp_path) as story:
+        log = story.governance.audit
+        for _ in range(5):
+            log.append(Draft(kind="decision", effect="allow"))  # outside of any run
+        held: list[int] = []
+        entries = log.entries
+
+        def counted(**asked: Any) -> list[Entry]:
+            page = entries(**asked)
+            held.append(len(page))
+            return page
+
+        monkeypatch.setattr(log, "entries", counted)
+        assert last_run(log) == "run-0001"
+        assert held == [2, 2, 2]
 
 
 def test_agents_that_take_turns_have_a_turn_each_time() -> None:

@@ -205,3 +205,20 @@ def test_a_database_of_an_older_version_gets_the_indexes_that_it_lacks(store_url
     Store.open(store_url).close()
     assert indexes() == whole
     engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["50%", "a%41", "why?", "#1", "ä ö"])
+def test_a_file_of_any_name_is_read_only_where_that_is_asked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    url = sa.URL.create("sqlite", database=str(tmp_path / name / "a.db")).render_as_string()
+    Store.open(url).close()
+    store = Store.open(url, create=False, readonly=True)
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT size FROM openclaw_head").scalar_one() == 0
+    store.close()
+    with sqlite3.connect(tmp_path / name / "a.db") as connection:
+        connection.execute("UPDATE openclaw_meta SET schema_version = 77")
+    connection.close()
+    with pytest.raises(StoreError) as caught:
+        Store.open(url, create=False, readonly=True)
+    assert caught.value.message.startswith(f"the database `{url}` has schema version 77")

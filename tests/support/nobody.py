@@ -14,7 +14,10 @@ from pathlib import Path
 
 _PROGRAM = """
 import contextlib, io, json, os, sys
-import openclaw.cli.app, openclaw.store, openclaw.audit, openclaw.review.export  # while they can surely be read
+import openclaw.store, openclaw.audit, openclaw.review.export  # while they can surely be read
+from openclaw.cli import late
+for command in late.COMMANDS.values():
+    __import__("openclaw.cli." + command.partition(":")[0])
 from openclaw.cli import main
 commands = json.load(sys.stdin)
 if os.geteuid() == 0:

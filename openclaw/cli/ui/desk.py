@@ -119,7 +119,7 @@ class Desk:
         entry = self.books.log.entry(seq)
         stands = standing(self.books.store, self.books.log, seq)
         signed = signature_of(self.books.log, entry)
-        pairs = entry_pairs(entry, stands, [*reviews(self._reader, seq)], signed)
+        pairs = entry_pairs(entry, stands, [*reviews(self._reader, entry)], signed)
         return Detail(entry, pairs, self._explained(entry))
 
     def run(self, run: str) -> Timeline:
