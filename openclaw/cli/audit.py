@@ -20,6 +20,7 @@ from openclaw.cli.books import opened
 from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
+from openclaw.review.drawing_png import as_png
 from openclaw.review.entries import call, detail, event, lifted, reasons, text, texts
 from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
@@ -109,16 +110,23 @@ def show_timeline(
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="Draw it instead: bars of time, as an SVG picture.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="The same as a PNG; needs the extra `report`.")
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run as a tree: its agents in turn, what they asked for, what was answered, what became of it."""
     with opened(context, store) as books:
         story = timeline(books.log, run)
-    if svg is not None:
-        write_file(svg, draw(story).encode())
-        show.note(f"drew the run `{story.run}` in {svg}")
-    elif as_json:
+    pictures = [(svg, lambda: draw(story).encode()), (png, lambda: as_png(draw(story)))]
+    drawn = [(path, made()) for path, made in pictures if path is not None]
+    for path, content in drawn:
+        write_file(path, content)
+        show.note(f"drew the run `{story.run}` in {path}")
+    if drawn:
+        return
+    if as_json:
         show.as_json(story.model_dump(mode="json"))
     else:
         print_timeline(story)

@@ -105,6 +105,8 @@ def _work_through(
     books: Books, reader: Reader, items: list[Item], answers: dict[int, Approval], by: str, prover: Prover
 ) -> None:
     judged = 0
+    if items:
+        books.store.run(lambda _: None)  # who may not write hears it now, and not when they have judged and said why
     for number, item in enumerate(items, start=1):
         show.heading(f"{number} of {len(items)}: {item.name}")
         seq = item.entry.seq
