@@ -1,6 +1,9 @@
-# The native extension: the regorus engine, and the hashing of long logs. Built from native/, and optional.
+# The native extension: the regorus engine, and what is done to every entry of the log. Built from native/, and optional.
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
+
+from pydantic import JsonValue
 
 REGORUS: str
 
@@ -34,3 +37,20 @@ def has_builtin(name: str) -> bool: ...
 
 # All complete subtrees over rows of the log, each level joined; None where a row does not fit its leaf.
 def subtrees(rows: list[tuple[object, ...]]) -> list[bytes] | None: ...
+
+# Whether the nodes beside the rows of a chunk are those that `subtrees` has built; None where no row has any.
+def nodes_fit(rows: list[tuple[object, ...]], built: Sequence[bytes]) -> bool | None: ...
+
+# Canonical body and leaf hash of an entry; `texts`: kind, run, workflow, agent, tool, call_id, effect. None: Python writes it.
+def entry(seq: int, at: str, texts: tuple[object, ...], body: object) -> tuple[str, bytes] | None: ...
+
+# A copy of a value that is JSON as it stands, and the hex SHA-256 and size of its canonical bytes; None for any other value.
+def plain(value: object) -> JsonValue: ...
+def fingerprint(value: object) -> tuple[JsonValue, str, int] | None: ...
+
+@final
+class Cloak:
+    # Whether nothing in a value has to be hidden; false where that is not sure.
+    def __new__(cls, needles: list[str], pattern: str, shortest: int, longest: int) -> Cloak: ...
+    def harmless(self, value: object) -> bool: ...
+    def harmless_parts(self, document: Mapping[str, JsonValue], parts: Sequence[str]) -> bool: ...

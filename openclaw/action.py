@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -127,7 +128,8 @@ class MemoryAccess(_Frozen):
 Action = ToolCall | ModelCall | Handoff | MemoryAccess
 
 
-class Context(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
     """What the gate knows about an action besides the action itself. Each part that is None is absent from the input."""
 
     run: Run | None = None
@@ -171,7 +173,7 @@ def utc(moment: dt.datetime) -> str:
     """RFC 3339 in UTC with microseconds, such as ``2026-11-23T10:00:00.000000Z``: text order is time order."""
     if moment.tzinfo is not dt.UTC:
         moment = moment.astimezone(dt.UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"  # without its `+00:00`
+    return moment.isoformat("T", "microseconds")[:-6] + "Z"  # without its `+00:00`
 
 
 def _who(principal: Principal) -> dict[str, JsonValue]:
@@ -189,16 +191,17 @@ def _known_who(*values: object) -> dict[str, JsonValue]:
 
 def _run_part(run: Run, now: dt.datetime) -> dict[str, JsonValue]:
     """The run with the whole seconds since it was started or last resumed: waiting for a person costs none."""
-    part = _present(run)
-    part.pop("resumed_at", None)
+    part: dict[str, JsonValue] = {"step": plain(run.step), "calls": plain(run.calls), "repeats": plain(run.repeats)}
+    if run.id:
+        part["id"] = plain(run.id)
+    if run.thread:
+        part["thread"] = plain(run.thread)
+    if run.started_at is not None:
+        part["started_at"] = utc(run.started_at)
     since = run.resumed_at or run.started_at
     if since is not None:
         part["elapsed_s"] = max(0, int((now - since).total_seconds()))
     return part
-
-
-def _present(model: BaseModel) -> dict[str, JsonValue]:
-    return _kept((name, getattr(model, name)) for name in type(model).model_fields)
 
 
 def _kept(fields: Iterable[tuple[str, object]]) -> dict[str, JsonValue]:

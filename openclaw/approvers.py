@@ -25,7 +25,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 import sqlalchemy as sa
@@ -39,6 +39,10 @@ from openclaw.quorum import Voice, person
 from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import ApproverRow, Table
 
+Act = Literal["answer", "exception", "review"]
+"""What somebody states, and proves that it is they who state it."""
+
+_DOES: Mapping[Act, str] = {"answer": "answers", "exception": "opens it", "review": "reviews it"}
 _TOKEN_MARK = "oct-"  # noqa: S105 - how a token begins, not one
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -198,9 +202,17 @@ class Approvers:
         return Voice(by, frozenset(found.roles), proved)
 
     def prove(
-        self, by: str, statement: str, *, signed: str, token: str, needed: bool, transaction: Transaction
+        self,
+        by: str,
+        statement: str,
+        *,
+        signed: str,
+        token: str,
+        needed: bool,
+        transaction: Transaction | None = None,
+        act: Act = "answer",
     ) -> tuple[Voice, str]:
-        """Check what is given as proof with an answer; who has answered, and what to keep of the proof.
+        """Check what is given as proof with an answer, or with another act; whose it is, and what to keep of the proof.
 
         Raises:
             ApprovalError: it proves nothing, or is missing and ``needed``, or this person always gives one.
@@ -209,14 +221,15 @@ class Approvers:
         if found is None:
             if needed or signed or token:
                 raise ApprovalError(
-                    f"`{by}` is not enrolled, so nothing proves who answers", hint="see `openclaw approvals enroll`"
+                    f"`{by}` is not enrolled, so nothing proves who {_DOES[act]}",
+                    hint="see `openclaw approvals enroll`",
                 )
             return Voice(by), ""
         roles = frozenset(found.roles)
         if signed:
-            fault = _fault(found, statement, signed)
+            fault = _fault(found, statement, signed, act)
             if fault:
-                raise ApprovalError(fault, hint="sign the statement of this very answer with the enrolled key")
+                raise ApprovalError(fault, hint=f"sign the statement of this very {act} with the enrolled key")
             return Voice(by, roles, authenticated=True), signed
         if token:
             if not found.token or not hmac.compare_digest(token_digest(token), found.token):
@@ -225,7 +238,7 @@ class Approvers:
         if found.proves or needed:
             how = " or ".join(filter(None, (found.key and "`--sign-with FILE`", found.token and "a token")))
             raise ApprovalError(
-                f"an answer of `{by}` must be authenticated, and this one is not",
+                f"{'a' if act == 'review' else 'an'} {act} of `{by}` must be authenticated, and this one is not",
                 hint=f"give {how}" if how else "enrol them with a key or a token",
             )
         return Voice(by, roles), ""
@@ -279,15 +292,15 @@ def token_digest(token: str) -> str:
     return f"sha256:{hashlib.sha256(token.strip().encode()).hexdigest()}"
 
 
-def _fault(approver: Approver, said: str, note: str) -> str:
+def _fault(approver: Approver, said: str, note: str, act: Act = "answer") -> str:
     """Why a note does not prove that this person has stated this; empty where it does."""
     if not approver.key:
         return f"`{approver.name}` has no key, so nothing can be signed in that name"
     try:
         signed = open_note(note, Verifier.parse(approver.key))
     except VerificationError:
-        return f"the answer is not signed by the key of `{approver.name}`"
-    return "" if signed == said else f"what `{approver.name}` has signed is another statement than this answer"
+        return f"the {act} is not signed by the key of `{approver.name}`"
+    return "" if signed == said else f"what `{approver.name}` has signed is another statement than this {act}"
 
 
 def _approver(row: Row) -> Approver:

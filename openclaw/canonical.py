@@ -74,6 +74,10 @@ class Fingerprint:
 
 def fingerprint(value: object, *, small: int = 0) -> Fingerprint:
     """Digest and size of the canonical bytes of ``value``, computed without holding them."""
+    quick = _native_fingerprint(value)
+    if quick is not None:
+        form, hexed, size = quick
+        return Fingerprint("sha256:" + hexed, size, form, size <= small)
     form = plain(value)
     digested, size = with_room(_digested, form)
     return Fingerprint("sha256:" + digested, size, form, size <= small)
@@ -112,7 +116,21 @@ def plain(value: object) -> JsonValue:
         return cast("JsonValue", value)
     if kind is int:
         return _integer(cast("int", value))
-    return with_room(_plain_of, value)
+    quick = _native_plain(value)
+    return quick if quick is not None else with_room(_plain_of, value)
+
+
+def _chosen() -> tuple[Callable[[object], JsonValue], Callable[[object], tuple[JsonValue, str, int] | None]]:
+    """The same by the native extension, where it is built. None for what it leaves to us: all that is not JSON as it stands."""
+    try:
+        from openclaw._native import fingerprint as native_fingerprint
+        from openclaw._native import plain as native_plain
+    except ImportError:  # not built, or built before it could do this
+        return lambda _: None, lambda _: None
+    return native_plain, native_fingerprint
+
+
+_native_plain, _native_fingerprint = _chosen()
 
 
 def _plain_of(value: object) -> JsonValue:

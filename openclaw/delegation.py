@@ -2,9 +2,9 @@
 
 A principal may have delegators: those who have handed work down to it, outermost first, where rights are to shrink
 (``rights="shrinking"`` of a workflow, a governance, an agent's tool). Then the policy is asked one question for each of them and
-one for whoever acts. The questions differ in ``principal`` alone: a delegator stands there as it was when it handed work on, with
-its own chain and its own delegators. The strictest answer holds, and the obligations of all of them; where they would
-rewrite one argument to different values, it is denied.
+one for whoever acts. The questions differ in ``principal``: a delegator stands there as it was when it handed work on, with
+its own chain and its own delegators; and an ``exception`` stands in those alone whose principal it covers. The strictest answer
+holds, and the obligations of all of them; where they would rewrite one argument to different values, it is denied.
 
     INVARIANT: along a chain rights never grow. To lengthen a chain adds a question and takes none away, and the answer is the
     strictest of all. This holds whatever the policies say, also where they look at chains, and where a role takes rights.
@@ -79,8 +79,19 @@ def questions(document: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]
     for at, delegator in enumerate(delegators):
         before: dict[str, JsonValue] = {"delegators": delegators[:at]} if at else {}
         shown = {**delegator, **before} if isinstance(delegator, dict) else delegator
-        asked.append({**document, "principal": shown})
+        question: dict[str, JsonValue] = {**document, "principal": shown}
+        if not _excepted(document.get("exception"), shown):
+            question.pop("exception", None)
+        asked.append(question)
     return asked
+
+
+def _excepted(exception: JsonValue, principal: JsonValue) -> bool:
+    """Whether an exception covers a delegator too: one for whoever acts lifts nothing of what those may do that it acts for."""
+    scope = exception.get("scope") if isinstance(exception, dict) else None
+    if not isinstance(scope, dict) or not isinstance(principal, dict):
+        return False
+    return all(name not in scope or scope[name] == principal.get(name) for name in ("workflow", "agent"))
 
 
 def strictest(answers: Sequence[Decision], asked: Sequence[Mapping[str, JsonValue]]) -> Decision:

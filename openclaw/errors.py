@@ -13,7 +13,7 @@
      ├ AuditError                                       the log cannot be read or written
      │  └ VerificationError  .seq                       the log does not prove what it claims
      ├ BudgetError                                      the ledger was asked for something meaningless
-     ├ ApprovalError                                    an answer that cannot be given
+     ├ ApprovalError                                    an answer or an exception that cannot be given
      ├ ExportError                                      the log cannot be sent where it was to go
      ├ StoreError                                       the database cannot be opened, read or written
      └ ConfigurationError                               openclaw was put together wrongly
@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-RefusalSource = Literal["policy", "audit", "budget", "approval", "halt", "gate"]
-"""Which part said no: the three of "no record, no action", a person's answer or halt, or the door itself."""
+RefusalSource = Literal["policy", "audit", "budget", "approval", "exception", "halt", "gate"]
+"""Which part said no: the three of "no record, no action", a person's answer, exception or halt, or the door itself."""
 
 
 class OpenClawError(Exception):
@@ -256,7 +256,7 @@ class BudgetError(OpenClawError):
 
 
 class ApprovalError(OpenClawError):
-    """An answer that cannot be given: to no question, twice, or too late."""
+    """An answer that cannot be given: to no question, twice, or too late; or an exception that cannot be opened or closed."""
 
     code = "approval"
 

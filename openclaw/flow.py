@@ -314,8 +314,9 @@ class _Comparison:
     def _text(self, value: str) -> _Origin:
         folded = fold(value).strip(EDGES)
         forms = as_number(folded)
-        if forms:
-            return self._number(forms)
+        number = self._number(forms) if forms else None
+        if number is not None and (number.trust != "unknown" or len(tuple(islice(views(value), 2))) == 1):
+            return number  # Digits alone may be a text in hexadecimal, too.
         # What people cannot see was not what they wrote, even if the rest of it was.
         spellings = unique(fold(view).strip(EDGES) for view in views(value))
         whole = Needle.of(folded)

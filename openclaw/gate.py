@@ -4,8 +4,8 @@ Every governed action of every agent passes ``admit`` (or ``aadmit``, which is t
 it runs and ``finish`` afterwards. In between stands one commit that holds decision, reservation and approval together:
 
     look      what is known of this execution, its approval, and what is left of its budgets     (reads)
-    decide    the policy engine answers                                                          (no transaction)
-    record    claim the approval, reserve, write the decision entry, note the action as running  (one transaction)
+    decide    the policy engine answers; once more where an exception may lift a refusal         (no transaction)
+    record    claim approval and exception, reserve, write the decision entry, note the action as running  (one transaction)
     run       the caller's business
     finish    settle, write the outcome entry, note the action as done                           (joins the next commit)
 
@@ -25,7 +25,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from openclaw import delegation, rates
+from openclaw import delegation, lifting, rates
 from openclaw.action import Action, Context, MemoryAccess, ModelCall, Run, ToolCall, args_digest, policy_input
 from openclaw.answers import Answers
 from openclaw.approvals import Approval, Approvals
@@ -39,6 +39,7 @@ from openclaw.consent import Consent, Consents
 from openclaw.decision import Decision, Effect
 from openclaw.duties import Duties, read_duties, total
 from openclaw.errors import BudgetExceeded, Halted, OpenClawError, RateLimited, Refused
+from openclaw.exceptions import Exceptions
 from openclaw.executions import Executions, Running
 from openclaw.extensions import Extensions
 from openclaw.halts import Halts, standing
@@ -115,6 +116,7 @@ class Gate:
         self.approvers = approvers or Approvers(store, log)
         self.answers = Answers(store, log, approvals, self.approvers)
         self.consents = Consents(approvals, self.answers, log)
+        self.exceptions = Exceptions(store, log, self.approvers)
         self._policy = policy
         self._clock = clock
         self._runs = Runs(store)
@@ -135,7 +137,7 @@ class Gate:
         asked = self._look(request)
         if not isinstance(asked, Asked):
             return asked
-        decision = self._evaluate(asked.document) if asked.unread is None else None
+        asked, decision = lifting.decide(asked, self.exceptions, self._evaluate)
         job = self._submit(asked, decision, awaited=True)
         try:
             return job.wait()
@@ -150,7 +152,7 @@ class Gate:
         asked = await asyncio.to_thread(self._look, request)
         if not isinstance(asked, Asked):
             return asked
-        decision = await self._aevaluate(asked.document) if asked.unread is None else None
+        asked, decision = await lifting.adecide(asked, self.exceptions, self._aevaluate)
         job = self._submit(asked, decision, awaited=False)
         try:
             return await asyncio.wrap_future(job.future)
@@ -252,6 +254,10 @@ class Gate:
     def earlier_calls(self, run: Run) -> dict[str, int]:
         """How often each call was made in a run that goes on, as far as its log tells; see ``Runs.calls``."""
         return self._runs.calls(run.id)
+
+    def earlier_results(self, *, workflow: str, thread: str) -> list[tuple[str, bytes]]:
+        """What tools have returned in a thread, as far as it is kept; see ``Executions.results``."""
+        return self._executions.results(workflow=workflow, thread=thread)
 
     def abandoned(self, *, workflow: str, thread: str) -> list[Running]:
         """The actions of a thread that run in no process any more: each was let through, and nobody will end it."""
@@ -392,6 +398,7 @@ class Gate:
         body = decision_body(veil, decision)
         if asked.approval is not None:
             body["approval"] = asked.approval.id
+        lifting.note(asked, body, veil)
         known = self._executions.find(transaction, request.key) if request.key is not None else None
         if known is not None and known.state in ENDED:
             return known_answer(known)
@@ -400,7 +407,8 @@ class Gate:
                 return self._turn_away(transaction, request, still_running(known), body, veil, note=False)
             self._conclude(transaction, self._executions.one_running(transaction, known.seq), None)
             return Refusal(unknown_outcome(known))
-        asked = replace(asked, goes_on=known is not None and known.state == "suspended")
+        if known is not None and known.state == "suspended":
+            asked = replace(asked, goes_on=True)
         halted = halted_by(standing(transaction), request.action.principal, request.run)
         digest = partial(self._args_digest, asked.original or request.action)
         answer = halted or against(asked, decision, duties, digest)
@@ -415,7 +423,9 @@ class Gate:
         if request.also:
             held["also"] = [*request.also]
         body["reservation"] = held
+        lifting.count(self.exceptions, transaction, asked, body)
         seq = self._log.record(transaction, decision_draft(request, "allow", body))
+        lifting.record(self.exceptions, transaction, asked, body, seq)
         self.soft.record(transaction, request, asked.soft, seq)
         self._worker.vouch(transaction)
         self._executions.begin(transaction, seq, request.key, worker=self._worker.id, hold=answer.id)
@@ -437,9 +447,9 @@ class Gate:
         )
 
     def _take(self, transaction: Transaction, asked: Asked, duties: Duties) -> Reservation | Refused:
-        """All that the action uses up: budget, rates, and its approval if it has one. Either all of it, or nothing."""
+        """All that the action uses up: budget, rates, its approval and its exception. Either all of it, or nothing."""
         limits = () if asked.goes_on else duties.limits
-        if asked.approval is None and not limits:
+        if asked.approval is None and asked.excepted is None and not limits:
             return self._hold(transaction, asked, duties)
         with transaction.attempt() as attempt:
             answer = self._hold(transaction, asked, duties)
@@ -463,9 +473,9 @@ class Gate:
         )
 
     def _claim(self, transaction: Transaction, asked: Asked) -> Refused | None:
-        """Use the approval up, if there is one; somebody else may have been quicker."""
+        """Use the approval up, and the exception, if there is one; somebody else may have been quicker."""
         if asked.approval is None or asked.claimed or self._approvals.claim(transaction, asked.approval.id):
-            return None
+            return lifting.claim(self.exceptions, transaction, asked)
         return Refused("its approval has been used already", source="approval")
 
     def _ask(
@@ -519,10 +529,10 @@ class Gate:
                 return
         # What is suspended goes on, and is charged for when it ends.
         used = NOTHING if taken.status == "suspended" else total(taken.used, permit.duties.charge)
-        if permit.reservation is not None and late:
-            self._ledger.settle_late(transaction, permit.reservation.id, used)
-        elif permit.reservation is not None:
-            self._ledger.post(transaction, permit.reservation.id, used, state="settled")
+        if (hold := permit.reservation) is not None and late:
+            self._ledger.settle_late(transaction, hold.id, used)
+        elif hold is not None:
+            self._ledger.post(transaction, hold.id, used, state="settled", held=hold.held)
         self._log.record(transaction, outcome_draft(self._log, transaction, permit, taken, used, late=late))
         if shown is None:
             return
@@ -586,15 +596,4 @@ def _tell(observer: Callable[[Seen], None], asked: Asked, decision: Decision, do
         observer(Seen.of(asked.request.action, seq, asked.document, decision))
 
 
-__all__ = [
-    "Admission",
-    "Amended",
-    "Gate",
-    "Outcome",
-    "Permit",
-    "Refusal",
-    "Replayed",
-    "Request",
-    "Shown",
-    "Waiting",
-]
+__all__ = ["Admission", "Amended", "Gate", "Outcome", "Permit", "Refusal", "Replayed", "Request", "Shown", "Waiting"]

@@ -129,6 +129,7 @@ class Governance:
         ledger: the budgets (``set_limit``, ``reserve``, ``settle``, ``release``, ``balance``).
         policy: the engine (``evaluate``, ``aevaluate``).
         approvals: the questions to people (``list``, ``approve``, ``reject``).
+        exceptions: break-glass (``open``, ``list``, ``close``): what people have lifted for a time.
         gate: the one door, for those who govern something that is no LangGraph graph.
         shadow: the candidate that decides beside the policy, where one was given.
     """
@@ -170,6 +171,7 @@ class Governance:
             energy=energy,
         )
         self.approvals = Desk(self.gate.answers, approvals, self.gate.approvers)
+        self.exceptions = self.gate.exceptions
         self.shadow: Shadow | None = None
 
     @classmethod
@@ -216,7 +218,7 @@ class Governance:
                 it must not raise.
             approvers: people who may answer questions, with their roles and keys: enrolled, and for this process those of
                 these names are as they are here. The store's list (``openclaw approvals enroll``) has the others.
-            authenticated: whether every answer must prove who gives it, also where the policy does not demand it.
+            authenticated: whether every answer and every exception must prove whose it is, also where no policy demands it.
             cache: whether decisions of a folder or a bundle are kept where they cannot have changed, or how many at most.
 
         Raises:
@@ -242,7 +244,7 @@ class Governance:
             )
             governance.gate.soft.observer = on_soft_limit
             governance.gate.approvers.declare(approvers)
-            governance.gate.consents.authenticated = authenticated
+            governance.gate.consents.authenticated = governance.gate.exceptions.authenticated = authenticated
             governance._begin(engine, shadow, outside_runs)
         except BaseException:
             if governance is not None:

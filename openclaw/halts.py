@@ -24,6 +24,7 @@ from openclaw.canonical import storable
 from openclaw.errors import ConfigurationError, Halted, StoreError
 from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import HaltRow, Table
+from openclaw.store.transaction import HALTS_NOTE
 
 WATCH_SECONDS = 0.25
 """How often what is running already looks whether it has been halted."""
@@ -31,7 +32,6 @@ WATCH_SECONDS = 0.25
 Scope = Literal["everything", "workflow", "agent", "run"]
 
 _HALT: sa.Table = Table.metadata.tables[str(HaltRow.__tablename__)]
-_NOTE = "halts"
 
 
 class Target(BaseModel):
@@ -116,7 +116,7 @@ class Halts:
             seq = self._record(transaction, "halt", target, by=by, reason=reason)
             row = {**target.model_dump(), "seq": seq, "by": by, "reason": reason, "at": transaction.at}
             transaction.count(_ADD, row)
-            transaction.notes.pop(_NOTE, None)
+            transaction.notes.pop(HALTS_NOTE, None)
             return Halt(target=target, seq=seq, by=by, reason=reason, at=transaction.now)
 
         return self._store.run(unit)
@@ -134,7 +134,7 @@ class Halts:
             if known is not None:
                 self._record(transaction, "resume", target, by=by, reason=reason, halt=known.seq)
                 transaction.count(_LIFT, {f"of_{name}": value for name, value in target.model_dump().items()})
-                transaction.notes.pop(_NOTE, None)
+                transaction.notes.pop(HALTS_NOTE, None)
             return known
 
         lifted = self._store.run(unit)
@@ -171,9 +171,9 @@ class Halts:
 
 def standing(transaction: Transaction) -> tuple[Halt, ...]:
     """The halts that stand in a transaction; read once in each, since its commit may hold many admissions."""
-    known = transaction.notes.get(_NOTE)
+    known = transaction.notes.get(HALTS_NOTE)
     if known is None:
-        known = transaction.notes[_NOTE] = _halts(transaction.rows(_ALL, {}))
+        known = transaction.notes[HALTS_NOTE] = _halts(transaction.rows(_ALL, {}))
     return cast("tuple[Halt, ...]", known)
 
 

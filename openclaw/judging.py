@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from openclaw.action import Action, ModelCall
 from openclaw.approvals import Approval
+from openclaw.breakglass import Excepted
 from openclaw.budget import Unit
 from openclaw.consent import Consent
 from openclaw.decision import Decision, Effect
@@ -41,6 +42,8 @@ class Asked:
     """It was suspended, and goes on: under the approval that it has used, and counted once."""
     original: Action | None = None
     """What was asked for, where an approver has changed its arguments."""
+    excepted: Excepted | None = None
+    """An exception that covers it, and what came of that."""
 
     @property
     def approval(self) -> Approval | None:
@@ -71,7 +74,10 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
     approval, request = asked.approval, asked.request
     if decision.effect is Effect.DENY:
         source: RefusalSource = "gate" if decision.code == "bad_input" else "policy"
-        return Refused(decision.reasons[0] if decision.reasons else "denied", source=source, reasons=decision.reasons)
+        reasons = decision.reasons or ("denied",)
+        if asked.excepted is not None and asked.excepted.note:
+            reasons += (asked.excepted.note,)
+        return Refused(reasons[0], source=source, reasons=reasons)
     if isinstance(request.action, ModelCall):
         for miss in filter(None, (route.misses(request.action) for route in duties.routes)):
             return Misrouted(miss, model=request.action.name, hint=_ROUTE_HINT)

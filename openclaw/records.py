@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import JsonValue
@@ -87,9 +88,11 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     """The body of a decision entry: enough to decide again, with nothing in it that must be hidden."""
     answered: dict[str, JsonValue] = {
         "effect": decision.effect.value,
-        "reasons": [plain(reason) for reason in decision.reasons],
-        "rules": [plain(rule) for rule in decision.rules],
-        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations],
+        "reasons": [*map(plain, decision.reasons)],
+        "rules": [*map(plain, decision.rules)],
+        "obligations": [plain(it.model_dump(mode="json")) for it in decision.obligations]
+        if decision.obligations
+        else [],
         "code": decision.code,
     }
     return {
@@ -100,7 +103,7 @@ def decision_body(veil: Veil, decision: Decision) -> dict[str, JsonValue]:
     }
 
 
-def decision_draft(request: Request, effect: Literal["allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
+def decision_draft(request: Request, effect: Literal["", "allow", "ask", "deny"], body: dict[str, JsonValue]) -> Line:
     """The entry of a decision."""
     return _draft(request.action, request.run, "decision", effect, body)
 
@@ -201,17 +204,20 @@ def _draft(
     effect: Literal["", "allow", "ask", "deny"],
     body: dict[str, JsonValue],
 ) -> Line:
-    who = action.principal
+    who = action.principal  # whose names are short: see ``Principal``
     return Line(
         kind,
         storable(run.id) if run else "",
-        storable(who.workflow),
-        storable(who.agent),
+        _storable(who.workflow),
+        _storable(who.agent),
         storable(action.name),
         storable(action.call_id),
         effect,
         body,
     )
+
+
+_storable = lru_cache(maxsize=1000)(storable)
 
 
 def _told(log: AuditLog, transaction: Transaction, permit: Permit, taken: Taken) -> dict[str, JsonValue]:

@@ -269,6 +269,15 @@ def test_account_numbers_are_found_under_other_groupings() -> None:
     assert trust(seen, "US133000000121212121212") == "untrusted"
 
 
+def test_digits_that_spell_a_text_in_hexadecimal_are_a_text_too() -> None:
+    account = "DE89 3704 0044 0532 0130 00"
+    spelt = account.encode().hex()
+    assert spelt.isdigit()
+    assert trust(flow("pay", mail=f"my account is {account}"), spelt) == "untrusted"
+    assert trust(flow(f"the number is {spelt}", mail=f"my account is {account}"), spelt) == "trusted"
+    assert trust(flow("pay", mail="nothing"), spelt) == "unknown"
+
+
 # --- Parts ------------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +351,12 @@ def test_values_are_not_repeated_in_the_document() -> None:
 )
 def test_numbers_are_compared_by_value(prompt: str, value: object) -> None:
     assert trust(flow(prompt), value) == "trusted"
+
+
+def test_a_number_of_a_million_digits_is_no_number_and_stops_nobody() -> None:
+    seen = flow("do it", mail=f"{'1234567890' * 110_000} and 12345")
+    assert trust(seen, 12345) == "untrusted"
+    assert trust(seen, "1234567890" * 110_000) == "untrusted", "what is too long to be compared"
 
 
 @pytest.mark.parametrize("text", ["2022-03-07", "10:07:00", "v1.7.2x", "abc7", "70", "0.7"])

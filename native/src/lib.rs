@@ -6,10 +6,12 @@
 //! - no state survives an evaluation, so a decision cannot depend on the one before it.
 
 mod builtins;
+mod cloak;
 mod dialect;
 mod glob;
 mod input;
 mod leaves;
+mod plain;
 mod printf;
 mod projection;
 mod replicas;
@@ -267,6 +269,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<projection::Projection>()?;
     module.add_function(wrap_pyfunction!(parse, module)?)?;
     module.add_function(wrap_pyfunction!(has_builtin, module)?)?;
+    module.add_class::<cloak::Cloak>()?;
     module.add_function(wrap_pyfunction!(leaves::subtrees, module)?)?;
+    module.add_function(wrap_pyfunction!(leaves::nodes_fit, module)?)?;
+    module.add_function(wrap_pyfunction!(leaves::entry, module)?)?;
+    module.add_function(wrap_pyfunction!(plain::plain, module)?)?;
+    module.add_function(wrap_pyfunction!(plain::fingerprint, module)?)?;
     Ok(())
 }

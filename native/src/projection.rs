@@ -49,6 +49,11 @@ impl Projection {
     }
 }
 
+/// The canonical JSON (RFC 8785) of a tree of plain objects; None where there is anything else in it, or too much.
+pub fn canonical(object: &Bound<'_, PyAny>, output: &mut Vec<u8>) -> Option<()> {
+    write(object, Some(&Tree::Whole), &mut Left::all(), output)
+}
+
 /// Writes what is read of `object`, and looks at all of it. `tree` is None where nothing is read.
 fn write(object: &Bound<'_, PyAny>, tree: Option<&Tree>, left: &mut Left, output: &mut Vec<u8>) -> Option<()> {
     left.value()?;
@@ -78,7 +83,8 @@ fn write(object: &Bound<'_, PyAny>, tree: Option<&Tree>, left: &mut Left, output
 }
 
 fn members(fields: &Bound<'_, PyDict>, tree: Option<&Tree>, left: &mut Left, output: &mut Vec<u8>) -> Option<()> {
-    let mut read: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut read: Vec<(String, &Tree, Bound<'_, PyAny>)> = Vec::with_capacity(fields.len());
+    let mut ascii = true;
     for (key, value) in fields {
         let key = key.cast_exact::<PyString>().ok()?;
         let below = left.text(key, |key| match tree {
@@ -89,9 +95,8 @@ fn members(fields: &Bound<'_, PyDict>, tree: Option<&Tree>, left: &mut Left, out
         match below {
             None => write(&value, None, left, output)?,
             Some((key, below)) => {
-                let mut member = Vec::new();
-                write(&value, Some(below), left, &mut member)?;
-                read.push((key, member));
+                ascii &= key.is_ascii();
+                read.push((key, below, value));
             }
         }
     }
@@ -99,15 +104,19 @@ fn members(fields: &Bound<'_, PyDict>, tree: Option<&Tree>, left: &mut Left, out
         return Some(());
     }
     // RFC 8785 orders keys by their UTF-16, which is the order of their bytes up to U+D7FF.
-    read.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
+    if ascii {
+        read.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+    } else {
+        read.sort_by(|(one, ..), (other, ..)| one.encode_utf16().cmp(other.encode_utf16()));
+    }
     output.push(b'{');
-    for (at, (key, member)) in read.iter().enumerate() {
+    for (at, (key, below, value)) in read.iter().enumerate() {
         if at > 0 {
             output.push(b',');
         }
         string(key, output)?;
         output.push(b':');
-        output.extend_from_slice(member);
+        write(value, Some(below), left, output)?;
     }
     output.push(b'}');
     Some(())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from openclaw.audit.entry import rows_bytes
 from openclaw.audit.merkle import HASH_SIZE, rows_of
+from openclaw.audit.rows import NODES
 
 Rows = list[tuple[object, ...]]
 Subtrees = Callable[[Rows], "list[bytes] | None"]
@@ -18,6 +19,28 @@ def subtrees(rows: Rows) -> list[bytes] | None:
     None where a row does not fit the leaf hash that is stored with it, or is not of the form that the log writes.
     """
     return _subtrees(rows)
+
+
+def nodes_fit(rows: Rows, built: Sequence[bytes]) -> bool | None:
+    """Whether the nodes beside the entries of a chunk are those that ``subtrees`` has ``built``; None where there are none.
+
+    Nodes above the chunk, which its last entry may have completed too, are not looked at.
+    """
+    return _nodes_fit(rows, built)
+
+
+def nodes_in_python(rows: Rows, built: Sequence[bytes]) -> bool | None:
+    """``nodes_fit`` without the native extension."""
+    stored = [row[NODES] for row in rows]
+    if not any(nodes is not None for nodes in stored):
+        return None
+    top = (len(built) - 1) * HASH_SIZE
+    for number, nodes in enumerate(stored, 1):
+        completed = (number & -number).bit_length() - 1
+        expected = b"".join(at(built[level], (number >> level) - 1) for level in range(1, completed + 1))
+        if (nodes[:top] if isinstance(nodes, bytes) else nodes) != (expected or None):
+            return False
+    return True
 
 
 def in_python(rows: Rows) -> list[bytes] | None:
@@ -45,14 +68,15 @@ def joined(column: Sequence[tuple[object, ...]]) -> bytes | None:
         return None
 
 
-def _chosen() -> Subtrees:
+def _chosen() -> tuple[Subtrees, Callable[[Rows, Sequence[bytes]], bool | None]]:
     try:
+        from openclaw._native import nodes_fit as native_fit
         from openclaw._native import subtrees as native
     except ImportError:  # not built, or built before it could do this
-        return in_python
-    return native
+        return in_python, nodes_in_python
+    return native, native_fit
 
 
-_subtrees = _chosen()
+_subtrees, _nodes_fit = _chosen()
 
-__all__ = ["at", "in_python", "joined", "subtrees"]
+__all__ = ["at", "in_python", "joined", "nodes_fit", "nodes_in_python", "subtrees"]

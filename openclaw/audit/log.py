@@ -16,13 +16,13 @@ from typing import cast
 import sqlalchemy as sa
 from pydantic import JsonValue, ValidationError
 
-from openclaw.audit.entry import Draft, Entry, EntryKind, Line, body_bytes, entry_leaf
+from openclaw.audit.entry import Draft, Entry, EntryKind, Line, written
 from openclaw.audit.erasure import Forgotten, forget
 from openclaw.audit.holds import Hold, hold_body, read_holds, release_body
 from openclaw.audit.keeper import CLOSE_SECONDS, Keeper, PlaceState
 from openclaw.audit.keys import Signer, SigningKey
 from openclaw.audit.lookup import Match, look_up, values_of
-from openclaw.audit.merkle import Edge, Node
+from openclaw.audit.merkle import Edge
 from openclaw.audit.notary import Notary, noted
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place
@@ -33,30 +33,33 @@ from openclaw.audit.reading import Seen
 from openclaw.audit.report import VerifyReport
 from openclaw.audit.retention import MINIMUM_AGE, PrunePlan, Retention
 from openclaw.audit.rotation import Rotation
-from openclaw.audit.rows import ACTION, ENTRY, HEAD, NODE, to_entry
+from openclaw.audit.rows import ACTION, COLUMNS, ENTRY, HALT, HEAD, to_entry
 from openclaw.audit.verify import Verification
 from openclaw.audit.witness import Witness
 from openclaw.canonical import plain, storable
 from openclaw.errors import AuditError
 from openclaw.store import Statement, Store, Transaction
+from openclaw.store.transaction import HALTS_NOTE
 
 CHECKPOINT_ENTRIES = 1_000
 CHECKPOINT_SECONDS = 300
 """A commit signs a checkpoint by itself once so many entries, or so much time, have come since the last one."""
 
-_GET_HEAD = Statement(sa.select(HEAD.c.size, HEAD.c.edge))
+_GET_HEAD = Statement(
+    # Whether anything is halted is asked along with it: every commit of the gate needs both.
+    sa.select(HEAD.c.size, HEAD.c.edge, sa.select(sa.func.count()).select_from(HALT).scalar_subquery().label("halts"))
+)
 _SET_HEAD = Statement(sa.update(HEAD).values(size=sa.bindparam("new_size"), edge=sa.bindparam("new_edge")))
 _ADD_ENTRY = Statement(sa.insert(ENTRY))
-_ADD_NODE = Statement(sa.insert(NODE))
 
 
 @dataclass(slots=True)
 class _Growth:
-    """What a transaction is about to add to the log."""
+    """What a transaction is about to add to the log: rows in the order of the table's columns, the last one's kind."""
 
     edge: Edge
-    rows: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
-    nodes: list[Node] = field(default_factory=list[Node])
+    rows: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    kind: str = ""
 
 
 class AuditLog:
@@ -160,26 +163,13 @@ class AuditLog:
     def record(self, transaction: Transaction, draft: Draft | Line) -> int:
         """Add an entry to ``transaction``; its sequence number, final if the transaction commits."""
         growth = self._growth(transaction)
-        seq = growth.edge.size + 1
-        at = transaction.at
-        body = body_bytes(draft)
-        leaf = entry_leaf(seq, at, draft, body)
-        growth.nodes += growth.edge.append(leaf)
-        growth.rows.append(
-            {
-                "seq": seq,
-                "at": at,
-                "kind": draft.kind,
-                "run": draft.run,
-                "workflow": draft.workflow,
-                "agent": draft.agent,
-                "tool": draft.tool,
-                "call_id": draft.call_id,
-                "effect": draft.effect,
-                "body": body.decode(),
-                "leaf": leaf,
-            }
-        )
+        line = draft if isinstance(draft, Line) else Line.of(draft)
+        seq, at = growth.edge.size + 1, transaction.at
+        body, leaf = written(seq, at, line)
+        completed = growth.edge.append(leaf)
+        nodes = b"".join([digest for _, _, digest in completed]) if completed else None
+        growth.rows.append((seq, at, *line[:7], body, leaf, nodes))
+        growth.kind = line.kind
         return seq
 
     def append(self, entry: Draft | Mapping[str, object]) -> Entry:
@@ -279,25 +269,35 @@ class AuditLog:
     def _growth(self, transaction: Transaction) -> _Growth:
         growth = transaction.notes.get("audit")
         if growth is None:
-            head = transaction.rows(_GET_HEAD, {})[0]
-            edge = Edge.from_bytes(cast("int", head["size"]), bytes(cast("bytes", head["edge"])))
+            heads = transaction.tuples(_GET_HEAD, {})
+            if len(heads) != 1:
+                raise AuditError(
+                    f"the log has {len(heads)} heads: it must have one", hint="run `openclaw audit verify`"
+                )
+            size, packed, halts = heads[0]
+            edge = Edge.from_bytes(cast("int", size), bytes(cast("bytes", packed)))
             growth = transaction.notes["audit"] = _Growth(edge)
+            if not halts:
+                transaction.notes.setdefault(HALTS_NOTE, ())
         assert isinstance(growth, _Growth)
         return growth
 
     def _write(self, transaction: Transaction) -> None:
-        """The hook before each commit: one insert for all entries, one for all nodes, one update of the head."""
+        """The hook before each commit: one insert for all entries, one update of the head."""
         growth = transaction.notes.get("audit")
         if not isinstance(growth, _Growth) or not growth.rows:
             return
-        if growth.rows[-1]["kind"] != "checkpoint":
+        if growth.kind != "checkpoint":
             self._notary.sign_if_due(transaction)
-        transaction.many(_ADD_ENTRY, growth.rows)
-        if growth.nodes:
-            nodes = [{"level": level, "index": index, "hash": digest} for level, index, digest in growth.nodes]
-            transaction.many(_ADD_NODE, nodes)
-        transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
-        growth.rows, growth.nodes = [], []  # written once, also where two logs were opened on one store
+        # A trigger that somebody has put there can make the database ignore what it is told: then nothing may pass.
+        taken = transaction.many(_ADD_ENTRY, growth.rows)
+        headed = transaction.count(_SET_HEAD, {"new_size": growth.edge.size, "new_edge": growth.edge.to_bytes()})
+        if taken != len(growth.rows) or headed != 1:
+            raise AuditError(
+                f"the database took {taken} of {len(growth.rows)} entries and {headed} heads",
+                hint="look for triggers and rules on openclaw_entry and openclaw_head, and run `openclaw audit verify`",
+            )
+        growth.rows = []  # written once, also where two logs were opened on one store
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class AuditLog:
             AuditError: there is none.
         """
         with self._store.read() as connection:
-            row = connection.execute(sa.select(ENTRY).where(ENTRY.c.seq == seq)).mappings().one_or_none()
+            row = connection.execute(sa.select(*COLUMNS).where(ENTRY.c.seq == seq)).mappings().one_or_none()
             if row is None:
                 size = connection.execute(sa.select(HEAD.c.size)).scalar_one()
                 raise AuditError(f"there is no entry {seq}", hint=f"the log has {size} entries, counted from 1")
@@ -337,7 +337,7 @@ class AuditLog:
             newest_first: turn the order round before the limit cuts.
         """
         wanted = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool, "effect": effect}
-        query = sa.select(ENTRY).where(
+        query = sa.select(*COLUMNS).where(
             ENTRY.c.seq > after,
             *(ENTRY.c[name] == storable(value) for name, value in wanted.items() if value is not None),
         )
@@ -355,7 +355,7 @@ class AuditLog:
     def open_actions(self) -> list[Entry]:
         """The decisions whose action was let through and has no outcome: running now, or cut off by a crash."""
         query = (
-            sa.select(ENTRY)
+            sa.select(*COLUMNS)
             .join(ACTION, ACTION.c.seq == ENTRY.c.seq)
             .where(ACTION.c.state == "running")
             .order_by(ENTRY.c.seq)

@@ -65,14 +65,14 @@ class Edge:
         """
         assert not self.size & ((1 << level) - 1)
         made: list[Node] = []
+        hashes, index, carry = self.hashes, self.size >> level, digest
         self.size += 1 << level
-        index, carry = (self.size >> level) - 1, digest
         while index & 1:
-            carry = node_hash(self.hashes.pop(), carry)
+            carry = node_hash(hashes.pop(), carry)
             index >>= 1
             level += 1
             made.append((level, index, carry))
-        self.hashes.append(carry)
+        hashes.append(carry)
         return made
 
     def root(self) -> bytes:

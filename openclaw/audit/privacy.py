@@ -27,6 +27,7 @@ KEEP_SECONDS = 7 * 24 * 3600
 """How long a result is kept for a node that runs again: as long as a question waits for its answer."""
 
 SWEEP_SECONDS = 600
+_SWEEP_EVERY = dt.timedelta(seconds=SWEEP_SECONDS)
 
 _ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 _SWEEP = Statement(
@@ -115,7 +116,7 @@ class Privacy:
 
     def sweep(self, transaction: Transaction) -> None:
         """The hook before each commit: now and then, delete the results whose time is over."""
-        if self._swept is not None and transaction.now - self._swept < dt.timedelta(seconds=SWEEP_SECONDS):
+        if self._swept is not None and transaction.now - self._swept < _SWEEP_EVERY:
             return
         self._swept = transaction.now
         transaction.count(_SWEEP, {"nothing": "", "over": transaction.at, "empty": b"", "none": ""})

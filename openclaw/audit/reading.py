@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from openclaw.action import utc
 from openclaw.audit.entry import Entry
-from openclaw.audit.rows import ENTRY, HEAD, to_entry
+from openclaw.audit.rows import COLUMNS, ENTRY, HEAD, to_entry
 from openclaw.canonical import storable
 from openclaw.errors import VerificationError
 from openclaw.store import Store
@@ -165,7 +165,7 @@ class Reader:
             return {row.seq: _body(row.seq, row.body) for row in connection.execute(query)}
 
     def _page(self, wanted: Selection, first: int, last: int, size: int, *, newest_first: bool) -> list[Entry]:
-        query = sa.select(ENTRY).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
+        query = sa.select(*COLUMNS).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
         query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(size)
         with self._store.read() as connection:
             query = query.where(*conditions(wanted, connection))

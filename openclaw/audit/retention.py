@@ -214,9 +214,10 @@ def _remove(transaction: Transaction, edge: Edge) -> None:
     for level in range(TREE_LEVELS):
         # The subtree of a level that belongs to the edge, if one does, has the next index, which is even.
         connection.execute(sa.delete(NODE).where(NODE.c.level == level, NODE.c.index < size >> (level + 1) << 1))
-    if size & 1:  # the last subtree of the edge is a leaf, whose entry is gone
-        connection.execute(sa.delete(NODE).where(NODE.c.level == 0))
-        connection.execute(sa.insert(NODE).values(level=0, index=size - 1, hash=edge.hashes[-1]))
+    connection.execute(sa.delete(NODE).where(NODE.c.level == 0))  # one that was pruned to before
+    for (level, index), digest in zip(peaks(0, size), edge.hashes, strict=True):  # those entries are gone
+        connection.execute(sa.delete(NODE).where(NODE.c.level == level, NODE.c.index == index))
+        connection.execute(sa.insert(NODE).values(level=level, index=index, hash=digest))
     # What cannot be asked for again needs no answer kept.
     connection.execute(
         sa.delete(ACTION).where(ACTION.c.seq <= size, ACTION.c.key == "", ACTION.c.state.not_in(UNENDED))

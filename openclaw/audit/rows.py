@@ -8,18 +8,20 @@ from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import NoSuchTableError
 
 from openclaw.audit.entry import ROW_COLUMNS, Entry, moment
-from openclaw.audit.merkle import Edge
+from openclaw.audit.merkle import HASH_SIZE, Edge
 from openclaw.errors import AuditError, VerificationError
 from openclaw.store import Statement
 from openclaw.store.opening import UNREADABLE, driver_error
 from openclaw.store.statement import Cursor
-from openclaw.store.tables import ActionRow, EntryRow, HeadRow, NodeRow, Table
+from openclaw.store.tables import ActionRow, EntryRow, HaltRow, HeadRow, NodeRow, Table
 
 ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
 NODE: sa.Table = Table.metadata.tables[str(NodeRow.__tablename__)]
 HEAD: sa.Table = Table.metadata.tables[str(HeadRow.__tablename__)]
+HALT: sa.Table = Table.metadata.tables[str(HaltRow.__tablename__)]
 ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 
 IS_CHECKPOINT = ENTRY.c.kind == sa.literal_column("'checkpoint'")
@@ -30,14 +32,24 @@ CHUNK = 1 << CHUNK_LEVEL
 """Entries that ``verify`` reads at a time: a whole subtree, so that its nodes are read in one query too."""
 
 RawRow = Sequence[object]
-"""One row as the driver gave it, by ``ROW_COLUMNS``."""
+"""One row as the driver gave it: ``ROW_COLUMNS``, and the nodes that its entry has completed."""
 
-_PAGE = Statement(
-    sa.select(*(ENTRY.c[name] for name in ROW_COLUMNS))
-    .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
-    .order_by(ENTRY.c.seq)
-    .limit(sa.bindparam("count", type_=sa.Integer))
-)
+NODES = len(ROW_COLUMNS)
+"""Where in a raw row the nodes stand that its entry has completed: behind the columns of the entry itself."""
+
+COLUMNS = tuple(ENTRY.c[name] for name in ROW_COLUMNS)
+
+
+def _page(nodes: sa.ColumnElement[bytes | None] | sa.ColumnElement[None]) -> Statement:
+    return Statement(
+        sa.select(*COLUMNS, nodes)
+        .where(ENTRY.c.seq > sa.bindparam("after", type_=sa.BigInteger))
+        .order_by(ENTRY.c.seq)
+        .limit(sa.bindparam("count", type_=sa.Integer))
+    )
+
+
+_PAGE, _PAGE_BEFORE = _page(ENTRY.c.nodes), _page(sa.null().label("nodes"))
 
 _CHUNK_NODES = Statement(
     sa.union_all(
@@ -75,16 +87,18 @@ class Raw:
         self.connection = connection
         self.errors = (driver_error(connection.engine), *UNREADABLE)
         self._dialect = connection.dialect
+        self._page = _PAGE if has_nodes(connection) else _PAGE_BEFORE
         self._cursor = cast("Cursor", connection.connection.cursor())
 
     def page(self, after: int, count: int) -> Sequence[RawRow]:
         """At most ``count`` entries behind ``after``, in order."""
-        _PAGE.run(self._cursor, self._dialect, {"after": after, "count": count})
+        self._page.run(self._cursor, self._dialect, {"after": after, "count": count})
         return self._cursor.fetchall()
 
     def chunk_nodes(self, chunk: int) -> Sequence[tuple[object, ...]]:
-        """The hashes of the stored nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``,
-        level by level. If they are as many as they must be, each is at its own place: the key allows no place twice."""
+        """The hashes of the nodes of levels 1 to ``CHUNK_LEVEL`` over the leaves ``[chunk * CHUNK, (chunk + 1) * CHUNK)``, as an
+        older version has stored them, level by level. If they are as many as they must be, each is at its own place: the key
+        allows no place twice."""
         bounds: dict[str, object] = {}
         for level in range(1, CHUNK_LEVEL + 1):
             bounds[f"from{level}"] = chunk << (CHUNK_LEVEL - level)
@@ -93,13 +107,13 @@ class Raw:
         return cast("Sequence[tuple[object, ...]]", self._cursor.fetchall())
 
     def node(self, level: int, index: int) -> object:
-        """The hash of one stored node, or None."""
+        """The hash of one node that stands beside no entry, or None."""
         _ONE_NODE.run(self._cursor, self._dialect, {"at_level": level, "at_index": index})
         found = self._cursor.fetchall()
         return found[0][0] if found else None
 
     def nodes(self) -> int:
-        """How many nodes are stored."""
+        """How many nodes stand beside no entry."""
         _ALL_NODES.run(self._cursor, self._dialect, {})
         return cast("int", self._cursor.fetchall()[0][0])
 
@@ -145,10 +159,33 @@ def read_head(connection: Connection) -> Edge:
 
 
 def stored_node(connection: Connection, level: int, index: int) -> bytes | None:
-    """The stored hash of a complete subtree, or None."""
+    """The stored hash of a complete subtree, or None: beside the entry that has completed it, or in the table of the others."""
+    if level and has_nodes(connection):
+        beside = sa.select(ENTRY.c.nodes).where(ENTRY.c.seq == (index + 1) << level)
+        nodes = connection.execute(beside).scalar_one_or_none()
+        if nodes is not None:
+            return node_at(bytes(nodes), level)
     query = sa.select(NODE.c.hash).where(NODE.c.level == level, NODE.c.index == index)
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else bytes(found)
+
+
+def has_nodes(connection: Connection) -> bool:
+    """Whether nodes may stand beside entries; not in a copy that an older version wrote, and that nobody may write to now."""
+    if "nodes" not in connection.info:
+        try:
+            found = {str(column["name"]) for column in sa.inspect(connection).get_columns(str(ENTRY.name))}
+        except NoSuchTableError:
+            found = set[str]()  # whoever reads from it is told
+        if "nodes" not in found:
+            return False  # asked again: somebody may add it
+        connection.info["nodes"] = True
+    return True
+
+
+def node_at(nodes: bytes, level: int) -> bytes:
+    """The node of one level among those that an entry has completed; of a forged row, whatever stands there."""
+    return nodes[(level - 1) * HASH_SIZE : level * HASH_SIZE]
 
 
 def tells_rotation(connection: Connection) -> sa.ColumnElement[bool]:
@@ -182,12 +219,16 @@ __all__ = [
     "ACTION",
     "CHUNK",
     "CHUNK_LEVEL",
+    "COLUMNS",
     "ENTRY",
+    "HALT",
     "HEAD",
     "IS_CHECKPOINT",
     "NODE",
+    "NODES",
     "Raw",
     "RawRow",
+    "node_at",
     "read_head",
     "stored_node",
     "subtree",

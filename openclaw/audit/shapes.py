@@ -13,14 +13,19 @@ import base64
 import binascii
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 NAME_MAX = 64
 """Characters of a name that are looked at."""
 
 SECRET_MIN = 8
 """Characters of the shortest text in which anything is found."""
+
+LARGE_CHARS = 1 << 18
+"""A text of more characters is stored by digest and head."""
 
 Span = tuple[int, int]
 
@@ -244,6 +249,43 @@ _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
 
+_PARTS = ("result", "tool", "principal", "run", "flow", "model")
+"""The parts of a policy input in which secrets of known shape are looked for."""
+
+_NEEDLES = (
+    "private key",
+    *_NAMES,
+    *(anchor for anchor, _ in _ANCHORS),
+    *sorted(
+        {
+            word
+            for pair in _SECRET_PAIRS
+            for word in pair.split()
+            if word in ("key", "keys", "tokens", "session", "pass")
+        }
+    ),
+)
+"""One of these stands, in small letters, in every name of a secret and in every text that holds one, but for card numbers."""
+
+
+class _Cloak:
+    """Whether nothing in a value can be a secret, by one quick look; false where that is not sure, or nothing can look."""
+
+    def __init__(self) -> None:
+        try:
+            from openclaw._native import Cloak
+        except ImportError:  # not built, or built before it could do this
+            self.harmless: Callable[[JsonValue], bool] = lambda _: False
+            self.harmless_parts: Callable[[Mapping[str, JsonValue]], bool] = lambda _: False
+            return
+        native = Cloak(list(_NEEDLES), _DIGITS.pattern, SECRET_MIN, LARGE_CHARS)
+        self.harmless = native.harmless
+        self.harmless_parts = lambda document: native.harmless_parts(document, _PARTS)
+
+
+CLOAK = _Cloak()
+
+
 def secrets_in(text: str) -> list[Span]:
     """Where in ``text`` secrets of known shape stand, in order and apart from each other."""
     if len(text) < SECRET_MIN:
@@ -283,4 +325,4 @@ def joined(spans: list[Span]) -> list[Span]:
     return apart
 
 
-__all__ = ["SECRET_MIN", "Span", "flag_name", "joined", "secret_name", "secrets_in"]
+__all__ = ["CLOAK", "LARGE_CHARS", "SECRET_MIN", "Span", "flag_name", "joined", "secret_name", "secrets_in"]

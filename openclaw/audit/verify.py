@@ -19,7 +19,7 @@ from typing import Self, cast
 import sqlalchemy as sa
 
 from openclaw.audit.keeper import Keeper
-from openclaw.audit.merkle import Edge
+from openclaw.audit.merkle import Edge, peaks
 from openclaw.audit.notary import fields_of, noted, rotations_in, texts_of
 from openclaw.audit.note import Checkpoint, Verifier
 from openclaw.audit.places import FilePlace, Place, newest
@@ -108,7 +108,7 @@ class Verification:
                 self._problems += walk.problems()
                 self._problems += [*self._cut(known, edge), *self._later]
                 if not self._problems:
-                    self._problems += _compare_tables(raw, edge, pruned)
+                    self._problems += _compare_tables(raw, edge, pruned, walk.apart)
         except (StoreError, *UNREADABLE, driver_error(self._store.engine)) as error:
             self._problems.append(Problem(message=f"the log cannot be read: {error}"))
         self._compare_places(inside, outside, edge)
@@ -365,8 +365,8 @@ def _checkpoint_entries(raw: Raw) -> Iterator[_Noted]:
         yield _Noted(seq, body, noted(body), tuple(texts_of(fields_of(body), "kept")))
 
 
-def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Problem]:
-    """The head, and that there are no nodes but those of the tree."""
+def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None, apart: int) -> Iterator[Problem]:
+    """The head, and that there are no nodes but those of the tree: ``apart`` of them stand beside no entry."""
     heads = raw.heads()
     if len(heads) != 1:
         yield Problem(message=f"the log has {len(heads)} heads: it must have one")
@@ -375,23 +375,23 @@ def _compare_tables(raw: Raw, edge: Edge, pruned: Pruned | None) -> Iterator[Pro
     if number != 1:
         yield Problem(message=f"the head has the number {number}, not 1")
     if size != edge.size:
-        fewer = isinstance(size, int) and size < edge.size
+        fewer = isinstance(size, int) and 0 <= size < edge.size
         seq = cast("int", size) + 1 if fewer else edge.size + 1
         why = f"entry {seq} was added, or the head changed" if fewer else f"entry {seq} is missing"
         yield Problem(message=f"the head says {size} entries, the log has {edge.size}: {why}", seq=seq)
     elif not isinstance(packed, bytes) or packed != edge.to_bytes():
-        yield Problem(message="the head's right edge does not fit the entries")
-    nodes = raw.nodes()
-    expected = _complete(edge.size)
+        seq = edge.size + 1
+        why = f"entry {seq} was removed and the size of the head changed with it, or the edge was changed"
+        yield Problem(message=f"the head's right edge does not fit the {edge.size} entries: {why}", seq=seq)
     if pruned is not None:
-        expected += pruned.size.bit_count() - _complete(pruned.size)
-    if nodes != expected:
-        yield Problem(message=f"the tree has {nodes} stored nodes, where {edge.size} entries make {expected}")
-
-
-def _complete(size: int) -> int:
-    """How many complete subtrees of more than one leaf a tree of ``size`` leaves has."""
-    return size - size.bit_count()
+        for (level, index), digest in zip(peaks(0, pruned.size), pruned.edge, strict=True):
+            apart += 1
+            if raw.node(level, index) != digest:
+                first, last = (index << level) + 1, (index + 1) << level
+                yield Problem(message=f"what is left of the tree over the pruned entries {first} to {last} was changed")
+    nodes = raw.nodes()
+    if nodes != apart:
+        yield Problem(message=f"{nodes} nodes of the tree stand beside no entry, where {apart} must")
 
 
 def _signed_text(note: str) -> str:

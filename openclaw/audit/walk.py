@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
-from openclaw.audit.chunks import at, joined, subtrees
+from openclaw.audit.chunks import at, joined, nodes_fit, subtrees
 from openclaw.audit.entry import Draft, entry_bytes
-from openclaw.audit.merkle import Edge, fold, leaf_hash, peaks
+from openclaw.audit.merkle import HASH_SIZE, Edge, Node, fold, leaf_hash, peaks
 from openclaw.audit.reading import Seen
 from openclaw.audit.report import Problem
-from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, Raw, RawRow
+from openclaw.audit.rows import CHUNK, CHUNK_LEVEL, NODES, Raw, RawRow, node_at
 
 FIRST = -(2**63)
+
+STRAYS_MAX = 20
+"""Entries that are named of those that stand before the first, or before the first that is left: none may."""
 
 AtSize = Callable[[int, bytes], Iterator[Problem]]
 """Called with the size and the root at each size that is wanted, in order; gives what is wrong with it."""
@@ -43,6 +46,10 @@ class Walk:
         self._seen = seen
         self._size = _told_size(raw) if seen is not None else 0
         self._named: list[int] = []
+        self._gap = False
+        self._strays = 0
+        self.apart = 0
+        """Nodes of the tree that must stand in the table of their own, since they stand beside no entry."""
 
     def problems(self) -> Iterator[Problem]:
         """Read to the end, or to the first gap: behind it every number is shifted."""
@@ -63,12 +70,11 @@ class Walk:
             if not rows:
                 return
             if len(rows) == CHUNK and (built := self._whole(rows)) is not None:
-                yield from self._take(built)
+                yield from self._take(built, rows[-1])
             else:
-                before = self.edge.size
                 yield from self._one_by_one(rows)
-                if self.edge.size - before != len(rows):
-                    return  # a gap
+                if self._gap:
+                    return
             after = cast("int", rows[-1][0])
             if self._seen is not None:
                 self._seen(self.edge.size, max(self._size, self.edge.size))
@@ -81,16 +87,18 @@ class Walk:
         built = subtrees(cast("list[tuple[object, ...]]", rows))
         if built is None:
             return None
-        # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
-        stored = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL))
-        return built if stored == b"".join(built[1:]) else None
+        fit = nodes_fit(cast("list[tuple[object, ...]]", rows), built)
+        if fit is None:
+            # Each level comes in the order of its index, as its key gives it; any other order is looked at with care.
+            fit = joined(self._raw.chunk_nodes(self.edge.size >> CHUNK_LEVEL)) == b"".join(built[1:])
+            self.apart += CHUNK - 1 if fit else 0
+        return built if fit else None
 
-    def _take(self, built: list[bytes]) -> Iterator[Problem]:
+    def _take(self, built: list[bytes], last: RawRow) -> Iterator[Problem]:
         """Go on behind a whole chunk, stopping at the sizes that are wanted inside it."""
         before, hashes = self.edge.size, list(self.edge.hashes)
-        for level, index, digest in self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL]):
-            if self._raw.node(level, index) != digest and not self._covers_named(level, index):
-                yield self._unfit(level, index)
+        above = self.edge.absorb(CHUNK_LEVEL, built[CHUNK_LEVEL])
+        yield from self._compare_nodes(last[NODES], above, CHUNK_LEVEL + len(above))
         while self._sizes and self._sizes[-1] <= self.edge.size:
             size = self._sizes.pop()
             if not self._named:
@@ -101,20 +109,39 @@ class Walk:
         """Name what is wrong. What follows from a problem already named is not named again."""
         for row in rows:
             seq = self.edge.size + 1
+            if isinstance(row[0], int) and row[0] < seq:
+                self._strays += 1
+                if self._strays <= STRAYS_MAX:
+                    message = f"entry {row[0]} stands where none may be: the log goes on with {seq}"
+                    yield Problem(message=message, seq=row[0])
+                continue  # it shifts nothing: what comes behind it is looked at as if it were not there
             if row[0] != seq:
-                yield _out_of_order(seq, row[0])
+                self._gap = True
+                yield _missing(seq, row[0])
                 return
             leaf, complaint = recompute(row)
             if complaint:
                 self._named.append(seq)
                 yield Problem(message=f"entry {seq} was changed: {complaint}", seq=seq)
-            for level, index, digest in self.edge.append(leaf):
-                if self._raw.node(level, index) != digest and not self._covers_named(level, index):
-                    yield self._unfit(level, index)
+            completed = self.edge.append(leaf)
+            yield from self._compare_nodes(row[NODES], completed, len(completed))
             if self._sizes and self._sizes[-1] == seq:
                 self._sizes.pop()
                 if not self._named:
                     yield from self._at_size(seq, self.edge.root())
+
+    def _compare_nodes(self, beside: object, completed: Sequence[Node], count: int) -> Iterator[Problem]:
+        """Compare nodes with those beside the entry that has completed them, ``count`` in all, or in the table of their own."""
+        if beside is None:
+            self.apart += len(completed)
+        for level, index, digest in completed:
+            stored = node_at(beside, level) if isinstance(beside, bytes) else self._raw.node(level, index)
+            if stored != digest and not self._covers_named(level, index):
+                yield self._unfit(level, index)
+        if beside is not None and (not isinstance(beside, bytes) or len(beside) != count * HASH_SIZE or not count):
+            seq = self.edge.size
+            if seq not in self._named:
+                yield Problem(message=f"the nodes beside entry {seq} are not those that it completes", seq=seq)
 
     def _covers_named(self, level: int, index: int) -> bool:
         first, last = (index << level) + 1, (index + 1) << level
@@ -133,7 +160,7 @@ def _told_size(raw: Raw) -> int:
 
 def recompute(row: RawRow) -> tuple[bytes, str]:
     """The leaf hash of a stored row, and what is wrong with the row, if anything. Takes whatever a forger may have left."""
-    seq, at, kind, run, workflow, agent, tool, call_id, effect, body, stored = row
+    seq, at, kind, run, workflow, agent, tool, call_id, effect, body, stored = row[:NODES]
     fields = {"kind": kind, "run": run, "workflow": workflow, "agent": agent, "tool": tool}
     fields |= {"call_id": call_id, "effect": effect}
     texts = {name: _text(value) for name, value in fields.items()}
@@ -150,12 +177,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else f"{type(value).__name__} {value!r}"
 
 
-def _out_of_order(expected: int, found: object) -> Problem:
+def _missing(expected: int, found: object) -> Problem:
     if not isinstance(found, int):
         return Problem(message=f"entry {expected} cannot be read: it has no number", seq=expected)
-    if found > expected:
-        return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
-    return Problem(message=f"entry {found} stands where none may be: the log goes on with {expected}", seq=found)
+    return Problem(message=f"entry {expected} is missing: the log goes on with {found}", seq=expected)
 
 
 __all__ = ["Walk", "recompute"]

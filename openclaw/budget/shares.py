@@ -44,6 +44,8 @@ _KEEP = Statement(
     sa.update(_SHARE).where(_SHARE.c.path == sa.bindparam("of_path")).values(state=sa.bindparam("now_state"))
 )
 
+_NOTHING: tuple[Sequence[int], Usage] = ((), Usage())
+
 Read = Callable[[Statement, Mapping[str, object]], Sequence[Row]]
 """How rows are read: in a transaction, or beside any."""
 
@@ -175,23 +177,30 @@ def owner(account: str) -> str:
 class Shares:
     """The shares of one organisation at one moment, as far as its limits are shared."""
 
-    def __init__(self, read: Read, org: str, rows: Iterable[Row], now: dt.datetime) -> None:
-        """``rows`` are the organisation's own, in their present windows."""
+    def __init__(
+        self, read: Read, org: str, rows: Iterable[Row], now: dt.datetime, but: tuple[Sequence[int], Usage] = _NOTHING
+    ) -> None:
+        """``rows`` are the organisation's own, in their present windows. ``but``: what was taken from accounts just now, by row
+        ids, to be left out."""
         self._org = org
+        self._but = but
         limited = [row for row in rows if row["path"] == org and limits_of(row)]
         self._members = (
             {str(row["path"]): row for row in read(_OF, {"of_org": org}) if row["priority"]} if limited else {}
         )
         self._states = {path: _state(row) for path, row in self._members.items()}
         self._limits: list[_Limit] = []
+        self._spent: Mapping[tuple[str, str], Row] = {}
         if self._members:
-            spent = _spent(read, [path for path in self._members if path != org])
+            self._spent = _spent(read, [path for path in self._members if path != org])
             for row in limited:
-                self._limits += self._of(row, spent, now)
+                self._limits += self._of(row, self._spent, now)
 
-    def calendars(self) -> set[str]:
-        """The windows that are shared, as accounts are stored: a workflow is counted in each of them."""
-        return {str(limit.row["window"]) for limit in self._limits}
+    def uncounted(self, path: str) -> set[str]:
+        """The shared windows, as accounts are stored, that a workflow is not counted in yet, as far as is known here."""
+        if path == self._org:
+            return set()
+        return {window for limit in self._limits if (path, window := str(limit.row["window"])) not in self._spent}
 
     def room(self, account: str) -> dict[Unit, int]:
         """What an account may take of each shared unit."""
@@ -252,6 +261,11 @@ class Shares:
         path = owner(account)
         return path if path in self._members else self._org
 
+    def _amount(self, row: Row, unit: Unit) -> int:
+        ids, mine = self._but
+        used = cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
+        return used - mine.amount(unit) if row["id"] in ids else used
+
     def _of(self, row: Row, spent: Mapping[tuple[str, str], Row], now: dt.datetime) -> list[_Limit]:
         opens = opened(row, now)
         window, fresh = str(row["window"]), str(row["opens_at"]) < opens
@@ -260,7 +274,7 @@ class Shares:
         weight = sum(cast("int", it["priority"]) for it in self._members.values())
         found: list[_Limit] = []
         for unit, limit in limits_of(row).items():
-            used = 0 if fresh else _amount(row, unit)
+            used = 0 if fresh else self._amount(row, unit)
             parts: dict[str, _Part] = {}
             for path, member in self._members.items():
                 own = spent.get((path, window))
@@ -268,7 +282,7 @@ class Shares:
                 known = state.get(unit) if state.get("opens_at") == at else None
                 lent, free = cast("list[int]", known or [0, 0])
                 priority = cast("int", member["priority"])
-                taken = _amount(own, unit) if own is not None and own["opens_at"] == at else 0
+                taken = self._amount(own, unit) if own is not None and own["opens_at"] == at else 0
                 parts[path] = _Part(path, priority, limit * priority // weight, taken, lent, free)
             parts[self._org].used = max(0, used - sum(it.used for it in parts.values()))
             for it in parts.values():
@@ -277,10 +291,17 @@ class Shares:
         return found
 
 
-def shares_of(read: Read, rows: Iterable[Row], account: str, now: dt.datetime) -> Shares | None:
-    """The shares that a reservation of ``account`` must leave to others; None where there are none."""
+def shares_of(
+    read: Read,
+    rows: Iterable[Row],
+    account: str,
+    now: dt.datetime,
+    *,
+    but: tuple[Sequence[int], Usage] = _NOTHING,
+) -> Shares | None:
+    """The shares that a reservation of ``account`` must leave to others; None where there are none. ``but``: as ``Shares``."""
     org, found = levels(account)[0], list(rows)
-    return Shares(read, org, found, now) if any(row["shared"] and row["path"] == org for row in found) else None
+    return Shares(read, org, found, now, but) if any(row["shared"] and row["path"] == org for row in found) else None
 
 
 def room_of(shares: Shares | None, account: str, left: Mapping[Unit, int]) -> dict[Unit, int]:
@@ -302,10 +323,6 @@ def _accounts(count: int) -> Statement:
 
 def _state(row: Row) -> dict[str, dict[str, object]]:
     return cast("dict[str, dict[str, object]]", json.loads(str(row["state"])))
-
-
-def _amount(row: Row, unit: Unit) -> int:
-    return cast("int", row[f"{unit}_posted"]) + cast("int", row[f"{unit}_pending"])
 
 
 def _progress(calendar: str, at: str, now: dt.datetime) -> tuple[int, int]:

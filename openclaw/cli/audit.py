@@ -21,7 +21,7 @@ from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
 from openclaw.review.drawing_png import as_png
-from openclaw.review.entries import call, detail, event, reasons, text, texts
+from openclaw.review.entries import call, detail, event, lifted, reasons, text, texts
 from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
 from openclaw.review.verdicts import Review, reviews
@@ -78,9 +78,10 @@ def entry_pairs(
         pairs.append(("call", call(entry)))
         pairs += [("reason", reason) for reason in reasons(entry)]
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
+        pairs += [("exception", under)] if (under := lifted(entry)) else []
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
-    if entry.kind == "approval":
+    if entry.kind in ("approval", "exception"):
         pairs.append(("said", detail(entry)))
         pairs += [("signed", str(signed))] if signed is not None else []
     verdict = Text.assemble(show.word(stands.verdict), f": {stands.told}")
@@ -179,6 +180,8 @@ def _step(step: Step, digits: int) -> Text:
 def _notes(step: Step) -> list[Text]:
     telling = step.effect != "allow" or step.shown == "withheld"
     notes = [show.plain_text(reason) for reason in step.reasons] if telling else []
+    if step.excepted:
+        notes.append(show.plain_text(f"under exception {step.excepted}"))
     if step.shown == "cut":
         notes.append(show.plain_text("the model saw a part of the result"))
     if step.answer is not None:

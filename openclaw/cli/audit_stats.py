@@ -127,11 +127,17 @@ def _print_whole(found: Stats, filters: Filters) -> None:
                 f"{show.count(whole.decisions)}: {show.count(whole.allowed)} allowed, {show.count(whole.asked)} asked,"
                 f" {show.count(whole.denied)} denied ({_rate(whole)})",
             ),
+            *([("exceptions", _exceptions(found))] if found.exceptions or found.excepted else []),
             ("spent", f"{show.count(whole.tokens)} tokens, {show.usd(whole.microusd)}"),
             (f"by {SPANS[found.bucket_seconds]}", sparkline(whole.activity)),
             ("by hour (UTC)", f"0h {_hours(found.hours)} 23h"),
         ]
     )
+
+
+def _exceptions(found: Stats) -> str:
+    uses = f"{show.count(found.excepted)} {'use' if found.excepted == 1 else 'uses'}"
+    return f"{show.count(found.exceptions)} opened, {uses}: see `openclaw exceptions list --all`"
 
 
 def _hours(hours: Sequence[int]) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openclaw.approvers import Approvers
     from openclaw.audit import AuditLog, SigningKey
     from openclaw.budget import Ledger
+    from openclaw.exceptions import Exceptions
     from openclaw.halts import Halts
 
 CLOCK: Clock | None = None
@@ -72,9 +73,15 @@ class Books:
         return Answers(self.store, self.log, self.approvals, self.approvers)
 
     @functools.cached_property
+    def exceptions(self) -> Exceptions:
+        """Break-glass: what a person has lifted for a time."""
+        from openclaw.exceptions import Exceptions
+
+        return Exceptions(self.store, self.log, self.approvers)
+
+    @functools.cached_property
     def halts(self) -> Halts:
         """What is halted."""
-
         from openclaw.halts import Halts
 
         return Halts(self.store, self.log)

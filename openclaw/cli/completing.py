@@ -23,6 +23,7 @@ from openclaw.cli import books
 from openclaw.cli.filters import read_views
 from openclaw.cli.options import DEFAULT_STORE
 from openclaw.errors import OpenClawError
+from openclaw.exceptions import standing
 from openclaw.review.fields import NAMES
 from openclaw.review.known import NAMES_MAX, names, runs
 from openclaw.store import Store
@@ -79,6 +80,7 @@ VALUES: dict[str, Callable[[_Context, str], Iterator[str]]] = {
     "workflow": _from_store(lambda store, beginning: names(store, "workflow", beginning)),
     "tool": _from_store(lambda store, beginning: names(store, "tool", beginning)),
     "question": _from_store(lambda store, _: (one.id for one in Approvals(store).list("pending"))),
+    "exception": _from_store(lambda store, _: (one.id for one in standing(store))),
     "account": _from_store(lambda store, _: dict.fromkeys(one.account for one in Ledger(store).accounts())),
     "view": _views,
     "name": _views,

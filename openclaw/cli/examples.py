@@ -117,6 +117,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "approvals approvers": ("openclaw approvals approvers", "openclaw approvals approvers --json"),
     "approvals approve": ("openclaw approvals approve ask-0002 --by eva --reason 'known customer'",),
     "approvals reject": ("openclaw approvals reject ask-0002 --by eva --reason 'not the account of the customer'",),
+    "exceptions open": (
+        "openclaw exceptions open --agent refunds --tool refund --by eva --reason 'the bank is down' --for 30m",
+        "openclaw exceptions open --tool refund --arg 'amount<=500' --uses 3 --for 2h --by eva --reason 'case 4711'",
+    ),
+    "exceptions list": ("openclaw exceptions list", "openclaw exceptions list --all --json"),
+    "exceptions show": ("openclaw exceptions show exc-0001", "openclaw exceptions show exc-0001 --json"),
+    "exceptions close": ("openclaw exceptions close exc-0001 --by tom --reason 'the bank is back'",),
     "policy check": ("openclaw policy check policies", "openclaw policy check policies --json"),
     "policy explain": (
         "openclaw policy explain policies refund.json",

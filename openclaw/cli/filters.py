@@ -31,6 +31,7 @@ class Kind(StrEnum):
     OUTCOME = "outcome"
     RESERVATION = "reservation"
     APPROVAL = "approval"
+    EXCEPTION = "exception"
     CHECKPOINT = "checkpoint"
     POLICY = "policy"
     HALT = "halt"

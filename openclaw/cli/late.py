@@ -25,6 +25,7 @@ GROUPS = {
     "audit hold": "Legal holds: entries that stay, whatever their age.",
     "budget": "Who may spend, and who has spent what.",
     "approvals": "The questions that agents put to people.",
+    "exceptions": "Break-glass: bounded exceptions from policies that allow for them.",
     "policy": "Load policies and ask them.",
 }
 """Groups of commands, and what is said of them."""
@@ -77,6 +78,10 @@ COMMANDS = {
     "approvals enroll": "approvers:enroll",
     "approvals withdraw": "approvers:withdraw",
     "approvals approvers": "approvers:list_approvers",
+    "exceptions open": "exceptions:open_exception",
+    "exceptions list": "exceptions:list_exceptions",
+    "exceptions show": "exceptions:show_exception",
+    "exceptions close": "exceptions:close_exception",
     "policy check": "policy_check:run",
     "policy explain": "policy_explain:run",
     "policy test": "policy_test:run",

@@ -58,7 +58,7 @@ def verify(
     ):
         report = books.log.verify(verifier, seen=seen)
         signed = [*signed_answers(books.log)] if report.ok else []
-    faults = tuple(Problem(message=f"the answer in entry {it.seq} {it}", seq=it.seq) for it in signed if it.fault)
+    faults = tuple(Problem(message=f"the {it.what} in entry {it.seq} {it}", seq=it.seq) for it in signed if it.fault)
     report = report.model_copy(update={"problems": (*report.problems, *faults)})
     if as_json:
         show.as_json({**report.model_dump(mode="json"), "signed_answers": len(signed), "ok": report.ok})

@@ -20,10 +20,13 @@ from openclaw.action import Action, Handoff, Principal, ToolCall
 from openclaw.budget import Usage
 from openclaw.canonical import digest
 from openclaw.errors import Refused
-from openclaw.gate import Admission, Amended, Permit, Refusal, Replayed, Request, Waiting
+from openclaw.flow import Source
+from openclaw.gate import Admission, Amended, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import scope as scopes
+from openclaw.graph.bodies import BODY
 from openclaw.graph.kept import earlier, is_unvouched
 from openclaw.graph.refusals import refusal_message, waiting
+from openclaw.graph.results import entering
 from openclaw.graph.scope import Scope, acting_principal
 from openclaw.runs import same_call
 
@@ -104,6 +107,8 @@ class Call:
         self._frame = own
         where = own.task if own is not None else scopes.task()
         identity = own.call_id if own is not None else ""
+        self._visible = visible
+        self._outer = BODY.get()
         args_digest = digest(visible)
         self.execution = scopes.execution(
             self.scope, where, name=tool.name, call_id=identity, args=visible, args_digest=args_digest
@@ -111,11 +116,14 @@ class Call:
         self._same = same_call(tool.name, args_digest)
         calls, repeats = self.scope.shared.tally.count(self._same)
         self.action = _action(tool, visible, self.scope.principal, identity)
+        moment = self.scope.moment(calls=calls, repeats=repeats)
+        # A call with an identifier is one of several that a message asked for; code that calls a tool awaits each result.
+        self._step = (where.graph, moment.step) if identity and self._outer is None else None
         self.request = Request(
             action=self.action,
-            run=self.scope.moment(calls=calls, repeats=repeats),
+            run=moment,
             hold=Usage(calls=1) if isinstance(self.action, ToolCall) else Usage(),
-            flow=self.scope.shared.describe(visible),
+            flow=self.scope.shared.describe(visible, step=self._step),
             key=self.execution.key,
             can_wait=where.checkpointed,
             remembers=self.scope.on_refusal == "message",
@@ -126,8 +134,24 @@ class Call:
 
     def comes_again(self) -> None:
         """It waits, and will be made again as the same execution, which counts once."""
-        self.scope.shared.waits(self.execution.identity)
+        self.scope.shared.comes_again(self.execution)
         self.scope.shared.tally.take_back(self._same)
+
+    def finish(self, permit: Permit, outcome: Outcome) -> None:
+        """It has ended."""
+        self.scope.gate.finish(permit, outcome)
+        self.scope.shared.ended(self.execution, outcome.status, permit)
+
+    def came_in(self, content: object, *, vouched: bool = True) -> None:
+        """What it returned has been read, whoever gets it. ``vouched``: as its tool declares it."""
+        if isinstance(self.action, Handoff) or (self.scope.fed and self._step is not None):
+            return
+        name = self.tool.name
+        declared = {str((self.tool.metadata or {}).get("trust")), self.scope.trust.get(name, "trusted")}
+        source = Source(kind="tool", name=name, trust="trusted" if vouched and declared == {"trusted"} else "untrusted")
+        self.scope.shared.returned(source, content, self._visible, step=self._step)
+        if source.trust == "untrusted" and self._outer is not None:
+            self._outer.tainted = True
 
     def unvouched(self) -> None:
         """Its tool does not vouch for what it has returned."""
@@ -192,7 +216,9 @@ class Call:
                 self.scope.shared.tally.take_back(self._same)
                 if is_unvouched(stored):
                     self.unvouched()
-                return earlier(stored, self.tool)
+                again = earlier(stored, self.tool)
+                self.came_in(entering(again, self.tool), vouched=not is_unvouched(stored))
+                return again
             case Waiting():
                 self.comes_again()
                 raise waiting(admission, self.action)

@@ -17,7 +17,7 @@ from openclaw.gate import Outcome, Permit, Shown
 from openclaw.graph.bodies import Body, unvouched
 from openclaw.graph.calls import Call
 from openclaw.graph.kept import pack, recorded
-from openclaw.graph.results import handed_on, seen, told
+from openclaw.graph.results import entering, handed_on, seen, told
 
 
 class Ending:
@@ -49,6 +49,7 @@ class Ending:
             self._left = True  # It returned: to the graph that this one is a part of.
             self.returned(cast("Any", left).args[0])
             if not self.asks:
+                self._enter(None)
                 raise
         except GraphBubbleUp as pause:
             # LangGraph parks the node and runs it again, so this execution came to no end yet.
@@ -61,6 +62,7 @@ class Ending:
         except Exception as error:
             self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {printable(error)}")
             if not self._looked_at:
+                self._call.came_in(printable(error), vouched=False)
                 raise
             self._error, self.seen = error, str(error)
             self._await()
@@ -100,11 +102,20 @@ class Ending:
         shown = self.outcome.shown
         if shown is not None and shown.refused is not None:
             raise shown.refused from None
+        self._enter(shown)
         if self._error is not None:
             raise told(self._error, str(shown.value)) if shown is not None and shown.changed else self._error
         if self._left:
             raise ParentCommand(cast("Command[Any]", self._response))
         return self._response
+
+    def _enter(self, shown: Shown | None) -> None:
+        if self._error is not None:
+            said = str(shown.value) if shown is not None and shown.changed else printable(self._error)
+            self._call.came_in(said, vouched=False)
+        else:
+            said = entering(self._response, self._call.tool)
+            self._call.came_in(said, vouched=not self._body.tainted)
 
     @property
     def suspended(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -258,7 +258,7 @@ class _Loop:
         scope = scopes.require(agent.name)
         principal = self._principal(scope, scopes.delegated(delegation or (), agent.name))
         also = scopes.draws_on(scope, principal, agent.labels, self.per_run)
-        return scope.acting(principal, agent.soft, also)
+        return replace(scope.acting(principal, agent.soft, also), fed=True)
 
     def _principal(self, scope: Scope, names: Sequence[str]) -> Principal:
         """The last of these agents, to whom the others have handed over; in a run that may act for others already."""

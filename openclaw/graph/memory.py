@@ -71,7 +71,7 @@ class GovernedStore(BaseStore):
                 access.answered(access.gate.show(admission, access.outcome, access.seen))
             return access.result()
         finally:
-            access.gate.finish(admission, access.outcome)
+            access.finish(admission)
 
     async def _aone(self, op: Op) -> Result:
         access = _Access(op, self._trust, self._embedded)
@@ -85,7 +85,7 @@ class GovernedStore(BaseStore):
                 access.answered(await access.gate.ashow(admission, access.outcome, access.seen))
             return access.result()
         finally:
-            access.gate.finish(admission, access.outcome)
+            access.finish(admission)
 
 
 def govern_store(store: BaseStore, *, trust: Trust = "untrusted") -> GovernedStore:
@@ -160,6 +160,11 @@ class _Access:
         labels = [[label.trust, list(label.origins)] for label in self._labels]
         return pack({"result": self._result, "labels": labels}) if self.request.key is not None else b""
 
+    def finish(self, permit: Permit) -> None:
+        """It has ended."""
+        self.gate.finish(permit, self.outcome)
+        self._scope.shared.ended(self._execution, self.outcome.status, permit)
+
     def answered(self, shown: Shown) -> None:
         """The gate has said what may be seen of it."""
         if shown.refused is None and shown.changed:
@@ -186,7 +191,7 @@ class _Access:
                 self._labels = [Label(trust, tuple(origins)) for trust, origins in kept["labels"]]
                 return self.result()
             case Waiting():
-                self._scope.shared.waits(self._execution.identity)
+                self._scope.shared.comes_again(self._execution)
                 raise waiting(admission, self._action)
             case Refusal(error=refused):
                 raise refused

@@ -31,7 +31,7 @@ from langgraph.errors import GraphBubbleUp
 from openclaw.action import ModelCall
 from openclaw.budget import Fit, Reservation, Soft, Unit, Usage
 from openclaw.canonical import printable
-from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted, Refused
+from openclaw.errors import BudgetExceeded, ConfigurationError, Halted, Misrouted
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.graph import degrading as degraded
 from openclaw.graph import scope as scopes
@@ -50,8 +50,8 @@ from openclaw.graph.counting import (
 from openclaw.graph.degrading import CHEAPER, degrading
 from openclaw.graph.entries import check_model
 from openclaw.graph.kept import pack, unpack, whole
-from openclaw.graph.refusals import refusal_facts, waiting
-from openclaw.graph.scope import AGENT, MARK
+from openclaw.graph.refusals import refusal_answer, waiting
+from openclaw.graph.scope import AGENT
 from openclaw.graph.structured import RaisesRefusals
 from openclaw.graph.watch import Watch, watching
 from openclaw.passing import NOTHING
@@ -198,7 +198,7 @@ def _metered_generate(generate: Callable[..., ChatResult]) -> Callable[..., Chat
             return result
         finally:
             _INSIDE.reset(token)
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
 
     return _generate
 
@@ -228,7 +228,7 @@ def _metered_agenerate(agenerate: Callable[..., Any]) -> Callable[..., Any]:
             return result
         finally:
             _INSIDE.reset(token)
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
 
     return _agenerate
 
@@ -274,7 +274,7 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
             raise
         finally:
             # An abandoned stream arrives here by GeneratorExit and is settled with what had come out by then.
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
             close = getattr(inner, "close", None)
             if close is not None:
                 close()
@@ -327,7 +327,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
             raise
         finally:
             watch.stop()
-            call.scope.gate.finish(admission, call.outcome(admission))
+            call.finish(admission)
             close = getattr(inner, "aclose", None)
             if close is not None:
                 await close()
@@ -443,7 +443,7 @@ class _Call:
                     return earlier
                 return AIMessage(f"`{self.name}` has already answered here; the answer was not kept")
             case Waiting():
-                self.scope.shared.waits(self.execution.identity)
+                self.scope.shared.comes_again(self.execution)
                 raise waiting(admission, self.action)
             case Refusal(error=refused):
                 if self.scope.on_refusal == "raise" or (self.scope.reroutes and isinstance(refused, Misrouted)):
@@ -503,6 +503,11 @@ class _Call:
         self._status = "cancelled" if isinstance(error, GraphBubbleUp | Halted | BudgetExceeded) else "failed"
         self._error = f"{type(error).__name__}: {printable(error)}"
 
+    def finish(self, permit: Permit) -> None:
+        """It has ended."""
+        self.scope.gate.finish(permit, self.outcome(permit))
+        self.scope.shared.ended(self.execution, self._status, permit)
+
     def outcome(self, permit: Permit) -> Outcome:
         """What is settled: the provider's own count, or an estimate that says it is one."""
         told = self._exact or usage_of(self._seen) or (0, 0)
@@ -548,15 +553,6 @@ def _held_output(permit: Permit) -> int:
     """What is held for the output of a model call, apart from what a policy charges on top."""
     assert permit.reservation is not None, "INVARIANT: what the gate lets through holds something"
     return permit.reservation.held.output_tokens - permit.duties.charge.output_tokens
-
-
-def refusal_answer(refused: Refused) -> AIMessage:
-    """What an agent hears instead of its model: no tool calls, so every agent loop ends with a valid transcript."""
-    return AIMessage(
-        content=f"Stopped by {refused.source}: {'; '.join(refused.reasons)}",
-        response_metadata={MARK: refusal_facts(refused), "finish_reason": "stop"},
-        usage_metadata=None,
-    )
 
 
 # --- Messages ---------------------------------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ class _Escort:
             trust=dict(self._trust),
             shared=Shared(tally=self._tally(run)),
             labels=scopes.given_labels((var_child_runnable_config.get() or {}).get("configurable") or {}),
+            fed=True,
         )
         scopes.see_messages(scope, [*([system] if system is not None else []), *messages])
         return self._limited(scope, scope.principal)

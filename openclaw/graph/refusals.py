@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.errors import GraphInterrupt
 from langgraph.types import Interrupt
 
@@ -33,6 +33,15 @@ def refusal_message(refused: Refused, *, name: str, call_id: str) -> ToolMessage
         tool_call_id=call_id,
         status="error",
         additional_kwargs={MARK: refusal_facts(refused)},
+    )
+
+
+def refusal_answer(refused: Refused) -> AIMessage:
+    """What an agent hears instead of its model: no tool calls, so every agent loop ends with a valid transcript."""
+    return AIMessage(
+        content=f"Stopped by {refused.source}: {'; '.join(refused.reasons)}",
+        response_metadata={MARK: refusal_facts(refused), "finish_reason": "stop"},
+        usage_metadata=None,
     )
 
 

@@ -8,6 +8,7 @@ graph's iterator: a context variable set inside a generator would leak to whoeve
 from __future__ import annotations
 
 import hashlib
+import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
@@ -33,7 +34,7 @@ from openclaw.graph.tally import Tally
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from openclaw.gate import Gate
+    from openclaw.gate import Gate, Permit
     from openclaw.graph.agent import Identity
 
 OnRefusal = Literal["message", "raise"]
@@ -51,6 +52,27 @@ _ORDINALS_MAX = 10_000
 _CHAIN_MAX = 32
 
 
+Step = tuple[str, int]
+"""Where calls are made side by side: the graph within which they run, by its place in the run, and the step of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What a call has returned, for those that come after its step."""
+
+    source: Source
+    content: object
+    args: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """The numbers of equal executions: the next one, and those that were taken back."""
+
+    next: int = 0
+    free: list[int] = field(default_factory=list[int])
+
+
 class Shared:
     """What all steps of one run share: the flow of values, the tally of calls, and ordinals. Safe to use from threads."""
 
@@ -60,22 +82,33 @@ class Shared:
         self._flow = Flow()
         self._seen: set[str] = set()
         self._fed: tuple[int, str] = (0, "")
-        self._ordinals: OrderedDict[str, int] = OrderedDict()
+        self._later: dict[Step, list[_Later]] = {}
+        self._ordinals: OrderedDict[str, _Numbers] = OrderedDict()
 
     def ordinal(self, identity: str) -> int:
         """How many equal executions this one follows, so that a deliberate second call is not taken for a re-run."""
         with self._lock:
-            number = self._ordinals.pop(identity, -1) + 1
-            self._ordinals[identity] = number
+            numbers = self._ordinals.pop(identity, None) or _Numbers()
+            self._ordinals[identity] = numbers
             while len(self._ordinals) > _ORDINALS_MAX:
                 self._ordinals.popitem(last=False)
-            return number
+            if numbers.free:
+                return heapq.heappop(numbers.free)
+            numbers.next += 1
+            return numbers.next - 1
 
-    def waits(self, identity: str) -> None:
-        """Take an ordinal back: the call did not run but waits, and will ask again as the same one."""
+    def ended(self, execution: Execution, status: str, permit: Permit) -> None:
+        """One that came to nothing may be tried again, under its name: a node that is resumed then finds what came of the last
+        try, and not of the first one. What a person has agreed to is used up by one try: another one is asked anew."""
+        if status in {"failed", "cancelled"} and permit.document.get("approval") is None:
+            self.comes_again(execution)
+
+    def comes_again(self, execution: Execution) -> None:
+        """Take an ordinal back: an equal execution is going to be the same one."""
         with self._lock:
-            if identity in self._ordinals:
-                self._ordinals[identity] -= 1
+            numbers = self._ordinals.get(execution.identity)
+            if numbers is not None:
+                heapq.heappush(numbers.free, execution.ordinal)
 
     def see(
         self, source: Source, content: object, *, key: str | None = None, args: Mapping[str, object] | None = None
@@ -87,6 +120,15 @@ class Shared:
                     return
                 self._seen.add(key)
             self._flow.see(source, content, args=args)
+
+    def returned(self, source: Source, content: object, args: Mapping[str, object], *, step: Step | None) -> None:
+        """Feed what a call of ``step`` has returned: at once, or, where others are made side by side with it, to whoever comes
+        after them. So what they hear of each other does not depend on which of them is quicker."""
+        with self._lock:
+            if step is None:
+                self._flow.see(source, content, args=args)
+            else:
+                self._later.setdefault(step, []).append(_Later(source, content, args))
 
     def unseen(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
         """The messages after those of the transcript's beginning that were fed before: a transcript mostly grows."""
@@ -104,16 +146,19 @@ class Shared:
         with self._lock:
             return self._flow.untrusted
 
-    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
-        """The ``flow`` part of the policy input for these arguments; None where nothing is known."""
+    def describe(self, args: Mapping[str, object], *, step: Step | None = None) -> dict[str, JsonValue] | None:
+        """The ``flow`` part of the policy input for these arguments of a call of ``step``; None where nothing is known."""
         with self._lock:
+            for over in [other for other in self._later if other != step]:
+                for one in self._later.pop(over):
+                    self._flow.see(one.source, one.content, args=one.args)
             return self._flow.describe(args)
 
 
 class _Unknown(Shared):
     """What is shared outside of any run: nothing, and nobody knows what was read before."""
 
-    def describe(self, args: Mapping[str, object]) -> dict[str, JsonValue] | None:
+    def describe(self, args: Mapping[str, object], *, step: Step | None = None) -> dict[str, JsonValue] | None:
         """Nothing."""
 
 
@@ -126,7 +171,7 @@ class Scope:
     the policy does not want here says so by raising ``Misrouted``, and says nothing to whoever reads the stream. ``stages`` of
     ``soft`` hold, as far as ``staged`` says that somebody has looked. ``last``: an agent's last answer is under way, which may
     use what ``soft`` keeps for it. ``labels`` are those that the run was given, ``also`` the accounts besides its own that it
-    draws on.
+    draws on. ``fed``: what calls return comes into the flow by the transcript, which is fed before each step.
     """
 
     gate: Gate
@@ -144,6 +189,7 @@ class Scope:
     stages: tuple[Stage, ...] = ()
     staged: bool = False
     last: bool = False
+    fed: bool = False
 
     def acting(self, principal: Principal, soft: Soft | None = None, also: Also | None = None) -> Scope:
         """This run with another principal, whose delegation chain goes on from the one that holds now; its soft limits; and
@@ -341,28 +387,37 @@ def acting_principal(thing: object, scope: Scope) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Where LangGraph runs us: the thread, and the task of it, which is the same again when a node is re-run."""
+    """Where LangGraph runs us: the thread, and the task of it, which is the same again when a node is re-run. ``graph``: the
+    place of the graph that the task is of."""
 
     thread: str | None
     identity: str
     checkpointed: bool
+    graph: str = ""
 
 
 def task() -> Task:
     """The LangGraph task under way; outside of one, a task that cannot be re-run and cannot wait."""
     configurable: Mapping[str, object] = (var_child_runnable_config.get() or {}).get("configurable") or {}
     thread = configurable.get("thread_id")
-    identity = f"{configurable.get('checkpoint_ns') or ''}#{configurable.get('__pregel_task_id') or ''}"
+    place = str(configurable.get("checkpoint_ns") or "")
+    identity = f"{place}#{configurable.get('__pregel_task_id') or ''}"
     # LangGraph hands its checkpointer to tasks under this key; there is no public way to ask a running task for it.
     checkpointed = bool(configurable.get("__pregel_checkpointer")) and identity != "#"
-    return Task(thread=None if thread is None else str(thread), identity=identity, checkpointed=checkpointed)
+    return Task(
+        thread=None if thread is None else str(thread),
+        identity=identity,
+        checkpointed=checkpointed,
+        graph=place.rpartition("|")[0],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution: what it is a run of, and the key that names it, or None where nothing can run again."""
+    """One execution: what it is a run of, its number among equal ones, and the key that names it; None: nothing can run again."""
 
     identity: str
+    ordinal: int
     key: str | None
 
 
@@ -371,14 +426,15 @@ def execution(
 ) -> Execution:
     """Name this very execution. ``args_digest`` is the digest of ``args`` where it is known.
 
-    The same name after an interrupt or a crash (same thread, task, call, tool and arguments), another one for a retry
-    within the same run, which is a new execution and is decided and recorded as one.
+    The same name after an interrupt, a crash or a failure (same thread, task, call, tool and arguments), another one for an equal
+    call that follows one which has been answered: that is a new execution, and is decided and recorded as one.
     """
     if not where.checkpointed:
-        return Execution("", None)
+        return Execution("", 0, None)
     identity = f"{where.thread}\0{where.identity}\0{call_id}\0{name}\0{args_digest or digest(args)}"
     ordinal = scope.shared.ordinal(identity)
-    return Execution(identity, hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest())
+    key = hashlib.sha256(f"{identity}\0{ordinal}".encode("utf-8", "surrogatepass")).hexdigest()
+    return Execution(identity, ordinal, key)
 
 
 def see_messages(scope: Scope, messages: Sequence[BaseMessage]) -> None:

@@ -217,7 +217,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return ending.result()
         finally:
             BODY.reset(token)
-            gate.finish(admission, ending.outcome)
+            call.finish(admission, ending.outcome)
             if ending.suspended:
                 _settle(gate)
 
@@ -241,7 +241,7 @@ def _governed_class(base: type[BaseTool]) -> type[BaseTool]:
             return ending.result()
         finally:
             BODY.reset(token)
-            gate.finish(admission, ending.outcome)
+            call.finish(admission, ending.outcome)
             if ending.suspended:
                 await asyncio.to_thread(_settle, gate)
 

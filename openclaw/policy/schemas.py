@@ -131,6 +131,33 @@ class ApprovalPart(_Part):
     changed: list[str] = []
 
 
+class ScopePart(_Part):
+    """What an exception covers: what all that is given fits; ``args`` are conditions, such as ``amount<=500``."""
+
+    workflow: str = ""
+    agent: str = ""
+    tool: str = ""
+    args: list[str] = []
+
+
+class ExceptionPart(_Part):
+    """An open exception that covers this action (break-glass). It is there only where the policy has refused, or asked, without
+    it: a policy that lifts something for exceptions says so. ``seconds``: how long it stands in all; ``roles`` and
+    ``authenticated``: of whoever opened it.
+    """
+
+    id: str
+    by: str
+    reason: str
+    opened_at: dt.datetime
+    expires_at: dt.datetime
+    seconds: int
+    uses: int
+    scope: ScopePart
+    roles: list[str]
+    authenticated: bool
+
+
 class OutcomePart(_Part):
     """How the call ended whose result is asked about. ``whole`` is false where ``result`` is the head of a larger one."""
 
@@ -150,6 +177,7 @@ class PolicyInput(_Part):
     flow: FlowPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
     budget: BudgetPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
     approval: ApprovalPart | None
+    exception: ExceptionPart = Field(default=None)  # pyright: ignore[reportAssignmentType]
     now: dt.datetime
     result: JsonValue = Field(default=None)
     outcome: OutcomePart = Field(default=None)  # pyright: ignore[reportAssignmentType]

@@ -30,6 +30,7 @@ FIXED: tuple[InputPath, ...] = (("kind",), ("principal",), ("model",), ("tool", 
 _PLENTY = 1_000_000_000
 _UNITS = ("tokens", "input_tokens", "output_tokens", "calls", "microusd", "milliseconds", "mwh")
 _MOMENTS_MAX = 12
+_ROLES_MAX = 50
 _PROMPT = Source(kind="prompt", name="prompt", trust="trusted")
 _OUTSIDER = Source(kind="tool", name="read_untrusted", trust="untrusted")
 
@@ -44,6 +45,7 @@ class Situation:
         origins: where the values of single arguments come from; the others come from the user's prompt.
         tainted: something untrusted has been read, though no argument comes from there.
         approved: somebody has agreed.
+        excepted: somebody has opened an exception, with these roles; None: nobody has.
         left: what is left of the budgets, by unit.
         calls: calls that the run has made before.
         repeats: how many of them were equal to this one.
@@ -57,6 +59,7 @@ class Situation:
     origins: tuple[tuple[str, Origin], ...] = ()
     tainted: bool = False
     approved: bool = False
+    excepted: tuple[str, ...] | None = None
     left: tuple[tuple[str, int], ...] = tuple((unit, _PLENTY) for unit in _UNITS)
     calls: int = 0
     repeats: int = 0
@@ -116,7 +119,10 @@ class Call:
             approval={"by": PERSON, "at": utc(now)} if situation.approved else None,
             now=now,
         )
-        return policy_input(action, context)
+        document = policy_input(action, context)
+        return (
+            document if situation.excepted is None else {**document, "exception": _exception(now, situation.excepted)}
+        )
 
     def _action(self, args: Mapping[str, JsonValue]) -> Action:
         agent = self.agent
@@ -147,6 +153,8 @@ def situations(reads: Reads, args: Sequence[str], constants: Constants, now: dt.
     """The unusual circumstances of which a rule reads something. ``args`` are the arguments that a call has."""
     if reads.touching(("approval",)):
         yield Situation(f"{PERSON} has agreed", ("approval",), approved=True)
+    if reads.touching(("exception",)):
+        yield Situation(f"{PERSON} has opened an exception", ("exception",), excepted=constants.texts[:_ROLES_MAX])
     if reads.touching(("flow",)):
         yield Situation("something untrusted has been read", ("flow",), tainted=True)
         for name in args:
@@ -186,6 +194,7 @@ def held(reads: Reads, now: dt.datetime) -> dict[str, str]:
         "flow": "every value stands in the user's prompt, and nothing untrusted has been read",
         "budget": f"{_PLENTY:,} are left of every unit",
         "approval": "nobody has agreed",
+        "exception": "no exception is open",
         "now": utc(now),
     }
     return {part: said for part, said in words.items() if reads.touching((part,))}
@@ -204,6 +213,23 @@ def _moments(now: dt.datetime, constants: Constants) -> list[dt.datetime]:
         if len(text) >= len("2026-11-23"):
             found.append(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
     return list(dict.fromkeys(found))[:_MOMENTS_MAX]
+
+
+def _exception(now: dt.datetime, roles: Sequence[str]) -> dict[str, JsonValue]:
+    """An exception that a person with every role that the policies speak of has opened a minute ago, for five minutes."""
+    opened = now - dt.timedelta(minutes=1)
+    return {
+        "id": "exc-reach",
+        "by": PERSON,
+        "reason": "an emergency",
+        "opened_at": utc(opened),
+        "expires_at": utc(opened + dt.timedelta(minutes=5)),
+        "seconds": 300,
+        "uses": 1,
+        "scope": {},
+        "roles": [*roles],
+        "authenticated": True,
+    }
 
 
 def _flow(args: Mapping[str, object], situation: Situation) -> dict[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""Conditions on entries: ``amount>100`` of ``--arg``, and the expressions of ``--where``.
+"""Conditions on entries: the expressions of ``--where``. Those of ``--arg`` are ``openclaw.conditions``.
 
 An expression is a small part of Python's own syntax: names of fields, texts, numbers, ``== != < <= > >= in``, ``and or not`` and
 parentheses. It is read by Python's parser and judged here: nothing is ever called, and nothing but an entry can be named.
@@ -8,15 +8,12 @@ A comparison with what is not there or was masked does not hold, whichever way i
 from __future__ import annotations
 
 import ast
-import json
-import re
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from pydantic import JsonValue
 
 from openclaw.audit import Entry
-from openclaw.audit.mask import is_mark
+from openclaw.conditions import Operator, compares
 from openclaw.errors import ConfigurationError
 from openclaw.review import fields
 
@@ -24,9 +21,6 @@ LENGTH_MAX = 2_000
 """Characters of an expression."""
 
 _EXAMPLE = """write, for example, `effect == "deny" and args.amount > 100`"""
-_CONDITION = re.compile(r"([^=!<>~]+)(>=|<=|!=|==|=|>|<|~)(.*)", re.DOTALL)
-
-Operator = Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in"]
 _OPERATORS: dict[type[ast.cmpop], Operator] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -37,95 +31,6 @@ _OPERATORS: dict[type[ast.cmpop], Operator] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ArgCondition:
-    """One condition on an argument of a call: ``name`` may go down with dots; ``~`` asks for a text within it."""
-
-    name: str
-    operator: str
-    wanted: JsonValue
-
-    @classmethod
-    def parse(cls, text: str) -> ArgCondition:
-        """``amount>100``, ``order=A-17``, ``note~urgent``. What is JSON is compared as JSON, all else as text.
-
-        Raises:
-            ConfigurationError: it is no condition.
-        """
-        found = _CONDITION.fullmatch(text)
-        if found is None or not found.group(1).strip():
-            raise ConfigurationError(
-                f"`{text}` is no condition on an argument", hint="write NAME>100, NAME=TEXT or NAME~TEXT"
-            )
-        name, operator, said = found.group(1).strip(), found.group(2), found.group(3).strip()
-        wanted: JsonValue = said
-        if operator != "~":
-            try:
-                wanted = json.loads(said)
-            except (ValueError, RecursionError):
-                wanted = said
-        return cls(name, "==" if operator == "=" else operator, wanted)
-
-    @property
-    def needle(self) -> str:
-        """A text that stands in every stored body that can meet it."""
-        return f"{_json(self.name.split('.')[0])}:"
-
-    def holds(self, entry: Entry) -> bool:
-        """Whether an entry meets it."""
-        return _holds_of(fields.value(entry, f"args.{self.name}"), self.operator, self.wanted)
-
-
-def _holds_of(found: JsonValue, operator: str, wanted: JsonValue) -> bool:
-    if operator == "~":
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-        return found is not None and not is_mark(found) and str(wanted) in text
-    # `--arg order=17` means the order "17" too: a shell knows no types.
-    if isinstance(found, str) and not isinstance(wanted, str):
-        wanted = json.dumps(wanted, ensure_ascii=False)
-    return _compares(cast("Operator", operator), found, wanted)
-
-
-def _compares(operator: Operator, left: JsonValue, right: JsonValue) -> bool:
-    if left is None or right is None or is_mark(left) or is_mark(right):
-        return False  # Nobody knows what was masked: neither that it is something nor that it is not.
-    match operator:
-        case "==" | "!=":
-            return (_equal(left, right)) is (operator == "==")
-        case "in" | "not in":
-            return _within(left, right) is (operator == "in")
-        case _:
-            return _ordered(operator, left, right)
-
-
-def _equal(left: JsonValue, right: JsonValue) -> bool:
-    # True is no 1 here.
-    return left == right and isinstance(left, bool) is isinstance(right, bool)
-
-
-def _within(left: JsonValue, right: JsonValue) -> bool:
-    if isinstance(right, str):
-        return isinstance(left, str) and left in right
-    if isinstance(right, dict):
-        return isinstance(left, str) and left in right
-    return isinstance(right, list) and any(_equal(left, one) for one in right)
-
-
-def _ordered(operator: Operator, left: JsonValue, right: JsonValue) -> bool:
-    if isinstance(left, str) and isinstance(right, str):
-        order = (left > right) - (left < right)
-    elif _is_number(left) and _is_number(right):
-        one, other = cast("float", left), cast("float", right)
-        order = (one > other) - (one < other)
-    else:
-        return False
-    return {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
-
-
-def _is_number(value: JsonValue) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Expression:
@@ -206,7 +111,7 @@ class Expression:
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 values = [self._value(one, entry) for one in (left, *comparators)]
                 pairs = zip(ops, values, values[1:], strict=False)
-                return all(_compares(_OPERATORS[type(op)], one, other) for op, one, other in pairs)
+                return all(compares(_OPERATORS[type(op)], one, other) for op, one, other in pairs)
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 return [self._value(one, entry) for one in elements]
             case ast.Constant(value=constant):
@@ -237,8 +142,4 @@ def _said(error: Exception) -> str:
     return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
-def _json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-__all__ = ["ArgCondition", "Expression"]
+__all__ = ["Expression"]

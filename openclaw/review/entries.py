@@ -77,7 +77,7 @@ def event(entry: Entry) -> str:
             return text(entry.body, "event")
         case "hold":
             return "hold" if text(entry.body, "event") == "add" else "release"
-        case "policy" | "halt":
+        case "policy" | "halt" | "exception":
             return text(entry.body, "event") or entry.kind
         case "checkpoint" | "erasure":
             return entry.kind
@@ -105,6 +105,8 @@ def detail(entry: Entry) -> str:
             return f"of {number(body, 'decision')}{shown}" + (f": {text(body, 'error')}" if text(body, "error") else "")
         case "approval":
             return _approval(body)
+        case "exception":
+            return _exception(body)
         case "reservation":
             return text(body, "refused") or text(body, "account") or text(body, "reservation")
         case "checkpoint":
@@ -141,6 +143,35 @@ def _approval(body: JsonValue) -> str:
     if isinstance(changed, dict):
         said += f", with {', '.join(f'{name}={brief(value)}' for name, value in changed.items())}"
     return said + (f": {why}" if why else "")
+
+
+def _exception(body: JsonValue) -> str:
+    """What a person has opened or closed, or what has passed under it."""
+    said, why = f"{text(body, 'exception')} by {text(body, 'by')}", text(body, "reason")
+    if text(body, "event") == "used":
+        lifted = "; ".join(texts(body, "plain", "reasons"))
+        said = f"{said}, use {number(body, 'use')} of {number(body, 'of')}: entry {number(body, 'decision')}"
+        return said + (f" in spite of {lifted}" if lifted else "")
+    scope = part(body, "scope")
+    if isinstance(scope, dict):
+        names = [f"{name} {value}" for name in ("workflow", "agent", "tool") if (value := text(scope, name))]
+        uses = number(body, "uses")
+        said += f", {', '.join((*names, *texts(scope, 'args')))}, {uses} {'use' if uses == 1 else 'uses'}"
+        said += f" until {text(body, 'expires_at')[:19]}Z"
+    return said + (f": {why}" if why else "")
+
+
+def lifted(entry: Entry) -> str:
+    """Which exception was looked at for a decision, and what it has lifted; empty where there was none."""
+    said = part(entry.body, "exception")
+    if entry.kind != "decision" or not isinstance(said, dict):
+        return ""
+    name = f"{text(said, 'id')} by {text(said, 'by')}"
+    if part(said, "lifted") is not True:
+        return f"{name}: {text(said, 'fault') or 'the policy lifts nothing for it'}"
+    use = f", use {number(said, 'use')} of {number(said, 'of')}" if number(said, "use") else ", not used"
+    plain = "; ".join(texts(said, "plain", "reasons"))
+    return f"{name}{use}, in spite of {plain}" if plain else f"{name}{use}"
 
 
 def _policy(body: JsonValue) -> str:

@@ -75,6 +75,7 @@ class Evidence:
     denials: Listed
     asks: Listed
     halts: Listed
+    exceptions: Listed
     answers: dict[int, list[Entry]]
     reviews: list[Review]
     limits: dict[tuple[str, str], Entry]
@@ -130,6 +131,7 @@ def gather(
         denials=found.denials,
         asks=found.asks,
         halts=found.halts,
+        exceptions=found.exceptions,
         answers=_answers(reader, found.first, end),
         reviews=[review for review in _reviews(reader, found.first, end) if found.first <= review.of <= found.last],
         limits={_limit(one): one for one in _limits(reader, end)},
@@ -152,7 +154,7 @@ class _Gathering:
         self.revisions: Counter[str] = Counter()
         self.refused_by: Counter[str] = Counter()
         self.policies: list[Entry] = []
-        self.denials, self.asks, self.halts = Listed(), Listed(), Listed()
+        self.denials, self.asks, self.halts, self.exceptions = Listed(), Listed(), Listed(), Listed()
         self.shown = [(demand, Shown()) for demand in demands(serving)]
 
     def add(self, entry: Entry) -> None:
@@ -171,6 +173,8 @@ class _Gathering:
                 self.policies.append(entry)
             case "halt":
                 self.halts.add(entry)
+            case "exception":
+                self.exceptions.add(entry)
             case _:
                 pass
 

@@ -1,9 +1,11 @@
 """OCSF 1.9.0: every entry as an API Activity event (class 6003) with the profiles ``ai_operation`` and ``security_control``.
 
 Class, profiles and requirements are those of the published schema of that version; a test validates against it. What has no
-place there stands in ``unmapped``: chains of hand-offs (a ``delegation`` needs an identifier that somebody has issued, and there
-is none), and the leaf hash (an ``attestation`` is over the event, and the leaf is over the entry). Each entry is one event; a
-decision and its outcome share ``metadata.correlation_uid``.
+place there stands in ``unmapped``: the leaf hash above all (an ``attestation`` is over the event, the leaf is over the entry).
+Each entry is one event; a decision and its outcome share ``metadata.correlation_uid``.
+
+A ``delegation`` is what one agent, or a person, lets another agent do in a run. It is named by whoever has watched it come about,
+which is the gate: by log, run and the agents that led there, outermost first. No agent can give itself such a name.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class Ocsf(Plain):
             "message_context": _context(entry),
             "unmapped": {"body": entry.body, "leaf": entry.leaf, "event": event(entry)},
         }
-        found |= _answer(entry) | _span(entry) | _agent(entry)
+        found |= _answer(entry) | _span(entry) | _agent(entry) | self._delegation(entry)
         if why := "; ".join(reasons(entry)) or text(entry.body, "error"):
             found["status_detail"] = why
         return found
@@ -101,6 +103,20 @@ class Ocsf(Plain):
             "correlation_uid": entry.run or f"{self._origin}/{number(entry.body, 'decision') or entry.seq}",
         }
 
+    def _delegation(self, entry: Entry) -> dict[str, JsonValue]:
+        """Under whose authority an agent acts: of who handed over to it, or of the person that it acts for."""
+        chain = part(entry.body, "input", "principal", "chain")
+        agents = [name for name in chain if isinstance(name, str)] if isinstance(chain, list) else []
+        if chain is not None and agents != chain:
+            return {}  # the policy hides who they are
+        if len(agents) < 2 and not text(entry.body, "input", "principal", "on_behalf_of"):
+            return {}
+        named = [self._origin, entry.run or entry.workflow or "-", *(agents or [entry.agent])]
+        delegation: dict[str, JsonValue] = {"uid": "/".join(named), "issuer_uid": self._origin}
+        if len(agents) > 1:
+            delegation["parent_uid"] = "/".join(named[:-1])
+        return {"delegation": delegation}
+
 
 def _activity(entry: Entry) -> tuple[int, str]:
     kind = text(entry.body, "input", "kind")
@@ -118,16 +134,18 @@ def _activity(entry: Entry) -> tuple[int, str]:
 
 
 def _severity(entry: Entry) -> int:
-    if entry.effect == "deny" or event(entry) in ("rejected", "halt", "erasure"):
+    if entry.effect == "deny" or entry.kind == "exception" or event(entry) in ("rejected", "halt", "erasure"):
         return _MEDIUM
     return _LOW if event(entry) in ("ask", "failed", "cancelled") else _INFORMATIONAL
 
 
 def _status(entry: Entry) -> int:
     said = event(entry)
-    if said in ("done", "approved", "allow") or entry.kind in ("checkpoint", "policy", "erasure", "review"):
+    if said in ("done", "approved", "allow", "opened", "used", "closed"):
         return _SUCCESS
-    return _FAILURE if said in ("deny", "failed", "cancelled", "rejected") else _UNKNOWN
+    if entry.kind in ("checkpoint", "policy", "erasure", "review"):
+        return _SUCCESS
+    return _FAILURE if said in ("deny", "failed", "cancelled", "rejected", "refused") else _UNKNOWN
 
 
 def _answer(entry: Entry) -> dict[str, JsonValue]:

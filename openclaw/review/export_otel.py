@@ -321,7 +321,7 @@ class OtelGenAi:
             at=_nanos(entry.at),
             name=f"openclaw.audit.{entry.kind}",
             body=json.dumps(entry.body) if self._content else event(entry),
-            warn=entry.effect == "deny" or event(entry) in ("failed", "rejected", "halt"),
+            warn=entry.effect == "deny" or entry.kind == "exception" or event(entry) in ("failed", "rejected", "halt"),
             attributes=_present(attributes),
             trace=self._trace(entry.run, seq) if called else b"",
             span=self._identity("call", seq)[:8] if called else b"",

@@ -99,7 +99,11 @@ def _ai_act() -> tuple[Demand, ...]:
     return (
         Demand(AI_ACT, "Art. 12", "Record-keeping", "events recorded automatically: every entry", lambda _: True),
         Demand(
-            AI_ACT, "Art. 14", "Human oversight", "questions to people, answers, halts", _any(_asked, _kind("halt"))
+            AI_ACT,
+            "Art. 14",
+            "Human oversight",
+            "questions to people, answers, exceptions, halts",
+            _any(_asked, _kind("exception", "halt")),
         ),
         Demand(AI_ACT, "Art. 15", "Accuracy, robustness and cybersecurity", "refusals by policy", _by("policy")),
         Demand(
@@ -114,8 +118,8 @@ def _ai_act() -> tuple[Demand, ...]:
             AI_ACT,
             "Art. 26(2)",
             "Oversight by competent persons",
-            "answers and reviews in a person's name",
-            _kind("approval", "review"),
+            "answers, exceptions and reviews in a person's name",
+            _kind("approval", "exception", "review"),
         ),
         Demand(
             AI_ACT,
@@ -144,8 +148,8 @@ def _iso() -> tuple[Demand, ...]:
             ISO,
             "A.3.2",
             "AI roles and responsibilities",
-            "answers, halts and reviews in a person's name",
-            _kind("approval", "halt", "review"),
+            "answers, exceptions, halts and reviews in a person's name",
+            _kind("approval", "exception", "halt", "review"),
         ),
         Demand(
             ISO,

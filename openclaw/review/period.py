@@ -13,6 +13,21 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _HINT = "write 2026, 2026-Q4, 2026-11, 2026-W48, 2026-11-23 or FROM..TO, as in 2026-11-01..2026-12-01 or 7d.."
 
 
+def span_of(text: str) -> dt.timedelta | None:
+    """The span that ``text`` means (``90s``, ``30m``, ``2h``, ``7d``, ``1w``); None where it means none.
+
+    Raises:
+        ConfigurationError: it is longer than time goes back.
+    """
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        return None
+    try:
+        return dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+    except OverflowError as error:
+        raise ConfigurationError(f"`{text}` is longer than time goes back") from error
+
+
 def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.datetime:
     """The moment that ``text`` means: a span before ``now`` (``90s``, ``30m``, ``2h``, ``7d``, ``1w``), or a date or time.
 
@@ -21,9 +36,9 @@ def moment_since(text: str, now: dt.datetime, zone: dt.tzinfo = dt.UTC) -> dt.da
     Raises:
         ConfigurationError: it is neither.
     """
-    if span := _SPAN.fullmatch(text):
+    if (span := span_of(text)) is not None:
         try:
-            return now - dt.timedelta(**{_UNITS[span.group(2)]: int(span.group(1))})
+            return now - span
         except OverflowError as error:
             raise ConfigurationError(f"`{text}` is longer than time goes back") from error
     try:
@@ -93,4 +108,4 @@ def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
 
 
-__all__ = ["Period", "moment_since"]
+__all__ = ["Period", "moment_since", "span_of"]

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from openclaw.audit import Entry
 from openclaw.audit.reading import Reader, Seen, Selection
 from openclaw.canonical import plain
-from openclaw.review.condition import ArgCondition, Expression
+from openclaw.conditions import ArgCondition
+from openclaw.review import fields
+from openclaw.review.condition import Expression
 from openclaw.review.entries import reasons
 
 
@@ -76,7 +78,7 @@ class Search:
             return False
         if self._args and entry.kind != "decision":
             return False
-        return all(condition.holds(entry) for condition in self._args) and (
+        return all(condition.meets(fields.value(entry, f"args.{condition.name}")) for condition in self._args) and (
             self._where is None or self._where.holds(entry)
         )
 

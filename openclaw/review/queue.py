@@ -1,21 +1,22 @@
 """What waits for a reviewer: entries of the kinds that somebody should have looked at, and that nobody has judged yet.
 
-An entry leaves the queue by a verdict, ``agreed`` or ``disputed``; ``follow-up`` leaves it there, marked. ``QUEUED`` says which
-entries are meant: another kind joins by a line there.
+An entry leaves the queue by a verdict, ``agreed`` or ``disputed``; ``follow-up`` leaves it there, marked. An exception and each
+use of it leave it by the verdict of somebody else than whoever opened it. ``QUEUED`` says which entries are meant: another kind
+joins by a line there.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from openclaw.audit import Entry
 from openclaw.audit.reading import Reader, Selection
 from openclaw.review.entries import part, text
 from openclaw.review.query import Query, Search
-from openclaw.review.verdicts import Review, reviews
+from openclaw.review.verdicts import Review, counts, reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,24 @@ QUEUED: tuple[Queued, ...] = (
     Queued("denial", {"kind": "decision", "effect": "deny"}, _is_own_denial),
     Queued("ask", {"kind": "decision", "effect": "ask"}, lambda _: True),
     Queued("halt", {"kind": "halt"}, lambda entry: part(entry.body, "event") == "halt"),
+    Queued("exception", {"kind": "exception"}, lambda entry: part(entry.body, "event") == "opened"),
+    Queued("exception use", {"kind": "exception"}, lambda entry: part(entry.body, "event") == "used"),
 )
 """What waits for a reviewer. The database must find each by an index: a refusal's effect, or a rare kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entry that waits; ``last`` is what was said of it last without taking it out of the queue."""
+    """An entry, and the last verdict on it that counts, if there is one."""
 
     name: str
     entry: Entry
     last: Review | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a verdict, or for another one."""
+        return self.last is None or self.last.verdict == "follow-up"
 
 
 def queue(reader: Reader, query: Query | None = None, *, limit: int | None = None) -> Iterator[Item]:
@@ -68,14 +76,23 @@ def queue(reader: Reader, query: Query | None = None, *, limit: int | None = Non
     yield from itertools.islice(waiting, limit)
 
 
-def _said(reader: Reader) -> tuple[set[int], dict[int, Review]]:
-    """The entries that have been judged, and those that somebody wants to look at again: the last verdict counts.
+def last_of(entry: Entry, said: Sequence[Review]) -> Review | None:
+    """The last verdict on an entry that counts."""
+    return next((review for review in reversed(said) if counts(entry, review)), None)
 
-    Of what is done with, the numbers alone are held: years of reviews are many.
+
+def _said(reader: Reader) -> tuple[set[int], dict[int, Review]]:
+    """The entries that have been judged, and those that somebody wants to look at again: the last verdict that counts.
+
+    Of what is done with, the numbers alone are held: years of reviews are many. Exceptions are few.
     """
     judged: set[int] = set()
     followed: dict[int, Review] = {}
+    exceptions = {entry.seq: entry for page in reader.entries(Selection(equal={"kind": "exception"})) for entry in page}
     for review in reviews(reader):
+        about = exceptions.get(review.of)
+        if about is not None and not counts(about, review):
+            continue
         if review.verdict == "follow-up":
             judged.discard(review.of)
             followed[review.of] = review
@@ -96,4 +113,4 @@ def _of(reader: Reader, search: Search, queued: Queued) -> Iterator[tuple[str, E
                 yield queued.name, entry
 
 
-__all__ = ["QUEUED", "Item", "Queued", "queue"]
+__all__ = ["QUEUED", "Item", "Queued", "last_of", "queue"]

@@ -10,6 +10,7 @@ from openclaw.audit import Entry
 from openclaw.review.document import Block, Document, Heading, Paragraph, Table, Values
 from openclaw.review.entries import call, detail, event, number, reasons, text
 from openclaw.review.evidence import LISTED_MAX, Evidence, Listed, limits_of
+from openclaw.review.queue import last_of
 from openclaw.review.stats import Tally
 from openclaw.review.wording import amount, count, shortened, unit_name, usd
 
@@ -31,6 +32,7 @@ def report_of(evidence: Evidence) -> Document:
             *_asks(evidence),
             *_budget(evidence),
             *_stops(evidence),
+            *_exceptions(evidence),
             *_reviews(evidence),
             *_new(evidence),
             *_frameworks(evidence),
@@ -203,6 +205,29 @@ def _stops(evidence: Evidence) -> Iterator[Block]:
         rows = ((str(one.seq), f"{one.at:{_TIME}}", event(one), detail(one)) for one in evidence.halts.entries)
         yield Table(("Entry", "At (UTC)", "What", "Of what, by whom"), tuple(rows), frozenset({0}))
         yield from _more(evidence.halts)
+
+
+def _exceptions(evidence: Evidence) -> Iterator[Block]:
+    if not evidence.exceptions.count:
+        return
+    yield Heading("Exceptions")
+    yield Paragraph(
+        "What people have lifted for a time (break-glass), and what has passed under it. Whoever opened an exception does not"
+        " review it: the last column has the last verdict of somebody else."
+    )
+    rows = (
+        (str(one.seq), f"{one.at:{_TIME}}", event(one), detail(one), _judged(evidence, one))
+        for one in evidence.exceptions.entries
+    )
+    yield Table(("Entry", "At (UTC)", "What", "Of what, by whom", "Reviewed"), tuple(rows), frozenset({0}))
+    yield from _more(evidence.exceptions)
+
+
+def _judged(evidence: Evidence, entry: Entry) -> str:
+    if event(entry) not in ("opened", "used"):
+        return ""
+    last = last_of(entry, [one for one in evidence.reviews if one.of == entry.seq and one.verdict])
+    return f"{last.verdict} by {last.by}, entry {last.seq}" if last is not None else "by nobody else yet"
 
 
 def _reviews(evidence: Evidence) -> Iterator[Block]:

@@ -90,6 +90,9 @@ class Stats(_Frozen):
     tools: tuple[Tally, ...]
     reasons: tuple[Reason, ...]
     hours: tuple[int, ...]
+    exceptions: int = 0
+    """Exceptions that people have opened, and in ``excepted`` what has passed under them."""
+    excepted: int = 0
     new: tuple[New, ...] = ()
 
 
@@ -117,6 +120,7 @@ class Counting:
         self._by: dict[Field, dict[str, _Sum]] = {"agent": {}, "tool": {}}
         self._reasons: dict[tuple[str, str], _Shape] = {}
         self._hours: Counter[int] = Counter()
+        self._exceptions: Counter[str] = Counter()
         self._seen: dict[tuple[Literal["agent", "tool", "arguments"], str, str], _Shape] = {}
 
     def add(self, entry: Entry) -> None:
@@ -132,6 +136,8 @@ class Counting:
             self._count(entry, Counter({entry.effect: 1}), minute=int(entry.at.timestamp() // 60))
             self._hours[entry.at.astimezone(dt.UTC).hour] += 1
             self._look(entry)
+        elif entry.kind == "exception":
+            self._exceptions[text(entry.body, "event")] += 1
         if entry.kind == "decision" and entry.effect in ("ask", "deny"):
             for reason in reasons(entry):
                 kept = self._reasons.setdefault((reason, entry.effect), _Shape(entry.seq))
@@ -190,6 +196,8 @@ class Counting:
             tools=tallies("tool"),
             reasons=tuple(Reason(reason=key[0], effect=key[1], count=one.count, last=one.first) for key, one in ranked),
             hours=tuple(self._hours[hour] for hour in range(24)),
+            exceptions=self._exceptions["opened"],
+            excepted=self._exceptions["used"],
             new=tuple(self._new(reader)) if reader is not None and self._first is not None else (),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
@@ -70,10 +71,17 @@ def driver_error(engine: Engine) -> type[Exception]:
     return module.Error
 
 
+def shown(url: URL) -> str:
+    """A URL as it was given, without its password: a file that is read only is opened under another form of its name."""
+    if url.get_backend_name() == "sqlite" and url.database is not None and url.database.startswith("file:"):
+        url = url.set(database=unquote(url.database.removeprefix("file:")), query={})
+    return url.render_as_string(hide_password=True)
+
+
 def describe_failure(error: Exception, doing: str, url: URL | None = None) -> StoreError:
     """One clear error for what a driver said, with the way out where the cause is known."""
     said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    where = f" `{url.render_as_string(hide_password=True)}`" if url is not None else ""
+    where = f" `{shown(url)}`" if url is not None else ""
     lacking = _LACKING.search(said)
     if lacking is not None:
         return StoreError(
@@ -127,23 +135,24 @@ _KNOWN_FAILURES = (
 def _check(connection: Connection, url: URL, *, clock: Clock, create: bool, readonly: bool) -> str:
     found = set(sa.inspect(connection).get_table_names())
     ours = set(Table.metadata.tables)
-    shown = url.render_as_string(hide_password=True)
+    name = shown(url)
     if Meta.__tablename__ in found:
-        origin = _check_version(connection, shown)
+        origin = _check_version(connection, name)
         if not readonly and not ours <= found:
             Table.metadata.create_all(connection)  # A table that this version has added: the rest is as it was.
         if not readonly:
             _add_columns(connection, found)
+            _add_indexes(connection, found)
         return origin
     # Sharing a PostgreSQL database with other tables is normal; a SQLite file is one program's own.
     foreign = sorted(found if url.get_backend_name() == "sqlite" else found & ours)
     if foreign:
         raise StoreError(
-            f"the database `{shown}` belongs to another program: it has the table `{foreign[0]}` but none of openclaw's",
+            f"the database `{name}` belongs to another program: it has the table `{foreign[0]}` but none of openclaw's",
             hint="choose another database",
         )
     if not create:
-        raise StoreError(f"the database `{shown}` is empty: no governance has written to it", hint="check --store")
+        raise StoreError(f"the database `{name}` is empty: no governance has written to it", hint="check --store")
     Table.metadata.create_all(connection)
     origin = clock.new_id("openclaw")
     connection.execute(sa.insert(Meta).values(id=1, origin=origin, created_at=utc(clock.now())))
@@ -163,6 +172,20 @@ def _add_columns(connection: Connection, found: set[str]) -> None:
             if column.name not in known:
                 made = CreateColumn(column).compile(dialect=connection.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
+
+
+_INDEXES_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'index'"
+_INDEXES_POSTGRESQL = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+
+
+def _add_indexes(connection: Connection, found: set[str]) -> None:
+    """Make the indexes that this version has and the database has not: some answers would take longer without them."""
+    sqlite = connection.dialect.name == "sqlite"
+    known = set(connection.exec_driver_sql(_INDEXES_SQLITE if sqlite else _INDEXES_POSTGRESQL).scalars())
+    for table in Table.metadata.sorted_tables:
+        for index in sorted(table.indexes, key=lambda index: str(index.name)) if table.name in found else ():
+            if index.name not in known:
+                index.create(connection)
 
 
 def _check_version(connection: Connection, shown: str) -> str:
@@ -196,7 +219,9 @@ def _sqlite(url: URL, *, create: bool, readonly: bool) -> Engine:
         raise StoreError(f"the folder `{path.parent}` does not exist", hint="create it first")
     if readonly:
         query = {"mode": "ro", "uri": "true", **({"immutable": "1"} if _is_at_rest(path) else {})}
-        url = url.set(database=f"file:{path}", query=query)
+        url = url.set(
+            database=f"file:{quote(str(path))}", query=query
+        )  # a URI, in which `?`, `#` and `%` mean something
     engine = sa.create_engine(
         url,
         isolation_level="AUTOCOMMIT",

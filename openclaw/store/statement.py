@@ -47,22 +47,25 @@ class Cursor(Protocol):
 
 
 class Statement:
-    """One statement with named parameters (``sqlalchemy.bindparam``). ``columns`` are those that it returns."""
+    """One statement with named parameters (``sqlalchemy.bindparam``).
+
+    ``columns`` are those that it returns, ``compiled`` is what it is in the words of each dialect that it was run in.
+    """
 
     def __init__(self, clause: ClauseElement) -> None:
         self._clause = clause
-        self._compiled: dict[str, _Compiled] = {}
+        self.compiled: dict[str, Compiled] = {}
         self.columns = _returned(clause)
 
     def run(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> None:
         """Run it once."""
-        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
         cursor.execute(compiled.text, compiled.values(parameters))
 
-    def run_many(self, cursor: Cursor, dialect: Dialect, parameters: Sequence[Mapping[str, object]]) -> None:
-        """Run it once for each set of parameters."""
-        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
-        cursor.executemany(compiled.text, [*map(compiled.values, parameters)])
+    def run_many(self, cursor: Cursor, dialect: Dialect, parameters: Sequence[Sequence[object]]) -> None:
+        """Run it once for each set of parameters, which stand in the order of ``compile(dialect).names``."""
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
+        cursor.executemany(compiled.text, parameters)
 
     def rows(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> list[Row]:
         """Run it once and give what it returned."""
@@ -71,25 +74,29 @@ class Statement:
 
     def tuples(self, cursor: Cursor, dialect: Dialect, parameters: Mapping[str, object]) -> Sequence[Sequence[object]]:
         """``rows`` as the driver gives them."""
-        self.run(cursor, dialect, parameters)
+        compiled = self.compiled.get(dialect.name) or self.compile(dialect)
+        cursor.execute(compiled.text, compiled.values(parameters))
         return cursor.fetchall()
 
-    def _compile(self, dialect: Dialect) -> _Compiled:
+    def compile(self, dialect: Dialect) -> Compiled:
+        """The statement in the words of a dialect."""
         style = "qmark" if dialect.name == "sqlite" else "format"
         compiled = cast(
             "SQLCompiler",
             self._clause.compile(dialect=type(dialect)(paramstyle=style)),  # pyright: ignore[reportCallIssue]
         )
         constants: dict[str, object] = {name: it.value for name, it in compiled.binds.items() if not it.required}
-        made = self._compiled[dialect.name] = _Compiled(str(compiled), _picking(compiled.positiontup or (), constants))
+        names = tuple(compiled.positiontup or ())
+        made = self.compiled[dialect.name] = Compiled(str(compiled), names, _picking(names, constants))
         return made
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
     """A statement in a dialect's own words. ``values`` picks its parameters by position, which drivers take the quickest."""
 
     text: str
+    names: tuple[str, ...]
     values: _Pick
 
 
@@ -111,4 +118,4 @@ def _returned(clause: ClauseElement) -> tuple[str, ...]:
     return tuple(str(column.name) for column in getattr(clause, "exported_columns", ()) or ())
 
 
-__all__ = ["Cursor", "Row", "Statement"]
+__all__ = ["Compiled", "Cursor", "Row", "Statement"]

@@ -86,10 +86,16 @@ class EntryRow(Table, table=True):
     effect: str = ""
     body: str = Field(sa_column=Column(Text, nullable=False))
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    # The hashes of the interior nodes that this leaf has completed, from below, 32 bytes each; null where it completes none.
+    # Beside the entry they cost no page of their own. A database of older versions has those of its old entries in NodeRow.
+    nodes: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class NodeRow(Table, table=True):
-    """The hash of one complete subtree of 2**level leaves (level ≥ 1). ``index`` counts subtrees of that level."""
+    """The hash of one complete subtree of 2**level leaves, where no entry has it: ``index`` counts subtrees of that level.
+
+    Those at the right edge of what was pruned (a leaf, too), and all that an older version has written.
+    """
 
     __tablename__: ClassVar[str] = "openclaw_node"
     __table_args__: ClassVar[dict[str, bool]] = {"sqlite_with_rowid": False}
@@ -259,6 +265,53 @@ class ApproverRow(Table, table=True):
     roles: str = Field(default="[]", sa_column=Column(Text, nullable=False))
     key: str = ""
     token: str = ""
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class ExceptionRow(Table, table=True):
+    """A bounded exception that a person has opened; entry ``seq`` records it, and ``seal`` binds this row to it.
+
+    ``args`` are conditions on arguments as a JSON list. Of its ``uses``, ``used`` are used up. ``proof`` is what proves who
+    opened it: a signed note, or the digest of a token.
+    """
+
+    __tablename__: ClassVar[str] = "openclaw_exception"
+    __table_args__: ClassVar[tuple[Index, ...]] = (
+        Index(
+            "openclaw_exception_open",
+            "expires_at",
+            sqlite_where=text("closed_at = ''"),
+            postgresql_where=text("closed_at = ''"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    workflow: str = ""
+    agent: str = ""
+    tool: str = ""
+    args: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    uses: int = Field(sa_column=Column(BigInteger, nullable=False))
+    used: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    by: str
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    opened_at: str
+    expires_at: str
+    closed_at: str = ""
+    closed_by: str = ""
+    proof: str = Field(default="", sa_column=Column(Text, nullable=False))
+    seal: str = ""
+
+
+class ExceptionUseRow(Table, table=True):
+    """The ``number``-th use of an exception: decision ``seq`` of the execution ``key``, which goes on under it if it waits."""
+
+    __tablename__: ClassVar[str] = "openclaw_exception_use"
+    __table_args__: ClassVar[tuple[Index, ...]] = (Index("openclaw_exception_use_key", "key"),)
+
+    exception: str = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    key: str = ""
     seq: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 

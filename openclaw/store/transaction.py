@@ -13,6 +13,9 @@ from sqlalchemy.engine import Dialect
 from openclaw.action import utc
 from openclaw.store.statement import Cursor, Row, Statement
 
+HALTS_NOTE = "halts"
+"""The note under which the halts that stand are kept for a transaction (``openclaw.halts``)."""
+
 
 @dataclass(slots=True)
 class Transaction:
@@ -35,20 +38,30 @@ class Transaction:
 
     def rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[Row]:
         """Run a prepared statement and give what it returned."""
-        return statement.rows(self.cursor, self.dialect, parameters)
+        columns = statement.columns
+        return [dict(zip(columns, row, strict=True)) for row in self.tuples(statement, parameters)]
 
     def tuples(self, statement: Statement, parameters: Mapping[str, object]) -> Sequence[Sequence[object]]:
         """``rows`` as the driver gives them, in the order of the statement's columns."""
-        return statement.tuples(self.cursor, self.dialect, parameters)
+        compiled = statement.compiled.get(self.dialect.name) or statement.compile(self.dialect)
+        cursor = self.cursor
+        cursor.execute(compiled.text, compiled.values(parameters))
+        return cursor.fetchall()
 
     def count(self, statement: Statement, parameters: Mapping[str, object]) -> int:
         """Run a prepared statement; how many rows it touched."""
-        statement.run(self.cursor, self.dialect, parameters)
-        return self.cursor.rowcount
+        compiled = statement.compiled.get(self.dialect.name) or statement.compile(self.dialect)
+        cursor = self.cursor
+        cursor.execute(compiled.text, compiled.values(parameters))
+        return cursor.rowcount
 
-    def many(self, statement: Statement, parameters: Sequence[Mapping[str, object]]) -> None:
-        """Run a prepared statement once for each set of parameters."""
+    def many(self, statement: Statement, parameters: Sequence[Sequence[object]]) -> int:
+        """Run a prepared statement once for each set of parameters, in the order in which the statement names them.
+
+        How many rows it touched in all.
+        """
         statement.run_many(self.cursor, self.dialect, parameters)
+        return self.cursor.rowcount
 
     @contextlib.contextmanager
     def attempt(self) -> Generator[Attempt]:
@@ -68,4 +81,4 @@ class Attempt:
     given_up: bool = False
 
 
-__all__ = ["Attempt", "Transaction"]
+__all__ = ["HALTS_NOTE", "Attempt", "Transaction"]

@@ -47,7 +47,7 @@ class Job(Generic[T]):
     def __init__(self, unit: Callable[[Transaction], T], writer: Writer | None, *, deferred: bool) -> None:
         self.unit = unit
         self.deferred = deferred
-        self.since = _monotonic()
+        self.since = _monotonic() if deferred else 0.0
         self.done = False
         self._writer = writer
         self._value: T | None = None

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from openclaw.audit import AuditLog, Draft, Proof, Signer, Verifier
-from openclaw.errors import AuditError, VerificationError
+from openclaw.errors import AuditError, OpenClawError, VerificationError
 from openclaw.store import Store
 from openclaw.testing import FakeClock
 
@@ -128,7 +128,7 @@ def test_a_cut_tail_is_found_even_where_the_head_was_cut_with_it(log: AuditLog, 
     early = sa.create_engine(store_url)
     with early.connect() as connection:
         size, edge = connection.execute(sa.text("SELECT size, edge FROM openclaw_head")).one()
-        nodes = connection.execute(sa.text("SELECT count(*) FROM openclaw_node")).scalar_one()
+        nodes = connection.execute(sa.text("SELECT sum(length(nodes)) / 32 FROM openclaw_entry")).scalar_one()
     fill(log, 4)
     log.checkpoint()
     with early.begin() as connection:
@@ -259,3 +259,27 @@ def test_what_is_no_entry_is_refused(log: AuditLog, fields: dict[str, object]) -
     with pytest.raises(AuditError, match=r"this is not an entry|the body of an entry"):
         log.append(fields)
     assert log.size() == 0
+
+
+@pytest.mark.parametrize(
+    ("sqlite", "postgresql"),
+    [
+        (
+            "CREATE TRIGGER deaf BEFORE INSERT ON openclaw_entry WHEN NEW.effect = 'deny' BEGIN SELECT RAISE(IGNORE); END",
+            "CREATE RULE deaf AS ON INSERT TO openclaw_entry WHERE NEW.effect = 'deny' DO INSTEAD NOTHING",
+        ),
+        (
+            "CREATE TRIGGER deaf BEFORE UPDATE ON openclaw_head BEGIN SELECT RAISE(IGNORE); END",
+            "CREATE RULE deaf AS ON UPDATE TO openclaw_head DO INSTEAD NOTHING",
+        ),
+        ("DELETE FROM openclaw_head", "DELETE FROM openclaw_head"),
+    ],
+)
+def test_what_the_database_was_made_to_ignore_is_no_record(
+    log: AuditLog, store_url: str, sqlite: str, postgresql: str
+) -> None:
+    fill(log, 3)
+    tamper(store_url, sqlite if store_url.startswith("sqlite") else postgresql)
+    with pytest.raises(OpenClawError, match=r"the database took|the log has 0 heads"):
+        log.append(Draft(kind="decision", effect="deny"))
+    assert [entry.seq for entry in log.entries()] == [1, 2, 3]

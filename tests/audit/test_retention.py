@@ -149,10 +149,17 @@ def test_removing_without_a_prune_is_found(old: Old) -> None:
 def test_an_entry_put_back_where_it_was_pruned_is_found(old: Old) -> None:
     old.log.prune(old.months[4], by="eva")
     old.run(
-        "INSERT INTO openclaw_entry SELECT 7, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf"
+        "INSERT INTO openclaw_entry SELECT 7, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf, NULL"
         " FROM openclaw_entry WHERE seq = 50"
     )
     assert old.log.verify().problems[0].message == "entry 7 stands where none may be: the log goes on with 45"
+
+
+def test_what_is_left_of_the_tree_is_compared_with_what_was_signed(old: Old) -> None:
+    old.log.prune(old.months[4], by="eva")
+    old.run("UPDATE openclaw_node SET hash = :junk WHERE level = 3", junk=bytes(32))
+    messages = [problem.message for problem in old.log.verify().problems]
+    assert messages == ["what is left of the tree over the pruned entries 33 to 40 was changed"]
 
 
 def test_a_prune_that_the_key_did_not_sign_is_not_believed(old: Old) -> None:

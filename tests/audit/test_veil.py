@@ -12,9 +12,12 @@ from pydantic import JsonValue
 
 from openclaw.audit import veil as veils
 from openclaw.audit.mask import FAILED, hides, keyed_digest, mark_in_text
+from openclaw.audit.shapes import CLOAK
 from openclaw.audit.veil import HEAD_CHARS, LARGE_CHARS, Seal, Veil, take_result
 from openclaw.canonical import digest, plain
+from openclaw.policy.regorus import available
 from tests.audit.test_shapes import SECRETS
+from tests.conftest import require
 
 KEY = b"k" * 32
 
@@ -251,3 +254,99 @@ def test_nothing_fails_and_nothing_named_is_left(named: object, other: object) -
 def test_what_is_hidden_once_stays_as_it_is(value: object) -> None:
     once = Veil(document(value=value, password=value), key=KEY).document
     assert Veil(once, key=KEY).document == once
+
+
+class Never:
+    """A look that is sure of nothing, as where there is no native extension."""
+
+    @staticmethod
+    def harmless(_: object) -> bool:
+        return False
+
+    harmless_parts = harmless
+
+
+NAMES = st.sampled_from(
+    [
+        "order",
+        "password",
+        "X-Api-Key",
+        "clientSecret",
+        "max_tokens",
+        "session id",
+        "sessionId",
+        "name",
+        "value",
+        "key",
+        "field",
+        "content",
+        "header",
+        "DB_PWD",
+        "pass_word",
+        "authTokens",
+        "PIN",
+        "$map",
+        "$x",
+        "otp2",
+        "page_token",
+        "\u212aey",
+        "l\u0130st",
+    ]
+) | st.text(max_size=12)
+PIECES = st.sampled_from(
+    [
+        *SECRETS.values(),
+        "api\u212aey=hunter22abc",
+        "TO\u212aEN=abcd1234!",
+        "4111 1111 1111 1111",
+        "DB_PASSWORD",
+        "token",
+        "note",
+        "https://eva:hunter2@host/",
+        "2026-11-23T10:00:00.000000Z",
+        "run-0199d2c4f1a2-8f3a5b1c",
+        "password: hunter22!",
+        "ordinary",
+    ]
+) | st.text(max_size=30)
+TEXTS = st.lists(PIECES, max_size=3).map(" ".join)
+DOCUMENTS = st.recursive(
+    TEXTS | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(NAMES, DOCUMENTS, max_size=3), DOCUMENTS, st.booleans())
+def test_the_quick_look_leaves_alone_only_what_the_veil_leaves_alone(
+    args: dict[str, object], result: object, full: bool
+) -> None:
+    asked, found = document(args=args), take_result(result)
+    quick = Veil(asked, key=KEY)
+    told = quick.result(found, full=full)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(veils, "CLOAK", Never)
+        careful = Veil(asked, key=KEY)
+        assert quick.document == careful.document
+        assert told == careful.result(found, full=full)
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_the_quick_look_sees_every_secret_of_known_shape(secret: str) -> None:
+    assert not CLOAK.harmless(f"use {secret} now")
+    assert not CLOAK.harmless({"rows": [{"note": secret}]})
+    assert not CLOAK.harmless_parts({"tool": {"args": {secret: 1}}})
+
+
+def test_the_quick_look_is_sure_of_what_most_calls_hold() -> None:
+    require("native", available(), "a Rust toolchain, then `make native`")
+    ordinary = {
+        "order": "A-17",
+        "at": "2026-11-23T10:00:00.000000Z",
+        "run": "run-0199d2c4f1a2-af3a5b1c",
+        "amount": 1.5,
+        "who": "Jörg",
+    }
+    assert CLOAK.harmless_parts(
+        {"tool": {"name": "lookup", "args": ordinary, "tags": ["read"]}, "budget": {"tokens": 5}}
+    )

@@ -188,16 +188,43 @@ def test_an_entry_removed_anywhere_is_named(store: Store, keyed: AuditLog, seq: 
 def test_an_entry_added_before_the_first_is_named(store: Store, keyed: AuditLog, seq: int) -> None:
     run(
         store,
-        f"INSERT INTO openclaw_entry SELECT {seq}, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf"
+        f"INSERT INTO openclaw_entry SELECT {seq}, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf, NULL"
         " FROM openclaw_entry WHERE seq = 5",
     )
     assert messages(keyed)[0] == f"entry {seq} stands where none may be: the log goes on with 1"
 
 
+def test_what_stands_behind_an_entry_that_may_not_be_there_is_looked_at_too(store: Store, keyed: AuditLog) -> None:
+    run(
+        store,
+        "UPDATE openclaw_entry SET seq = -5 WHERE seq = 5",
+        "UPDATE openclaw_entry SET agent = 'thief' WHERE seq = 3",
+    )
+    assert messages(keyed) == [
+        "entry -5 stands where none may be: the log goes on with 1",
+        "entry 3 was changed: it does not fit its leaf hash",
+        "entry 5 is missing: the log goes on with 6",
+    ]
+
+
+def test_many_entries_that_may_not_be_there_are_not_named_one_by_one(store: Store, keyed: AuditLog) -> None:
+    columns = "at, kind, run, workflow, agent, tool, call_id, effect, body, leaf, NULL FROM openclaw_entry"
+    run(store, *(f"INSERT INTO openclaw_entry SELECT {-seq}, {columns} WHERE seq = 5" for seq in range(50)))
+    assert len(messages(keyed)) == 20
+
+
+def test_a_tail_that_was_cut_with_the_size_of_the_head_is_named(store: Store, keyed: AuditLog) -> None:
+    fill(keyed, 3)
+    run(store, "DELETE FROM openclaw_entry WHERE seq = 36", "UPDATE openclaw_head SET size = 35")
+    (problem,) = keyed.verify().problems
+    assert problem.seq == 36
+    assert "entry 36 was removed and the size of the head changed with it" in problem.message
+
+
 def test_an_entry_added_behind_the_last_is_named(store: Store, keyed: AuditLog) -> None:
     run(
         store,
-        "INSERT INTO openclaw_entry SELECT 34, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf"
+        "INSERT INTO openclaw_entry SELECT 34, at, kind, run, workflow, agent, tool, call_id, effect, body, leaf, NULL"
         " FROM openclaw_entry WHERE seq = 5",
     )
     assert messages(keyed)[0] == "entry 34 was changed: it does not fit its leaf hash"
@@ -208,12 +235,18 @@ def test_an_entry_added_behind_the_last_is_named(store: Store, keyed: AuditLog) 
     [
         ("UPDATE openclaw_head SET size = 20", "the head says 20 entries, the log has 33"),
         ("UPDATE openclaw_head SET size = 40", "the head says 40 entries, the log has 33"),
-        ("UPDATE openclaw_head SET edge = :junk", "the head's right edge does not fit the entries"),
+        ("UPDATE openclaw_head SET size = -1", "the head says -1 entries, the log has 33: entry 34 is missing"),
+        ("UPDATE openclaw_head SET edge = :junk", "the head's right edge does not fit the 33 entries"),
         ("DELETE FROM openclaw_head", "the log has 0 heads: it must have one"),
         ("UPDATE openclaw_head SET id = 7", "the head has the number 7, not 1"),
-        ('UPDATE openclaw_node SET hash = :junk WHERE level = 2 AND "index" = 1', "entries 5 to 8 do not fit"),
-        ('DELETE FROM openclaw_node WHERE level = 1 AND "index" = 3', "entries 7 to 8 do not fit"),
-        ("INSERT INTO openclaw_node VALUES (9, 77, :junk)", "the tree has 32 stored nodes, where 33 entries make 31"),
+        ("UPDATE openclaw_entry SET nodes = :junk WHERE seq = 8", "entries 7 to 8 do not fit the tree above them"),
+        ("UPDATE openclaw_entry SET nodes = NULL WHERE seq = 8", "entries 7 to 8 do not fit the tree above them"),
+        ("UPDATE openclaw_entry SET nodes = substr(nodes, 1, 64) WHERE seq = 8", "entries 1 to 8 do not fit the tree"),
+        (
+            "UPDATE openclaw_entry SET nodes = :junk WHERE seq = 7",
+            "the nodes beside entry 7 are not those that it completes",
+        ),
+        ("INSERT INTO openclaw_node VALUES (9, 77, :junk)", "1 nodes of the tree stand beside no entry, where 0 must"),
         ("UPDATE openclaw_entry SET leaf = :junk WHERE seq = 4", "entry 4 was changed"),
         (
             "UPDATE openclaw_entry SET body = '{\"note\": 5}' WHERE seq = 11",
@@ -268,9 +301,64 @@ def test_the_entry_is_named_in_a_log_of_many_chunks(tmp_path: Path, sqlite_url: 
         run(store, f"UPDATE openclaw_entry SET run = 'x' WHERE seq = {seq}")
         assert [problem.seq for problem in log.verify().problems] == [seq]
         run(store, f"UPDATE openclaw_entry SET run = '' WHERE seq = {seq}")
-    run(store, 'UPDATE openclaw_node SET hash = :junk WHERE level = 11 AND "index" = 1', junk=bytes(32))
+    changed = "CAST(substr(nodes, 1, 320) || :junk || substr(nodes, 353) AS BLOB)"  # the node of level 11
+    run(store, f"UPDATE openclaw_entry SET nodes = {changed} WHERE seq = 4096", junk=bytes(32))
     assert messages(log) == ["entries 2049 to 4096 do not fit the tree above them"]
+    run(store, "UPDATE openclaw_entry SET nodes = CAST(nodes || :junk AS BLOB) WHERE seq = 4096", junk=bytes(32))
+    assert "the nodes beside entry 4096 are not those that it completes" in messages(log)
     store.close()
+
+
+def as_before(store: Store) -> None:
+    """The database as versions before this one have written it: each node in a row of its own."""
+    engine = sa.create_engine(store.engine.url)
+    with engine.begin() as connection:
+        for seq, nodes in connection.execute(
+            sa.text("SELECT seq, nodes FROM openclaw_entry WHERE nodes IS NOT NULL")
+        ).all():
+            for level in range(1, len(nodes) // 32 + 1):
+                digest = bytes(nodes)[(level - 1) * 32 : level * 32]
+                row = {"level": level, "index": (seq >> level) - 1, "hash": digest}
+                connection.execute(
+                    sa.text('INSERT INTO openclaw_node (level, "index", hash) VALUES (:level, :index, :hash)'), row
+                )
+        connection.execute(sa.text("ALTER TABLE openclaw_entry DROP COLUMN nodes"))
+    engine.dispose()
+
+
+def test_a_log_whose_nodes_stand_in_rows_of_their_own_goes_on_and_is_proven(
+    store: Store, store_url: str, tmp_path: Path, outside: Path
+) -> None:
+    signer = Signer.load(tmp_path / "log.key", store.origin)
+    log = AuditLog(store, signer, outside=outside)
+    store.run(lambda transaction: [log.record(transaction, Draft(kind="halt", body={"n": n})) for n in range(1500)])
+    log.checkpoint()
+    size = log.size()
+    as_before(store)
+    store.close()
+    copy = Store.open(store_url, create=False, readonly=True)
+    old = AuditLog(copy, signer, outside=outside)
+    assert messages(old) == []
+    old.prove(1024).check(signer.verifier)
+    assert [entry.seq for entry in old.entries(after=1498)] == [1499, 1500, 1501, 1502]
+    copy.close()
+    again = Store.open(store_url)
+    log = AuditLog(again, signer, outside=outside)
+    assert messages(log) == []
+    fill(log, 700)
+    log.checkpoint()
+    assert messages(log) == []
+    for seq in (1, 1024, 1501, 1502, 2048, 2202):
+        log.prove(seq).check(signer.verifier)
+    log.prove_consistency(1501).check(signer.verifier)
+    with again.peek() as connection:
+        apart = connection.execute(sa.text("SELECT count(*) FROM openclaw_node")).scalar_one()
+    assert apart == size - size.bit_count(), "what is there stays as it is"
+    run(again, 'UPDATE openclaw_node SET hash = :junk WHERE level = 2 AND "index" = 1', junk=bytes(32))
+    assert messages(log) == ["entries 5 to 8 do not fit the tree above them"]
+    run(again, "DELETE FROM openclaw_node WHERE level = 3")
+    assert "entries 9 to 16 do not fit the tree above them" in messages(log)
+    again.close()
 
 
 def test_an_index_that_hides_entries_from_a_query_is_found(tmp_path: Path, sqlite_url: str) -> None:

@@ -26,7 +26,7 @@ from openclaw.store import Store
 
 COUNTING = "0"
 
-CALLS = ("plain", "refused", "asked", "failing", "async", "kept")
+CALLS = ("plain", "refused", "asked", "lifted", "failing", "async", "kept")
 """The calls of one process, in their order."""
 
 
@@ -72,6 +72,8 @@ class Steps:
         self.around(gate._ledger, "post", "post")
         self.around(gate._log, "record", "entry")
         self.around(gate._approvals, "claim", "claim")
+        self.around(gate.exceptions, "covering", "cover")
+        self.around(gate.exceptions, "claim", "except")
         begin = store._writer._begin
 
         def begun(connection: Any) -> Any:
@@ -156,6 +158,7 @@ def work(url: str, folder: str, number: int, deadly: str, told: int) -> None:
     with Governance.open(url, policies=engine(folder), key=f"{folder}/key") as governance:
         steps.over(governance.gate, governance._store)
         run = governance.gate.open_run(workflow="desk", thread=f"thread-{number}", resumed=False)
+        governance.exceptions.open(agent=f"clerk-{number}", by="ann", reason="the desk is down")
         steps.armed = True
         for which in CALLS:
             act(governance, request(number, which, run), effects, steps.at)

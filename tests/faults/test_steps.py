@@ -32,7 +32,12 @@ POLICY = """package openclaw.policies.desk
 
 import rego.v1
 
-allow if input.tool.name in {"plain", "failing", "async", "kept", "asked"}
+allow if input.tool.name in {"plain", "failing", "async", "kept", "asked", "lifted"}
+
+deny contains "held" if {
+	input.tool.name == "lifted"
+	not input.exception
+}
 
 ask contains "a person must agree" if input.tool.name == "asked"
 """
@@ -43,6 +48,8 @@ STAGES = {
         for what in ("look", "decide", "BEGIN", "pass", "reserve", "entry")
     ),
     *(f"{when} {what}" for when in ("before", "after") for what in ("COMMIT", "settle", "post", "claim")),
+    *(f"{when} {what}" for when in ("before", "after") for what in ("cover", "except", "UPDATE openclaw_exception")),
+    *(f"{when} INSERT openclaw_exception_use" for when in ("before", "after")),
     *(f"{when} INSERT {table}" for when in ("before", "after") for table in ("openclaw_entry", "openclaw_action")),
     *("waiting", "answered", "acted", "finished"),
 }
@@ -115,6 +122,11 @@ def check(governance: Governance, folder: Path, number: int) -> set[str]:
     assert balance.posted.calls == len(ended)
     claimed = {it.state for it in governance.approvals.list(None) if it.agent == f"clerk-{number}"}
     assert (claimed == {"used"}) == (f"{number}-asked" in allowed), "approval and decision are not one commit"
+    [exception] = [it for it in governance.exceptions.list(None) if it.scope.agent == f"clerk-{number}"]
+    uses = [it.body["decision"] for it in entries if it.kind == "exception"]
+    lifted = [it.seq for it in entries if it.kind == "decision" and "use" in (it.body.get("exception") or ())]
+    assert uses == lifted, "a use is in the log without its decision, or a decision without its use"
+    assert exception.used == len(lifted) == (f"{number}-lifted" in allowed), "use and decision are not one commit"
     return opened
 
 
@@ -133,10 +145,10 @@ def go_on(governance: Governance, folder: Path, number: int, opened: set[str]) -
         if call in opened:
             assert isinstance(answer, Refusal), "nobody knows what came of it: it is not made again by itself"
             assert "its outcome is unknown" in answer.error.message
-        elif which in ("plain", "async", "kept") and before[call]:
+        elif which in ("plain", "async", "kept", "lifted") and before[call]:
             assert isinstance(answer, Replayed), "it has run to its end, and is not made again"
             assert answer.result == (b"kept" if which == "kept" else b"")
-        elif which in ("plain", "async", "kept"):
+        elif which in ("plain", "async", "kept", "lifted"):
             assert isinstance(answer, Permit), "it was never let through, and is now"
     os.close(file)
     gate.flush()

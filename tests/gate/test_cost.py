@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,12 @@ from openclaw.action import Principal, ToolCall
 from openclaw.budget import Budget, Usage
 from openclaw.gate import Outcome, Permit, Request
 from openclaw.governance import Governance
+from openclaw.policy.regorus import available
 from openclaw.store import writer
+from tests.conftest import require
+
+CALLS_MAX = 560
+PAGES_MAX = 14
 
 PRINCIPAL = Principal(agent="clerk", workflow="desk")
 
@@ -59,12 +68,17 @@ def call(governance: Governance) -> None:
 
 
 def kinds(statements: Sequence[str]) -> list[str]:
-    """Verb and table of each."""
-    words = [sql.replace("\n", " ").split() for sql in statements]
-    return [
-        " ".join([it[0], *(word for word in it if word.startswith("openclaw_") and "." not in word)][:2])
-        for it in words
-    ]
+    """Verb and table of each; of one that changes several tables at once (PostgreSQL), of each of them."""
+    found: list[str] = []
+    for sql in statements:
+        if sql.startswith("WITH"):
+            changes = re.findall(r"(UPDATE|INSERT) (?:INTO )?(openclaw_\w+)", sql)
+            found += [f"{verb} {table}" for verb, table in changes]
+        else:
+            words = sql.split()
+            tables = (word.strip(",)") for word in words if word.startswith("openclaw_") and "." not in word)
+            found.append(" ".join([words[0], *dict.fromkeys(tables)][:3]))
+    return found
 
 
 def test_one_call_after_another_is_one_commit_each(governance: Governance, told: list[str]) -> None:
@@ -81,15 +95,13 @@ def test_one_call_after_another_is_one_commit_each(governance: Governance, told:
         "UPDATE openclaw_action",
         "UPDATE openclaw_reservation",
         "UPDATE openclaw_account",
-        "SELECT openclaw_head",
+        "SELECT openclaw_halt openclaw_head",
         # the decision
-        "SELECT openclaw_halt",
         "UPDATE openclaw_account",
         "INSERT openclaw_reservation",
         "INSERT openclaw_action",
         # both
         "INSERT openclaw_entry",
-        "INSERT openclaw_node",
         "UPDATE openclaw_head",
         "COMMIT",
     ]
@@ -120,5 +132,25 @@ def test_a_reservation_on_accounts_that_are_there_is_two_statements(governance: 
         "UPDATE openclaw_reservation",
         "UPDATE openclaw_account",
     ]
-    assert "tokens_pending" in told[1]
-    assert "calls_pending" not in told[1], "what does not move is not written"
+    moved = next(sql for sql in told if "UPDATE openclaw_account" in sql)
+    assert "tokens_pending" in moved
+    assert "calls_pending" not in moved, "what does not move is not written"
+
+
+def test_a_call_is_few_calls_of_functions_and_few_pages(governance: Governance, tmp_path: Path) -> None:
+    """Upper bounds, a little above what was counted: who makes a call dearer shall notice it."""
+    require("native", available(), "a Rust toolchain, then `make native`")
+    wal = tmp_path / "openclaw.db-wal"
+    if not governance._store.engine.url.drivername.startswith("sqlite"):
+        pytest.skip("what is counted is the same; only SQLite has pages in a file")
+    governance.ledger.set_limit("org/default", Budget(calls=1000))
+    for _ in range(20):
+        call(governance)
+    before, profile = wal.stat().st_size, cProfile.Profile()
+    profile.enable()
+    for _ in range(100):
+        call(governance)
+    profile.disable()
+    assert pstats.Stats(profile).total_calls / 100 <= CALLS_MAX  # type: ignore[attr-defined]
+    pages = (wal.stat().st_size - before) / (4096 + 24)
+    assert pages / 100 <= PAGES_MAX

@@ -13,7 +13,7 @@ import pytest
 from openclaw import workers
 from openclaw.action import Principal, Run, ToolCall
 from openclaw.audit import Entry
-from openclaw.budget import CALL_SECONDS, Budget, Usage
+from openclaw.budget import CALL_SECONDS, Budget, Reservation, Usage
 from openclaw.budget.books import check_books
 from openclaw.decision import Obligation
 from openclaw.errors import BudgetExceeded
@@ -132,6 +132,29 @@ def test_a_beat_renews_what_running_actions_hold_and_a_crashed_workers_hold_come
     first.gate.flush()
     balance = second.ledger.balance(account)
     assert (balance.posted.calls, balance.pending.calls) == (1, 0)
+    assert check_books(second._store).holds
+
+
+def test_what_a_running_call_holds_in_addition_is_renewed_with_it_and_comes_back_without(
+    desk: Desk, clock: FakeClock
+) -> None:
+    first, second = desk.open(), desk.open()
+    account = "org/default"
+    second.ledger.set_limit(account, Budget(calls=2))
+    permit = permitted(first.gate.admit(desk.request()))
+    more = first.gate.extensions.more(permit, Usage(calls=1), lambda _: None, {})
+    assert isinstance(more, Reservation)
+    for _ in range(5):
+        clock.advance(CALL_SECONDS * 0.6)
+        assert first.gate._worker.beat()
+    with pytest.raises(BudgetExceeded, match="0 calls left"):
+        second.ledger.reserve(account, calls=1)
+    clock.advance(CALL_SECONDS + 1)  # no beat any more: both holds come back
+    second.ledger.release(second.ledger.reserve(account, calls=2))
+    first.gate.finish(permit, Outcome(status="done", usage=Usage(calls=2), extra=(more,)))
+    first.gate.flush()
+    balance = second.ledger.balance(account)
+    assert (balance.posted.calls, balance.pending.calls) == (2, 0)
     assert check_books(second._store).holds
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, RetryPolicy, interrupt
 
 from openclaw.answers import Said
 from openclaw.graph import Agent
@@ -321,3 +322,95 @@ def test_a_result_that_cannot_be_kept_is_not_produced_again(house: House) -> Non
     said = graph.invoke(None, THREAD)["messages"][-1].content
     assert "has already run for this call; its result was not kept" in said
     assert house.did == [("look", 1), ("risky", 2)]
+
+
+def flaky(house: House) -> BaseTool:
+    """A tool that fails twice and then goes well."""
+
+    @tool("look")
+    def act(x: int) -> str:
+        """Look."""
+        house.did.append(("look", x))
+        if len(house.did) < 3:
+            raise ConnectionError("not yet")
+        return f"seen at the {len(house.did)}rd try"
+
+    return act
+
+
+def until_it_goes_well(look: BaseTool) -> str:
+    for _ in range(5):
+        with suppress(ConnectionError):
+            return str(look.invoke({"x": 1}))
+    return "never"
+
+
+TRIES: dict[str, Any] = {
+    "retrying runnable": lambda look: look.with_retry(wait_exponential_jitter=False, stop_after_attempt=5).invoke(
+        {"x": 1}
+    ),
+    "loop": until_it_goes_well,
+    "node with a policy": lambda look: look.invoke({"x": 1}),
+}
+
+
+@pytest.mark.parametrize("how", TRIES)
+def test_a_call_that_went_well_at_a_later_try_is_not_made_again_when_the_node_is_resumed(
+    house: House, how: str
+) -> None:
+    look, risky = flaky(house), house.tool("risky")
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"{TRIES[how](look)}, {risky.invoke({'x': 2})}")]}
+
+    policy = RetryPolicy(max_attempts=5, initial_interval=0.001) if how == "node with a policy" else None
+    drawn = StateGraph(MessagesState).add_node("act", act, retry_policy=policy).add_edge(START, "act")
+    saver = InMemorySaver()
+    house.compile(drawn, checkpointer=saver).invoke(GO, THREAD)
+    assert house.did == [("look", 1)] * 3
+    house.approve_all()
+    messages = house.compile(drawn, checkpointer=saver).invoke(None, THREAD)["messages"]
+    assert messages[-1].content == "seen at the 3rd try, risky did 2"
+    assert house.did == [*[("look", 1)] * 3, ("risky", 2)]
+    assert [outcome["status"] for outcome in house.outcomes("look")] == ["failed", "failed", "done"]
+    house.assert_one_record_each()
+
+
+def test_an_approval_covers_one_try(house: House) -> None:
+    @tool
+    def risky(x: int) -> str:
+        """Act."""
+        house.did.append(("risky", x))
+        if len(house.did) < 2:
+            raise ConnectionError("not yet")
+        return "done"
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(risky.invoke({"x": 2}))]}
+
+    policy = RetryPolicy(max_attempts=5, initial_interval=0.001)
+    drawn = StateGraph(MessagesState).add_node("act", act, retry_policy=policy).add_edge(START, "act")
+    graph = house.compile(drawn, checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    house.approve_all()
+    assert "__interrupt__" in graph.invoke(None, THREAD), "the second try is asked about anew"
+    assert house.did == [("risky", 2)]
+    assert house.decisions("risky") == ["ask", "allow", "ask"]
+
+
+async def test_equal_calls_side_by_side_of_which_one_fails_are_told_apart(house: House) -> None:
+    look, risky = flaky(house), house.tool("risky")
+
+    async def act(state: MessagesState) -> dict[str, Any]:
+        said = await look.with_retry(wait_exponential_jitter=False, stop_after_attempt=5).abatch([{"x": 1}] * 4)
+        return {"messages": [AIMessage(f"{len(said)} {await risky.ainvoke({'x': 2})}")]}
+
+    graph = house.compile(
+        StateGraph(MessagesState).add_node("act", act).add_edge(START, "act"), checkpointer=InMemorySaver()
+    )
+    await graph.ainvoke(GO, THREAD)
+    assert len(house.did) == 6, "four went well, two failed before"
+    house.approve_all()
+    await graph.ainvoke(None, THREAD)
+    assert house.did == [*[("look", 1)] * 6, ("risky", 2)]
+    house.assert_one_record_each()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Send
 
-from openclaw.budget import Budget
+from openclaw.budget import CALL_SECONDS, Budget
 from openclaw.budget.books import check_books
 from openclaw.errors import BudgetExceeded
 from openclaw.graph import Agent, Workflow
-from openclaw.testing import ScriptedModel
+from openclaw.testing import FakeClock, ScriptedModel
 from tests.graph.house import House
+from tests.graph.house import house as open_house
 from tests.graph.test_agent import assert_valid
 
 ORG = "org/default"
@@ -178,6 +180,35 @@ def test_a_budget_of_each_run(house: House, where: str) -> None:
     assert len(house.did) == calls_of(house) == 4
     runs = [it for it in house.ledger.accounts() if "/run/" in it.account]
     assert [(it.limits, it.posted.calls) for it in runs] == [({"calls": 2}, 2)] * 2
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("lives", [True, False])
+def test_what_a_call_holds_lasts_as_long_as_it_runs_and_no_longer(tmp_path: Path, how: str, lives: bool) -> None:
+    clock = FakeClock()
+    with open_house(tmp_path, clock=clock) as house:
+        house.ledger.set_limit(ORG, Budget(calls=1))
+        taken: list[bool] = []
+
+        @tool
+        def slow(x: int) -> str:
+            """Take longer than any hold lasts."""
+            for _ in range(4):
+                clock.advance(CALL_SECONDS * 0.9)
+                if lives:  # what a thread of each governance does every 20 seconds
+                    house.gate._worker.beat()
+            try:
+                house.ledger.release(house.ledger.reserve(ORG, calls=1))  # somebody else, meanwhile
+            except BudgetExceeded:
+                taken.append(False)
+            else:
+                taken.append(True)
+            return "done"
+
+        graph = house.compile(Agent("solo", model=ScriptedModel([("slow", {"x": 1}), "ok"]), tools=[slow]))
+        (graph.invoke(GO) if how == "invoke" else asyncio.run(graph.ainvoke(GO)))
+        assert taken == [not lives]
+        assert calls_of(house) == 1  # it is charged either way
 
 
 def test_an_agent_spends_from_the_accounts_of_its_labels(house: House) -> None:

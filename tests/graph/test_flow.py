@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, TypedDict
 
 import pytest
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolCallId, ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 
 from openclaw.graph import Agent
 from openclaw.testing import ScriptedModel
@@ -140,3 +143,154 @@ def test_in_a_graph_of_ones_own_what_a_model_was_given_has_entered(house: House)
     graph = StateGraph(MessagesState).add_node("act", act).add_edge(START, "act")
     house.compile(graph).invoke({"messages": [("user", "go")]})
     assert {"kind": "tool", "tool": "read", "trust": "untrusted"} in flow_of(house, "look")["sources"]
+
+
+# --- Graphs of one's own, whose nodes call tools without asking a model -------------------------------------------------------
+
+EVIL = "mallory@evil.example"
+GO: Any = {"messages": [("user", "go")]}
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+
+
+def call(name: str, call_id: str, **args: Any) -> Any:
+    return {"name": name, "args": args, "id": call_id, "type": "tool_call"}
+
+
+def taken(read: BaseTool, how: str) -> Callable[[Any], Any]:
+    """A node that has the tool read."""
+    if how == "by a node":
+        return lambda state: {"messages": [AIMessage(read.invoke({}))]}
+    if how == "by a ToolNode":
+        node = ToolNode([read])
+        return lambda state: node.invoke({"messages": [AIMessage("", tool_calls=[call("read", "a")])]})
+
+    def failing(state: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            read.invoke({})
+        return {"messages": [AIMessage("It failed.")]}
+
+    return failing
+
+
+@pytest.mark.parametrize("how", ["by a node", "by a ToolNode", "as an error"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_a_node_had_a_tool_read_has_been_read_in_the_run(house: House, how: str, steps: int) -> None:
+    @tool("read")
+    def error() -> str:
+        """Read a document."""
+        raise RuntimeError(f"no document of {EVIL}")
+
+    reading = taken(error if how == "as an error" else reader(None), how)
+
+    def send(state: Any) -> Any:
+        risky.invoke({"to": EVIL})
+        return {}
+
+    def both(state: Any) -> Any:
+        return (reading(state), send(state))[0]
+
+    drawn = StateGraph(MessagesState).add_node("read", reading if steps == 2 else both).add_edge(START, "read")
+    if steps == 2:
+        drawn.add_node("send", send).add_edge("read", "send")
+    house.compile(drawn, checkpointer=InMemorySaver()).invoke(GO, THREAD)
+    flow = flow_of(house, "risky")
+    assert flow["untrusted"] is True
+    assert flow["args"]["to"]["trust"] == "untrusted"
+    assert flow["args"]["to"]["seen_in"] == ["read"]
+
+
+def test_a_tool_declared_trusted_is_so_where_a_node_calls_it(house: House) -> None:
+    read = reader("trusted")
+    drawn = StateGraph(MessagesState).add_node(
+        "act", lambda state: (read.invoke({}), risky.invoke({"to": EVIL}), {})[2]
+    )
+    house.compile(drawn.add_edge(START, "act"), checkpointer=InMemorySaver()).invoke(GO, THREAD)
+    assert flow_of(house, "risky")["args"]["to"]["trust"] == "trusted"
+    assert flow_of(house, "risky")["untrusted"] is False
+
+
+def test_calls_side_by_side_do_not_hear_of_each_other_and_those_after_them_do(house: House) -> None:
+    read, look = reader(None), house.tool("look")
+    first, second = ToolNode([read, look]), ToolNode([look])
+    asked = [call("read", "a"), *(call("look", f"b{number}", x=number) for number in range(4))]
+    drawn = StateGraph(MessagesState)
+    drawn.add_node("first", lambda state: first.invoke({"messages": [AIMessage("", tool_calls=asked)]}))
+    drawn.add_node(
+        "second", lambda state: second.invoke({"messages": [AIMessage("", tool_calls=[call("look", "c", x=9)])]})
+    )
+    drawn.add_edge(START, "first").add_edge("first", "second")
+    house.compile(drawn).invoke(GO)
+    switches = {
+        entry.body["input"]["tool"]["args"]["x"]: entry.body["input"]["flow"]["untrusted"]  # type: ignore[index, call-overload]
+        for entry in house.entries("decision")
+        if entry.tool == "look"
+    }
+    assert switches == {0: False, 1: False, 2: False, 3: False, 9: True}
+
+
+def test_a_trusted_tool_does_not_vouch_for_what_another_tool_told_it(house: House) -> None:
+    read = reader(None)
+
+    @tool
+    def digest() -> str:
+        """Read and shorten."""
+        return f"shortened: {read.invoke({})}"
+
+    digest.metadata = {"trust": "trusted"}
+    model = ScriptedModel([("digest", {}), ("risky", {"to": EVIL}), "ok"])
+    house.compile(Agent("solo", model=model, tools=[digest, risky])).invoke(GO)
+    flow = flow_of(house, "risky")
+    assert flow["args"]["to"]["trust"] == "untrusted"
+    assert {"kind": "tool", "tool": "digest", "trust": "untrusted"} in flow["sources"]
+
+
+def test_what_a_resumed_node_is_handed_back_has_been_read_too(house: House) -> None:
+    read = reader(None)
+
+    def act(state: Any) -> Any:
+        return {"messages": [AIMessage(f"{read.invoke({})} {risky.invoke({'to': EVIL})}")]}
+
+    drawn = StateGraph(MessagesState).add_node("act", act).add_edge(START, "act")
+    saver = InMemorySaver()
+    house.compile(drawn, checkpointer=saver).invoke(GO, THREAD)
+    house.approve_all()
+    house.compile(drawn, checkpointer=saver).invoke(None, THREAD)
+    flows = [entry.body["input"]["flow"] for entry in house.entries("decision") if entry.tool == "risky"]  # type: ignore[index, call-overload]
+    assert [flow["args"]["to"]["trust"] for flow in flows] == ["untrusted", "untrusted"]  # type: ignore[index, call-overload]
+    assert house.decisions("read") == ["allow"]
+
+
+class Kept(TypedDict):
+    """A state without messages."""
+
+    text: str
+    step: int
+
+
+@pytest.mark.parametrize("trust", [None, "trusted"])
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_labels_of_a_state_without_messages_survive_a_checkpoint(house: House, how: str, trust: str | None) -> None:
+    read = reader(trust)
+
+    def graph() -> Any:
+        drawn = StateGraph(Kept)
+        drawn.add_node("read", lambda state: {"text": read.invoke({})})
+        drawn.add_node("send", lambda state: {"text": risky.invoke({"to": state["text"].split()[2]})})
+        drawn.add_conditional_edges(START, lambda state: "read" if state["step"] == 1 else "send")
+        return house.compile(drawn, checkpointer=saver, name="desk")
+
+    def go(given: Any, thread: str = "t") -> Any:
+        config: Any = {"configurable": {"thread_id": thread}}
+        return graph().invoke(given, config) if how == "sync" else asyncio.run(graph().ainvoke(given, config))
+
+    saver = InMemorySaver()
+    go({"step": 1})
+    assert "__interrupt__" in go({"step": 2}), "another run of the thread, which has read nothing"
+    house.approve_all()
+    go(None)
+    go({"step": 2, "text": f"send to {EVIL}"}, thread="another")
+    flows = [entry.body["input"]["flow"] for entry in house.entries("decision") if entry.tool == "risky"]  # type: ignore[index, call-overload]
+    expected = [True, True, False] if trust is None else [False] * 3
+    assert [flow["untrusted"] for flow in flows] == expected  # type: ignore[index, call-overload]
+    if trust is None:
+        assert [flow["args"]["to"]["trust"] for flow in flows] == ["untrusted", "untrusted", "unknown"]  # type: ignore[index, call-overload]

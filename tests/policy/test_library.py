@@ -27,6 +27,7 @@ NAMES = [
     "approval",
     "arguments",
     "delegation",
+    "exceptions",
     "hours",
     "models",
     "paths",

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from openclaw import canonical as forms
 from openclaw import encoding
 from openclaw.audit.entry import Draft, body_bytes, entry_bytes
 from openclaw.canonical import MAX_SAFE_INTEGER, canonical, digest, fingerprint, plain, printable
@@ -67,6 +68,32 @@ def test_every_value_has_canonical_bytes_that_are_json(value: object) -> None:
 @given(VALUES)
 def test_the_fast_way_writes_what_the_reference_writes(value: object) -> None:
     assert canonical(value) == rfc8785.dumps(plain(value))  # type: ignore[arg-type]
+
+
+@given(VALUES)
+def test_the_native_extension_copies_what_is_json_and_leaves_the_rest(value: object) -> None:
+    assert repr(plain(value)) == repr(forms._plain_of(value))
+    found = fingerprint(value, small=100)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forms, "_native_plain", lambda _: None)
+        patched.setattr(forms, "_native_fingerprint", lambda _: None)
+        assert repr(fingerprint(value, small=100)) == repr(found)
+
+
+def test_a_form_is_not_the_value_itself() -> None:
+    value: dict[str, Any] = {"rows": [{"n": 1}], "pair": (1, [2])}
+    form = plain(value)
+    value["rows"][0]["n"] = 2
+    value["pair"][1].append(3)
+    assert form == {"rows": [{"n": 1}], "pair": [1, [2]]}
+    deep: list[Any] = []
+    for _ in range(100):
+        deep = [deep]
+    wide: list[Any] = [[]] * 20_000
+    looped: dict[str, Any] = {}
+    looped["self"] = looped
+    for left in (deep, wide, looped, {"$set": []}, {1: 2}, [b"x"], ["\ud800"], [float("nan")], [2**53]):
+        assert plain(left) == forms._plain_of(left)
 
 
 @given(VALUES)

@@ -131,8 +131,8 @@ def test_an_entry_stands_as_far_as_can_be_told(store_url: str, tmp_path: Path) -
     ("change", "says"),
     [
         ("UPDATE openclaw_entry SET agent = 'x' WHERE seq = 5", "does not fit its leaf hash"),
-        ('UPDATE openclaw_node SET hash = zeroblob(32) WHERE level = 2 AND "index" = 0', "the log was changed"),
-        ('DELETE FROM openclaw_node WHERE level = 1 AND "index" = 3', "is not in the database"),
+        ("UPDATE openclaw_entry SET nodes = zeroblob(64) WHERE seq = 4", "the log was changed"),
+        ("UPDATE openclaw_entry SET nodes = NULL WHERE seq = 8", "is not in the database"),
     ],
 )
 def test_an_entry_of_a_changed_log_is_broken(change: str, says: str, sqlite_url: str, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ AI_AGENT = {
 """As OCSF has published it in 1.9.0, but for ``charter``, which no event has."""
 
 
+DELEGATION = shape(
+    ["uid"], **dict.fromkeys(("uid", "parent_uid", "issuer_uid"), TEXT), created_time={"type": "integer"}
+)
+
+
 @pytest.fixture(scope="module")
 def published() -> jsonschema.Draft202012Validator:
     """The published schema of the class, with the profiles that events claim: that of 1.8.0, which is packaged, and what 1.9.0
@@ -108,6 +113,7 @@ def published() -> jsonschema.Draft202012Validator:
     found = OcsfJsonSchemaEmbedded(schema).get_class_schema("api_activity", ["ai_operation", "security_control"])
     assert "ai_agent" not in found["properties"], "the package knows 1.9.0: take it from there"
     found["properties"]["ai_agent"] = AI_AGENT
+    found["properties"]["delegation"] = DELEGATION
     actor = found["$defs"]["actor"]
     actor["properties"]["application"] = {"$ref": "#/$defs/application"}
     actor["anyOf"] = [*actor["anyOf"], {"required": ["application"]}]
@@ -172,6 +178,38 @@ def test_what_an_event_says(log: AuditLog) -> None:
     spent = ocsf.event(next(entry for entry in entries if entry.body.get("used", {}).get("input_tokens")))  # type: ignore
     assert (spent["message_context"]["ai_role"], spent["message_context"]["total_tokens"] > 0) == ("Agent", True)  # type: ignore
     assert VERSION == denied["metadata"]["version"] == "1.9.0"  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("principal", "names"),
+    [
+        ({"agent": "refunds", "chain": ["triage", "refunds"]}, ("run-7/triage/refunds", "run-7/triage")),
+        ({"agent": "c", "chain": ["a", "b", "c"], "on_behalf_of": "user:eva"}, ("run-7/a/b/c", "run-7/a/b")),
+        ({"agent": "triage", "chain": ["triage"], "on_behalf_of": "user:eva"}, ("run-7/triage", None)),
+        ({"agent": "triage", "on_behalf_of": "user:eva"}, ("run-7/triage", None)),
+        ({"agent": "triage", "chain": ["triage"]}, None),
+        ({"agent": "c", "chain": ["a", {"$masked": "hmac-sha256:00"}, "c"]}, None),
+        ({"agent": "c", "chain": {"$masked": "hmac-sha256:00"}}, None),
+    ],
+)
+def test_whose_authority_an_agent_acts_under_is_a_delegation(
+    log: AuditLog,
+    published: jsonschema.Draft202012Validator,
+    principal: dict[str, Any],
+    names: tuple[str, str | None] | None,
+) -> None:
+    ocsf = Ocsf()
+    ocsf.begin(log, {})
+    body = {"input": {"kind": "tool", "principal": principal}}
+    entry = log.append(Draft(kind="decision", run="run-7", agent=principal["agent"], effect="allow", body=body))
+    event = ocsf.event(entry)
+    assert [error.message for error in published.iter_errors(event)] == []
+    if names is None:
+        assert "delegation" not in event
+        return
+    uid, parent = names
+    expected = {"uid": f"{log.origin}/{uid}", "issuer_uid": log.origin}
+    assert event["delegation"] == (expected if parent is None else expected | {"parent_uid": f"{log.origin}/{parent}"})
 
 
 # OpenTelemetry ------------------------------------------------------------------------------------------------------

@@ -178,3 +178,47 @@ def test_a_copy_on_a_medium_that_takes_no_writes_is_read_as_it_stands(tmp_path: 
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     folder.chmod(0o755)
+
+
+def test_a_database_of_an_older_version_gets_the_indexes_that_it_lacks(store_url: str) -> None:
+    """Whoever only reads changes nothing, and reads it all the same."""
+    Store.open(store_url).close()
+    engine = sa.create_engine(store_url)
+
+    def indexes() -> set[str]:
+        return {
+            str(it["name"])
+            for table in ("openclaw_entry", "openclaw_run")
+            for it in sa.inspect(engine).get_indexes(table)
+        }
+
+    whole = indexes()
+    gone = {"openclaw_entry_rotation", "openclaw_entry_run", "openclaw_run_thread"}
+    assert gone < whole
+    with engine.begin() as connection:
+        for name in gone:
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+    Store.open(store_url, create=False, readonly=True).close()
+    assert indexes() == whole - gone
+    Store.open(store_url, create=False).close()
+    assert indexes() == whole
+    Store.open(store_url).close()
+    assert indexes() == whole
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["50%", "a%41", "why?", "#1", "ä ö"])
+def test_a_file_of_any_name_is_read_only_where_that_is_asked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    url = sa.URL.create("sqlite", database=str(tmp_path / name / "a.db")).render_as_string()
+    Store.open(url).close()
+    store = Store.open(url, create=False, readonly=True)
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SELECT size FROM openclaw_head").scalar_one() == 0
+    store.close()
+    with sqlite3.connect(tmp_path / name / "a.db") as connection:
+        connection.execute("UPDATE openclaw_meta SET schema_version = 77")
+    connection.close()
+    with pytest.raises(StoreError) as caught:
+        Store.open(url, create=False, readonly=True)
+    assert caught.value.message.startswith(f"the database `{url}` has schema version 77")

@@ -75,10 +75,10 @@ def _leaf(*row: object) -> bytes:
 
 
 def _grow(database: sqlite3.Connection, count: int) -> Edge:
-    """Store the nodes over the entries, a chunk at a time; the right edge."""
+    """Store the nodes over the entries beside those that complete them, a chunk at a time; the right edge."""
     edge = Edge()
-    rows = database.cursor().execute(f"SELECT {', '.join(ROW_COLUMNS)} FROM openclaw_entry ORDER BY seq")
-    while chunk := rows.fetchmany(CHUNK):
+    page = f"SELECT {', '.join(ROW_COLUMNS)} FROM openclaw_entry WHERE seq > ? ORDER BY seq LIMIT {CHUNK}"
+    while chunk := database.execute(page, (edge.size,)).fetchall():
         nodes: list[Node] = []
         if len(chunk) == CHUNK:
             built = subtrees(chunk)
@@ -91,7 +91,13 @@ def _grow(database: sqlite3.Connection, count: int) -> Edge:
         else:
             for row in chunk:
                 nodes += edge.append(row[-1])
-        database.executemany('INSERT INTO openclaw_node (level, "index", hash) VALUES (?, ?, ?)', nodes)
+        beside: dict[int, bytes] = {}
+        for level, index, digest in sorted(nodes):
+            seq = (index + 1) << level
+            beside[seq] = beside.get(seq, b"") + digest
+        database.executemany(
+            "UPDATE openclaw_entry SET nodes = ? WHERE seq = ?", [(it, seq) for seq, it in beside.items()]
+        )
     assert edge.size == count
     return edge
 
