@@ -145,7 +145,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
 
 def _shorten_names(columns: Sequence[Column], widths: list[int], room: int) -> None:
     """Where the line does not fit, names that are longer than any identifier give way: one of them would spoil every line."""
-    least = sum(WIDE_MIN if column.wide else width for column, width in zip(columns, widths, strict=True))
+    least = sum(min(width, WIDE_MIN) if column.wide else width for column, width in zip(columns, widths, strict=True))
     over = least + len(GAP) * (len(columns) - 1) - room
     for at in sorted(range(len(columns)), key=lambda at: widths[at], reverse=True):
         if over > 0 and widths[at] > NAME_MAX and not columns[at].wide:
