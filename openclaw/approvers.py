@@ -39,10 +39,10 @@ from openclaw.quorum import Voice, person
 from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import ApproverRow, Table
 
-Act = Literal["answer", "exception"]
+Act = Literal["answer", "exception", "review"]
 """What somebody states, and proves that it is they who state it."""
 
-_DOES: Mapping[Act, str] = {"answer": "answers", "exception": "opens it"}
+_DOES: Mapping[Act, str] = {"answer": "answers", "exception": "opens it", "review": "reviews it"}
 _TOKEN_MARK = "oct-"  # noqa: S105 - how a token begins, not one
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -209,7 +209,7 @@ class Approvers:
         signed: str,
         token: str,
         needed: bool,
-        transaction: Transaction,
+        transaction: Transaction | None = None,
         act: Act = "answer",
     ) -> tuple[Voice, str]:
         """Check what is given as proof with an answer, or with another act; whose it is, and what to keep of the proof.
@@ -238,7 +238,7 @@ class Approvers:
         if found.proves or needed:
             how = " or ".join(filter(None, (found.key and "`--sign-with FILE`", found.token and "a token")))
             raise ApprovalError(
-                f"an {act} of `{by}` must be authenticated, and this one is not",
+                f"{'a' if act == 'review' else 'an'} {act} of `{by}` must be authenticated, and this one is not",
                 hint=f"give {how}" if how else "enrol them with a key or a token",
             )
         return Voice(by, roles), ""

@@ -24,6 +24,9 @@ from openclaw.errors import AuditError
 from openclaw.store import Row, Statement, Store, Transaction
 from openclaw.store.tables import ActionRow, EntryRow, RunRow, Table
 
+RESULTS_MAX = 1_000
+"""Results of one thread that are read again when it goes on."""
+
 _ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 _ENTRY: sa.Table = Table.metadata.tables[str(EntryRow.__tablename__)]
 _RUN: sa.Table = Table.metadata.tables[str(RunRow.__tablename__)]
@@ -76,6 +79,15 @@ class Executions:
         """What runs of a thread, as far as commits have come."""
         rows = self._store.fetch(_OF_THREAD, {"of_workflow": storable(workflow), "of_thread": storable(thread)})
         return [_running(row) for row in rows]
+
+    def results(self, *, workflow: str, thread: str) -> list[tuple[str, bytes]]:
+        """The tools that have returned something in a thread, the last ``RESULTS_MAX`` of them, with what was kept of it."""
+        of = {"of_workflow": storable(workflow), "of_thread": storable(thread)}
+        found: list[tuple[str, bytes]] = []
+        for row in self._store.fetch(_RESULTS, of):
+            execution = self._first([row])
+            found.append((str(row["tool"]), execution.kept if execution is not None else b""))
+        return found[::-1]
 
     def one_running(self, transaction: Transaction, seq: int) -> Running:
         """A running execution by the entry of its decision."""
@@ -167,6 +179,19 @@ _OF_THREAD = Statement(
         _RUN.c.workflow == sa.bindparam("of_workflow"),
     )
     .order_by(_ENTRY.c.seq)
+)
+
+_RESULTS = Statement(
+    sa.select(_ENTRY.c.seq, _ENTRY.c.tool, _ACTION.c.state, _ACTION.c.worker, _ACTION.c.result)
+    .where(
+        _ACTION.c.seq == _ENTRY.c.seq,
+        _ACTION.c.state == sa.literal_column("'done'"),
+        _RUN.c.id == _ENTRY.c.run,
+        _RUN.c.thread == sa.bindparam("of_thread"),
+        _RUN.c.workflow == sa.bindparam("of_workflow"),
+    )
+    .order_by(_ENTRY.c.seq.desc())
+    .limit(RESULTS_MAX)
 )
 
 

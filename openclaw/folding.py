@@ -133,11 +133,13 @@ def readings(literal: str) -> tuple[str, ...]:
 
 def normal(number: str) -> str:
     """The normal form of a decimal number as text, such as ``1000.5``; empty if it is none or has over 100 digits."""
+    if len(number) > 2 * _DIGITS_MAX:
+        return ""  # before it is read: one of a million digits is more than `Decimal` takes
     try:
         value = abs(Decimal(number))
     except InvalidOperation:
         return ""
-    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MAX or len(number) > 2 * _DIGITS_MAX:
+    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MAX:
         return ""
     return format(value.normalize(), "f") if value else "0"
 

@@ -255,6 +255,10 @@ class Gate:
         """How often each call was made in a run that goes on, as far as its log tells; see ``Runs.calls``."""
         return self._runs.calls(run.id)
 
+    def earlier_results(self, *, workflow: str, thread: str) -> list[tuple[str, bytes]]:
+        """What tools have returned in a thread, as far as it is kept; see ``Executions.results``."""
+        return self._executions.results(workflow=workflow, thread=thread)
+
     def abandoned(self, *, workflow: str, thread: str) -> list[Running]:
         """The actions of a thread that run in no process any more: each was let through, and nobody will end it."""
         found = self._executions.running(workflow=workflow, thread=thread)
@@ -525,10 +529,10 @@ class Gate:
                 return
         # What is suspended goes on, and is charged for when it ends.
         used = NOTHING if taken.status == "suspended" else total(taken.used, permit.duties.charge)
-        if permit.reservation is not None and late:
-            self._ledger.settle_late(transaction, permit.reservation.id, used)
-        elif permit.reservation is not None:
-            self._ledger.post(transaction, permit.reservation.id, used, state="settled")
+        if (hold := permit.reservation) is not None and late:
+            self._ledger.settle_late(transaction, hold.id, used)
+        elif hold is not None:
+            self._ledger.post(transaction, hold.id, used, state="settled", held=hold.held)
         self._log.record(transaction, outcome_draft(self._log, transaction, permit, taken, used, late=late))
         if shown is None:
             return

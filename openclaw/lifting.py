@@ -82,13 +82,19 @@ class Trial:
     def hear(self, decision: Decision) -> None:
         """The policy's answer to ``question``. Only one that is less strict than the plain one lifts anything.
 
-        Of refusals the first is kept: it says why the narrowest exception does not help.
+        Of refusals the first is kept: it says why the narrowest exception does not help. Where the policy could not answer,
+        the plain refusal stands, and says so.
         """
         lift = self._untried.pop(0)
         lifted = _SEVERITY.index(decision.effect) < _SEVERITY.index(self._plain.effect)
         if lifted:
             self._untried.clear()
-        elif self._denials or self._plain.effect is not Effect.DENY or decision.code not in _OF_POLICY:
+        elif self._denials or self._plain.effect is not Effect.DENY:
+            return
+        elif decision.code not in _OF_POLICY:
+            told = decision.reasons[0] if decision.reasons else decision.code
+            silent = replace(lift, fault=f"could not be decided on: {told}")
+            self.asked = replace(self.asked, excepted=Excepted(silent, self._plain, lifted=False))
             return
         self._denials += 1
         excepted = Excepted(lift, self._plain, lifted)

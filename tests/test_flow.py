@@ -353,6 +353,12 @@ def test_numbers_are_compared_by_value(prompt: str, value: object) -> None:
     assert trust(flow(prompt), value) == "trusted"
 
 
+def test_a_number_of_a_million_digits_is_no_number_and_stops_nobody() -> None:
+    seen = flow("do it", mail=f"{'1234567890' * 110_000} and 12345")
+    assert trust(seen, 12345) == "untrusted"
+    assert trust(seen, "1234567890" * 110_000) == "untrusted", "what is too long to be compared"
+
+
 @pytest.mark.parametrize("text", ["2022-03-07", "10:07:00", "v1.7.2x", "abc7", "70", "0.7"])
 def test_digits_inside_of_other_things_are_no_numbers(text: str) -> None:
     assert trust(flow(f"see {text} there"), 7) == "unknown"

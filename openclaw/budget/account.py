@@ -152,6 +152,21 @@ def reservation_of(row: Row) -> Reservation:
     )
 
 
+def opening_of(reservation: Reservation, opened_at: str) -> dict[str, object]:
+    """The row of a reservation that is opened, but for its accounts."""
+    return {
+        "id": reservation.id,
+        "key": reservation.key,
+        "path": reservation.account,
+        "held": reservation.held.text(),
+        "used": "",
+        "state": reservation.state,
+        "opened_at": opened_at,
+        "expires_at": utc(reservation.expires_at),
+        "closed_at": "",
+    }
+
+
 def kept_of(account: str, row: Row, unit: Unit, asked: int, room: int, kept: int) -> BudgetExceeded:
     """The refusal of a call that would take what is kept for others."""
     window = parts_of(str(row["window"]))[0]
@@ -200,6 +215,7 @@ __all__ = [
     "levels",
     "limits_of",
     "opened",
+    "opening_of",
     "refusal_of",
     "reservation_of",
 ]

@@ -46,6 +46,11 @@ class Usage(BaseModel):
         """The amount of one unit."""
         return int(getattr(self, unit))
 
+    def text(self) -> str:
+        """``present`` as JSON."""
+        # By hand: names of units need no escapes, and this is written several times in every governed call.
+        return "{" + ", ".join([f'"{name}": {amount}' for name, amount in self.__dict__.items() if amount]) + "}"
+
     def present(self) -> dict[str, int]:
         """The amounts that are not zero, by unit."""
         # Its fields are the units, in their order: this is asked several times in every governed call.
@@ -112,7 +117,8 @@ class Budget(BaseModel):
             )
         if self.window in ("total", "run") and self.zone != UTC:
             raise ValueError(
-                f"a {self.window} does not start afresh by the calendar, so zone `{self.zone}` says nothing"
+                f"a {self.window} does not start afresh by the calendar, so zone `{self.zone}` says nothing; a window of an"
+                " hour, day, week or month has one"
             )
         return self
 

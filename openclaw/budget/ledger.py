@@ -30,11 +30,12 @@ from openclaw.budget.account import (
     levels,
     limits_of,
     opened,
+    opening_of,
     refusal_of,
     reservation_of,
 )
 from openclaw.budget.amount import UNITS, UTC, Budget, Unit, Usage, Window
-from openclaw.budget.rows import NOTHING, Taken, current_rows, move
+from openclaw.budget.rows import NOTHING, Taken, close, current_rows, move
 from openclaw.budget.shares import Share, check_priority, owner, room_of, set_priority, shares_of
 from openclaw.budget.soft import Use
 from openclaw.budget.statements import (
@@ -44,7 +45,6 @@ from openclaw.budget.statements import (
     EXPIRE,
     KNOWN,
     ONE,
-    OPEN,
     RENEW,
     RENEW_ONE,
     limited_of,
@@ -204,7 +204,7 @@ class Ledger:
             BudgetError: an amount is negative or not an integer, or the path is malformed.
         """
         self._check(account)
-        also: Also = dict.fromkeys(label_accounts(account, labels))
+        also: Also = dict.fromkeys(label_accounts(account, labels)) if labels else _NOBODY
         held = _usage(
             tokens=tokens,
             input_tokens=input_tokens,
@@ -274,7 +274,8 @@ class Ledger:
         state: Literal["settled", "released"],
         decision: int | None = None,
     ) -> Reservation:
-        if self.post(transaction, reservation.id, used, state=state) is not None:
+        posted = self.post(transaction, reservation.id, used, state=state, held=reservation.held)
+        if posted is not None and self._recorder is not None:
             event = "settle" if state == "settled" else "release"
             body: dict[str, JsonValue] = {"event": event, "reservation": reservation.id, "used": dict(used.present())}
             self._record(transaction, "", body | _link(decision))
@@ -297,6 +298,8 @@ class Ledger:
         ``decision`` is the entry of the action that it belongs to, where there is one.
         """
         answer = self.hold(transaction, account, held, key=key, ttl_seconds=ttl_seconds, fit=fit, also=also)
+        if self._recorder is None:
+            return answer
         body: dict[str, JsonValue] = {"event": "reserve", "account": account, **_link(decision)}
         body |= {"also": [*also]} if also else {}
         if isinstance(answer, BudgetExceeded):
@@ -342,20 +345,6 @@ class Ledger:
         """
         if key and (known := _by_key(transaction, key)) is not None:
             return known
-        refusal, rows = self._take(transaction, account, held, spare, also)
-        if refusal is not None and self._expire(transaction):
-            refusal, rows = self._take(transaction, account, held, spare, also)
-        if refusal is not None and fit is not None:
-            paths = [*levels(account), *also]
-            rows_now = current_rows(transaction, paths, create=())
-            left = left_of(rows_now.values(), transaction.now)
-            left |= room_of(shares_of(transaction.rows, rows_now.values(), account, transaction.now), account, left)
-            lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
-            if lesser is not None:
-                held = lesser
-                refusal, rows = self._take(transaction, account, held, spare, also)
-        if refusal is not None:
-            return refusal
         reservation = Reservation(
             id=self._store.clock.new_id("hold"),
             account=account,
@@ -363,32 +352,40 @@ class Ledger:
             key=key,
             expires_at=transaction.now + dt.timedelta(seconds=ttl_seconds),
         )
-        transaction.count(
-            OPEN,
-            {
-                "id": reservation.id,
-                "key": key,
-                "path": account,
-                "accounts": json.dumps(rows),
-                "held": json.dumps(held.present()),
-                "used": "",
-                "state": "pending",
-                "opened_at": transaction.at,
-                "expires_at": utc(reservation.expires_at),
-                "closed_at": "",
-            },
-        )
+        taken = self._take(transaction, reservation, spare, also)
+        if isinstance(taken, BudgetExceeded) and self._expire(transaction):
+            taken = self._take(transaction, reservation, spare, also)
+        if isinstance(taken, BudgetExceeded) and fit is not None:
+            paths = [*levels(account), *also]
+            rows = current_rows(transaction, paths, create=())
+            left = left_of(rows.values(), transaction.now)
+            left |= room_of(shares_of(transaction.rows, rows.values(), account, transaction.now), account, left)
+            lesser = fit({unit: amount - spare.amount(unit) for unit, amount in left.items()})
+            if lesser is not None:
+                reservation = reservation.model_copy(update={"held": lesser})
+                taken = self._take(transaction, reservation, spare, also)
+        if isinstance(taken, BudgetExceeded):
+            return taken
+        taken.open(transaction)
         return reservation
 
     def post(
-        self, transaction: Transaction, reservation_id: str, used: Usage, *, state: Literal["settled", "released"]
+        self,
+        transaction: Transaction,
+        reservation_id: str,
+        used: Usage,
+        *,
+        state: Literal["settled", "released"],
+        held: Usage | None = None,
     ) -> Usage | None:
         """Close a reservation inside a transaction: post ``used``, return the hold. None if it was closed already.
 
-        A reservation that has expired gave its hold back already; what was used is posted all the same.
+        A reservation that has expired gave its hold back already; what was used is posted all the same. ``held``: what it holds,
+        where that is known.
         """
-        text = json.dumps(used.present())
-        closing = {"hold": reservation_id, "to": state, "used": text, "closed_at": transaction.at}
+        if held is not None and close(transaction, reservation_id, used, state=state, held=held):
+            return used
+        closing = {"hold": reservation_id, "to": state, "used": used.text(), "closed_at": transaction.at}
         for was in ("pending", "expired"):
             for row in transaction.rows(CLOSE, {**closing, "was": was}):
                 returned = _held(row) if was == "pending" else Usage()
@@ -413,29 +410,31 @@ class Ledger:
                 move(transaction, json.loads(str(row["accounts"])), pending=Usage(), sign=1, posted=more)
 
     def _take(
-        self, transaction: Transaction, account: str, held: Usage, spare: Usage, also: Also
-    ) -> tuple[BudgetExceeded | None, list[int]]:
-        """Add ``held`` to pending of every account that can carry it and ``spare`` besides; undo all if one cannot.
+        self, transaction: Transaction, reservation: Reservation, spare: Usage, also: Also
+    ) -> Taken | BudgetExceeded:
+        """Add what is held to pending of every account that can carry it and ``spare`` besides; undo all if one cannot.
 
         One conditional UPDATE, where all accounts are there with their windows open; a second one after they were made so.
         """
+        account, held = reservation.account, reservation.held
         paths = [*levels(account), *also]
         whole = Usage(**{unit: held.amount(unit) + spare.amount(unit) for unit in UNITS}) if spare.present() else held
-        taken = Taken(transaction, paths, whole) if not any(also.values()) else None
+        opening = opening_of(reservation, transaction.at)
+        taken = Taken(transaction, paths, whole, opening) if not any(also.values()) else None
         if taken is None or not taken.all_there:
             if taken is not None:
                 taken.undo(transaction)
             rows = self._rows_for(transaction, paths, also)
-            taken = Taken(transaction, paths, whole)
+            taken = Taken(transaction, paths, whole, opening)
             if len(taken.ids) < len(rows):
                 taken.undo(transaction)
-                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole), []
+                return refusal_of([row for row in rows.values() if row["id"] not in taken.ids], whole)
         if taken.shared and (refusal := self._share(transaction, account, held, whole, taken)) is not None:
             taken.undo(transaction)
-            return refusal, []
+            return refusal
         if spare.present():
             move(transaction, taken.ids, pending=spare, sign=-1, posted=NOTHING)
-        return None, taken.ids
+        return taken
 
     def _share(
         self, transaction: Transaction, account: str, held: Usage, whole: Usage, taken: Taken
@@ -498,14 +497,18 @@ class Ledger:
         with self._store.read() as connection:
             return [balance_of({**row}) for row in connection.execute(query).mappings()]
 
-    def remaining(self, account: str, also: Iterable[str] = ()) -> dict[Unit, int]:
+    def remaining(self, account: str, also: Also = _NOBODY) -> dict[Unit, int]:
         """What is left of each limited unit: the least over the accounts of the path and ``also``, and their windows.
 
-        For policy inputs. An account of ``also`` that nothing was held on yet says nothing.
+        For policy inputs. Of an account of ``also`` that nothing was held on yet, all that it will have is left.
         """
         paths = [*levels(account), *also]
         rows, now = self._store.fetch(limited_of(len(paths)), named("path", paths)), self._store.clock.now()
         left = left_of(rows, now)
+        there = {row["path"] for row in rows}
+        for path, budget in also.items():
+            if budget is not None and path not in there:
+                left |= {unit: min(limit, left.get(unit, limit)) for unit, limit in budget.limits().items()}
         return left | room_of(shares_of(self._store.fetch, rows, account, now), account, left)
 
     def shares(self, org: str) -> list[Share]:
@@ -548,7 +551,7 @@ class Ledger:
 
 
 def _held(row: Row) -> Usage:
-    return Usage.model_validate(json.loads(str(row["held"])))
+    return Usage.model_validate_json(str(row["held"]))
 
 
 def _by_key(transaction: Transaction, key: str) -> Reservation | None:

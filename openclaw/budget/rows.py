@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import sqlalchemy as sa
 
 from openclaw.budget.account import opened
 from openclaw.budget.amount import UNITS, Unit, Usage
-from openclaw.budget.statements import ACCOUNT, moving, named, rows_of, take
+from openclaw.budget.statements import (
+    ACCOUNT,
+    FORGET,
+    OPEN,
+    close_and_move,
+    moving,
+    named,
+    rows_of,
+    take,
+    take_and_open,
+)
 from openclaw.store import Row, Transaction
 
 NOTHING = Usage()
@@ -43,19 +53,28 @@ def _insert(transaction: Transaction, path: str, window: str, values: dict[str, 
 
 class Taken:
     """What one conditional UPDATE has taken. ``all_there``: from every account and window that there must be, each still open.
-    ``shared``: from an organisation whose workflows have shares."""
+    ``shared``: from an organisation whose workflows have shares. ``opened``: the reservation is written, too.
 
-    __slots__ = ("_amount", "all_there", "ids", "shared")
+    ``opening`` is the row of that reservation, but for its accounts. Where the database can do both in one statement, it does.
+    """
 
-    def __init__(self, transaction: Transaction, paths: Sequence[str], amount: Usage) -> None:
+    __slots__ = ("_amount", "_opening", "all_there", "ids", "opened", "shared")
+
+    def __init__(
+        self, transaction: Transaction, paths: Sequence[str], amount: Usage, opening: Mapping[str, object]
+    ) -> None:
         asked = amount.present()
+        units = cast("tuple[Unit, ...]", (*asked,))
         values: dict[str, object] = {f"take_{unit}": number for unit, number in asked.items()}
-        rows = transaction.tuples(take(len(paths), cast("tuple[Unit, ...]", (*asked,))), named("path", paths) | values)
-        self._amount = amount
+        both = transaction.dialect.name == "postgresql"
+        statement = take_and_open(len(paths), units) if both else take(len(paths), units)
+        rows = transaction.tuples(statement, {**named("path", paths), **values, **opening})
+        self._amount, self._opening = amount, opening
         self.ids = sorted(cast("int", row[0]) for row in rows)
         self.shared = any(row[4] for row in rows)
         totals = sum(row[1] == "total" for row in rows)
         self.all_there = totals == len(paths) and len(rows) == rows[0][3]
+        self.opened = both and self.all_there
         if self.all_there and totals < len(rows):
             self.all_there = not any(
                 str(begun) < opened({"window": window}, transaction.now) for _, window, begun, *_ in rows
@@ -72,19 +91,55 @@ class Taken:
             new = [cast("int", rows[pair]["id"]) for pair in missing]
             move(transaction, new, pending=self._amount, sign=1, posted=NOTHING)
             self.ids = sorted((*self.ids, *new))
+            self._forget(transaction)
+
+    def open(self, transaction: Transaction) -> None:
+        """Write the reservation, unless that is done."""
+        if not self.opened:
+            transaction.count(OPEN, {**self._opening, "accounts": f"[{', '.join(map(str, self.ids))}]"})
+
+    def _forget(self, transaction: Transaction) -> None:
+        if self.opened:
+            transaction.count(FORGET, {"hold": self._opening["id"]})
+            self.opened = False
 
     def undo(self, transaction: Transaction) -> None:
         """Give back all that was taken."""
+        self._forget(transaction)
         move(transaction, self.ids, pending=self._amount, sign=-1, posted=NOTHING)
+
+
+def close(transaction: Transaction, hold: str, used: Usage, *, state: str, held: Usage) -> bool:
+    """Close a pending reservation and move what it holds, in one statement where the database can; whether it has done so."""
+    if transaction.dialect.name != "postgresql":
+        return False
+    amounts = _amounts(pending=held, sign=-1, posted=used)
+    if not amounts:
+        return False
+    values = {
+        "hold": hold,
+        "was": "pending",
+        "to": state,
+        "used": used.text(),
+        "closed_at": transaction.at,
+        "held": held.text(),
+    }
+    more = {f"more_{column}": amount for column, amount in amounts.items()}
+    return bool(transaction.tuples(close_and_move((*amounts,)), {**values, **more}))
 
 
 def move(transaction: Transaction, ids: Sequence[int], *, pending: Usage, sign: int, posted: Usage) -> None:
     """Add ``pending``, with its sign, and ``posted`` to accounts that are named by their row ids."""
-    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
-    amounts |= {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+    amounts = _amounts(pending=pending, sign=sign, posted=posted)
     if ids and amounts:
         values: dict[str, object] = {f"more_{column}": amount for column, amount in amounts.items()}
         transaction.count(moving(len(ids), (*amounts,)), named("id", ids) | values)
 
 
-__all__ = ["NOTHING", "Taken", "current_rows", "move"]
+def _amounts(*, pending: Usage, sign: int, posted: Usage) -> dict[str, int]:
+    """What is added to which column."""
+    amounts = {f"{unit}_pending": sign * amount for unit, amount in pending.present().items()}
+    return amounts | {f"{unit}_posted": amount for unit, amount in posted.present().items()}
+
+
+__all__ = ["NOTHING", "Taken", "close", "current_rows", "move"]

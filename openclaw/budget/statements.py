@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from openclaw.budget.amount import UNITS, Unit
 from openclaw.store import Statement
 from openclaw.store.tables import AccountRow, ActionRow, ReservationRow, Table
+
+_COMMA: ColumnElement[str] = sa.literal_column("', '", sa.String)
 
 ACTION: sa.Table = Table.metadata.tables[str(ActionRow.__tablename__)]
 ACCOUNT: sa.Table = Table.metadata.tables[str(AccountRow.__tablename__)]
@@ -34,6 +39,11 @@ def limited_of(count: int) -> Statement:
 
 @cache
 def take(count: int, units: Sequence[Unit]) -> Statement:
+    """``taking``, prepared."""
+    return Statement(taking(count, units))
+
+
+def taking(count: int, units: Sequence[Unit]) -> ReturningUpdate[Any, Any, Any, int, Any]:
     """One conditional UPDATE over the present windows of ``count`` paths: never read-then-write.
 
     Only ``units`` are asked for, but every unit is judged: an account above any limit admits nothing. Gives the rows that could
@@ -53,7 +63,7 @@ def take(count: int, units: Sequence[Unit]) -> Statement:
     ]
     # Where nothing is asked for, something must be set all the same.
     changed = {f"{unit}_pending": _more(ACCOUNT.c[f"{unit}_pending"], more.get(unit)) for unit in units or UNITS[:1]}
-    return Statement(
+    return (
         sa.update(ACCOUNT)
         .values(changed)
         .where(ACCOUNT.c.path.in_(paths), ACCOUNT.c.current, *fits)
@@ -61,6 +71,51 @@ def take(count: int, units: Sequence[Unit]) -> Statement:
             ACCOUNT.c.id, ACCOUNT.c.window, ACCOUNT.c.opens_at, there.scalar_subquery().label("there"), ACCOUNT.c.shared
         )
     )
+
+
+@cache
+def take_and_open(count: int, units: Sequence[Unit]) -> Statement:
+    """``take`` and ``OPEN`` in one statement, where the database takes one that changes two tables (PostgreSQL).
+
+    The reservation is opened where every path and every row of it was taken from; that windows are open, who asks must judge.
+    Gives what ``take`` gives.
+    """
+    taken = taking(count, units).cte("taken")
+    listed = sa.func.string_agg(sa.cast(taken.c.id, sa.String), aggregate_order_by(_COMMA, taken.c.id))
+    whole = sa.and_(
+        sa.func.count() == sa.func.min(taken.c.there),
+        sa.func.count().filter(taken.c.window == sa.literal_column("'total'")) == sa.literal_column(str(count)),
+    )
+    columns = [column.name for column in RESERVATION.c]
+    given = {name: sa.bindparam(name, type_=sa.String) for name in columns if name != "accounts"}
+    row = [given[name] if name in given else sa.func.concat("[", listed, "]") for name in columns]
+    opened = sa.insert(RESERVATION).from_select(columns, sa.select(*row).select_from(taken).having(whole)).cte("opened")
+    return Statement(sa.select(taken).add_cte(opened))
+
+
+@cache
+def close_and_move(columns: Sequence[str]) -> Statement:
+    """``CLOSE`` and ``moving`` in one statement, as above, for a reservation that is pending and holds what ``held`` says.
+
+    Gives its accounts; nothing, and nothing is changed, if it is closed already or holds something else.
+    """
+    closed = (
+        sa.update(RESERVATION)
+        .where(
+            RESERVATION.c.id == sa.bindparam("hold"),
+            # A parameter, lest the index of what expires be taken for the way to one row.
+            RESERVATION.c.state == sa.bindparam("was"),
+            RESERVATION.c.held == sa.bindparam("held", type_=sa.String),
+        )
+        .values(state=sa.bindparam("to"), used=sa.bindparam("used"), closed_at=sa.bindparam("closed_at"))
+        .returning(RESERVATION.c.accounts)
+        .cte("closed")
+    )
+    listed = sa.func.json_array_elements_text(sa.cast(closed.c.accounts, sa.JSON)).column_valued("listed")
+    ids = sa.select(sa.cast(listed, sa.Integer)).select_from(closed)
+    changes = {column: ACCOUNT.c[column] + sa.bindparam(f"more_{column}", type_=sa.BigInteger) for column in columns}
+    moved = sa.update(ACCOUNT).values(changes).where(ACCOUNT.c.id.in_(ids)).cte("moved")
+    return Statement(sa.select(closed.c.accounts).add_cte(moved))
 
 
 @cache
@@ -85,6 +140,7 @@ def named(name: str, values: Sequence[object]) -> dict[str, object]:
 
 
 OPEN = Statement(sa.insert(RESERVATION))
+FORGET = Statement(sa.delete(RESERVATION).where(RESERVATION.c.id == sa.bindparam("hold")))
 CLOSE = Statement(
     sa.update(RESERVATION)
     .where(RESERVATION.c.id == sa.bindparam("hold"), RESERVATION.c.state == sa.bindparam("was"))

@@ -20,7 +20,8 @@ from openclaw.cli.books import opened
 from openclaw.cli.files import write_file
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.review.drawing import draw
-from openclaw.review.entries import call, detail, event, reasons, text, texts
+from openclaw.review.drawing_png import as_png
+from openclaw.review.entries import call, detail, event, lifted, reasons, text, texts
 from openclaw.review.signatures import Signed, signature_of
 from openclaw.review.timeline import Step, Timeline, timeline
 from openclaw.review.verdicts import Review, reviews
@@ -77,6 +78,7 @@ def entry_pairs(
         pairs.append(("call", call(entry)))
         pairs += [("reason", reason) for reason in reasons(entry)]
         pairs += [("rule", rule) for rule in texts(entry.body, "decision", "rules")]
+        pairs += [("exception", under)] if (under := lifted(entry)) else []
         pairs += [("refused by", by)] if (by := text(entry.body, "refused_by")) else []
         pairs += [("engine", text(entry.body, "engine")), ("revision", text(entry.body, "revision"))]
     if entry.kind in ("approval", "exception"):
@@ -108,16 +110,23 @@ def show_timeline(
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="Draw it instead: bars of time, as an SVG picture.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="The same as a PNG; needs the extra `report`.")
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run as a tree: its agents in turn, what they asked for, what was answered, what became of it."""
     with opened(context, store) as books:
         story = timeline(books.log, run)
-    if svg is not None:
-        write_file(svg, draw(story).encode())
-        show.note(f"drew the run `{story.run}` in {svg}")
-    elif as_json:
+    pictures = [(svg, lambda: draw(story).encode()), (png, lambda: as_png(draw(story)))]
+    drawn = [(path, made()) for path, made in pictures if path is not None]
+    for path, content in drawn:
+        write_file(path, content)
+        show.note(f"drew the run `{story.run}` in {path}")
+    if drawn:
+        return
+    if as_json:
         show.as_json(story.model_dump(mode="json"))
     else:
         print_timeline(story)
@@ -171,6 +180,8 @@ def _step(step: Step, digits: int) -> Text:
 def _notes(step: Step) -> list[Text]:
     telling = step.effect != "allow" or step.shown == "withheld"
     notes = [show.plain_text(reason) for reason in step.reasons] if telling else []
+    if step.excepted:
+        notes.append(show.plain_text(f"under exception {step.excepted}"))
     if step.shown == "cut":
         notes.append(show.plain_text("the model saw a part of the result"))
     if step.answer is not None:

@@ -16,7 +16,7 @@ from openclaw.cli.options import JsonOption, Seq, StoreOption
 from openclaw.cli.policy_explain import explanation_json, print_explanation
 from openclaw.policy.explain import DEPTH_MAX
 from openclaw.review.account import Account, account
-from openclaw.review.entries import call
+from openclaw.review.entries import call, lifted
 from openclaw.review.otherwise import ANOTHER, Difference
 
 
@@ -62,6 +62,7 @@ def account_pairs(found: Account) -> list[tuple[str, str | Text]]:
         ("decided by", said.decided_by + (f" ({said.code})" if said.code not in ("", "policy") else "")),
         *(("reason", reason) for reason in said.reasons),
         *(("rule", rule) for rule in said.rules),
+        *([("exception", under)] if (under := lifted(found.entry)) else []),
     ]
     if said.policy_effect != said.effect:
         pairs.append(("the policy", Text.assemble("said ", show.word(said.policy_effect))))

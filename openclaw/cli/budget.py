@@ -121,6 +121,12 @@ def set_limit(
         show.as_json(_as_json(balance))
     else:
         _print([balance], whole=True)
+    over = [show.unit_name(unit) for unit, left in balance.remaining.items() if left < 0]
+    if over:
+        until = "" if balance.window == "total" else f" or the {balance.window} is over"
+        show.note(
+            f"more {' and '.join(over)} are spent already: {account} admits nothing until the limit is raised{until}"
+        )
 
 
 def audit(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:

@@ -116,7 +116,8 @@ def _print(made: CostReport) -> None:
     heads += [show.Column(name, justify="right") for name in ("actions", "tokens", "calls", "usd", "share")]
     figures = [_figures(group) for group in (*made.groups, total)]
     widths = [max(len(head.name), *(len(row[at]) for row in figures)) for at, head in enumerate(heads[1:5])]
-    room = show.screen().width - max(len(row[0]) for row in figures) - sum(widths) - len("share") - 6 * len(show.GAP)
+    first = max(len(made.by), *(len(row[0]) for row in figures))
+    room = show.screen().width - first - sum(widths) - len("share") - 6 * len(show.GAP)
     room = max(BAR_MIN, min(BAR_MAX, room))
     rows: list[tuple[str | show.Text, ...]] = []
     for group, row in zip((*made.groups, total), figures, strict=True):

@@ -28,7 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit show": ("openclaw audit show 11", "openclaw audit show 11 --json", "openclaw audit show 13 --reveal"),
     "audit explain": ("openclaw audit explain 12", "openclaw audit explain 12 --policies policies --json"),
     "audit open": ("openclaw audit open", "openclaw audit open --json"),
-    "audit timeline": ("openclaw audit timeline", "openclaw audit timeline run-0001 --svg run.svg"),
+    "audit timeline": ("openclaw audit timeline", "openclaw audit timeline run-0001 --svg run.svg --png run.png"),
     "audit stats": (
         "openclaw audit stats",
         "openclaw audit stats --since 30d --tool refund --top 5",

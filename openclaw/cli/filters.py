@@ -70,8 +70,14 @@ class Filters:
         """As the query layer has it.
 
         Raises:
-            ConfigurationError: a time is none.
+            ConfigurationError: a time is none, or there is none between them.
         """
+        since = moment_since(self.since, now) if self.since else None
+        until = moment_since(self.until, now) if self.until else None
+        if since is not None and until is not None and since >= until:
+            raise ConfigurationError(
+                f"no time is from `{self.since}` on and before `{self.until}`", hint="change --since or --until"
+            )
         return Query(
             kind=self.kind,
             run=self.run,
@@ -80,8 +86,8 @@ class Filters:
             tool=self.tool,
             effect=self.effect,
             reason=self.reason,
-            since=moment_since(self.since, now) if self.since else None,
-            until=moment_since(self.until, now) if self.until else None,
+            since=since,
+            until=until,
             args=tuple(self.arg or ()),
             text=self.text,
             where=self.where,

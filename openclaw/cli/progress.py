@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from openclaw.audit.reading import Seen
 from openclaw.cli import show
 
-Stage = Callable[[str], Seen | None]
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from openclaw.audit.reading import Seen
+
+Stage = Callable[[str], "Seen | None"]
 """Given what is being done, what shall hear how far that has come; None where nobody looks."""
 
 
@@ -25,6 +28,8 @@ def stages(*, shown: bool = True) -> Generator[Stage]:
     if not shown or not out.is_terminal or out.is_dumb_terminal:
         yield lambda _: None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Stdout is left alone: what is data goes where it was sent, bar or no bar.
     with Progress(*columns, console=out, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:

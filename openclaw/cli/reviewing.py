@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,11 +16,13 @@ from openclaw.audit.standing import standing
 from openclaw.cli import show
 from openclaw.cli.audit import print_entry, told_of
 from openclaw.cli.books import Books, opened
+from openclaw.cli.credentials import SignWithOption, TokenOption, approver_key, approver_token
 from openclaw.cli.filters import Filters, filtered
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
+from openclaw.errors import ApprovalError
 from openclaw.review.entries import detail
 from openclaw.review.queue import Item, queue
-from openclaw.review.verdicts import Review, Verdict, add_review, counts, reviews
+from openclaw.review.verdicts import Prover, Review, Verdict, add_review, counts, reviews
 
 PAGE = 50
 LETTERS: dict[str, Verdict] = {"a": "agreed", "d": "disputed", "f": "follow-up"}
@@ -41,6 +44,8 @@ def note(
     verdict: Annotated[VerdictName | None, typer.Option(help="What you think of it.")] = None,
     flag: Annotated[list[str] | None, typer.Option(metavar="WORD", help="A flag. May be given again.")] = None,
     comment: Annotated[str, typer.Option(metavar="TEXT", help="A comment; recorded.")] = "",
+    sign_with: SignWithOption = None,
+    token_file: TokenOption = None,
     key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -48,7 +53,13 @@ def note(
     """Say something of an entry: a verdict, flags, a comment. It becomes an entry of the log itself. This writes."""
     with opened(context, store, write=True, key=key) as books:
         said = add_review(
-            books.log, seq, by=by, verdict=verdict.value if verdict else None, flags=flag or (), comment=comment
+            books.log,
+            seq,
+            by=by,
+            verdict=verdict.value if verdict else None,
+            flags=flag or (),
+            comment=comment,
+            prover=_prover(books, sign_with, token_file),
         )
         entry = books.log.entry(seq)
     if as_json:
@@ -67,6 +78,8 @@ def review(
     ] = None,
     listed: Annotated[bool, typer.Option("--queue", help="Only list them, as without --by.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many entries.")] = PAGE,
+    sign_with: SignWithOption = None,
+    token_file: TokenOption = None,
     key: KeyOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -78,7 +91,7 @@ def review(
         items = list(queue(reader, filters.query(books.store.clock.now()), limit=limit))
         answers = books.approvals.of({item.entry.seq: item.entry.at for item in items if item.name == "ask"})
         if works:
-            _work_through(books, reader, items, answers, by or "")
+            _work_through(books, reader, items, answers, by or "", _prover(books, sign_with, token_file))
             return
     if as_json:
         show.as_json_list(_as_json(item, answers) for item in items)
@@ -88,8 +101,12 @@ def review(
         show.note(f"the oldest {show.count(limit)}; --limit shows more")
 
 
-def _work_through(books: Books, reader: Reader, items: list[Item], answers: dict[int, Approval], by: str) -> None:
+def _work_through(
+    books: Books, reader: Reader, items: list[Item], answers: dict[int, Approval], by: str, prover: Prover
+) -> None:
     judged = 0
+    if items:
+        books.store.run(lambda _: None)  # who may not write hears it now, and not when they have judged and said why
     for number, item in enumerate(items, start=1):
         show.heading(f"{number} of {len(items)}: {item.name}")
         seq = item.entry.seq
@@ -102,11 +119,20 @@ def _work_through(books: Books, reader: Reader, items: list[Item], answers: dict
         if letter == "s":
             continue
         comment = _line("comment (may be empty)")
-        said = add_review(books.log, seq, by=by, verdict=LETTERS[letter], comment=comment or "")
+        try:
+            said = add_review(books.log, seq, by=by, verdict=LETTERS[letter], comment=comment or "", prover=prover)
+        except ApprovalError as error:  # of an exception; the others can be judged all the same
+            show.failure(str(error))
+            continue
         judged += 1
         show.note(f"entry {said.seq}: {said.verdict} by {said.by}")
         _say_whether_it_counts(item.entry, said)
     show.note(f"{judged} of {len(items)} judged" if items else "nothing waits for a reviewer")
+
+
+def _prover(books: Books, sign_with: str | None, token_file: Path | None) -> Prover:
+    key = approver_key(sign_with)
+    return Prover(books.approvers, key, "" if key is not None else approver_token(token_file))
 
 
 def _say_whether_it_counts(entry: Entry, said: Review) -> None:

@@ -35,6 +35,9 @@ PIPE_WIDTH = 10_000
 
 HEADING_MAX = 100
 GAP = "  "
+NAME_MIN, NAME_MAX = 12, 32
+"""Columns that a name keeps on a narrow terminal, and up to which it is shown whole anywhere: no identifier of ours is longer."""
+
 _WORD = re.compile(r"\S+\s*")
 WIDE_MIN = 16
 """A column that gives way on a narrow terminal keeps this many columns; beyond that the terminal wraps the line."""
@@ -111,7 +114,8 @@ def plain_text(text: str, style: str = "") -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole.
+    """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole, as far as
+    they are not names beyond all measure (``NAME_MAX``).
 
     ``path``: what tells one value from another stands at its end, so that its beginning is cut.
     """
@@ -129,6 +133,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
     cells = [heads, *([plain_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)]
     widths = [max(row[at].cell_len for row in cells) for at in range(len(columns))]
     wide = [at for at, column in enumerate(columns) if column.wide]
+    _shorten_names(columns, widths, out.width)
     fixed = sum(width for at, width in enumerate(widths) if at not in wide) + len(GAP) * (len(columns) - 1)
     left = out.width - fixed
     for taken, at in enumerate(sorted(wide, key=lambda at: widths[at])):  # what a narrow one leaves goes to the others
@@ -136,6 +141,17 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
         left -= widths[at]
     for row in cells:
         out.print(_row(row, columns, widths), soft_wrap=True)
+
+
+def _shorten_names(columns: Sequence[Column], widths: list[int], room: int) -> None:
+    """Where the line does not fit, names that are longer than any identifier give way: one of them would spoil every line."""
+    least = sum(min(width, WIDE_MIN) if column.wide else width for column, width in zip(columns, widths, strict=True))
+    over = least + len(GAP) * (len(columns) - 1) - room
+    for at in sorted(range(len(columns)), key=lambda at: widths[at], reverse=True):
+        if over > 0 and widths[at] > NAME_MAX and not columns[at].wide:
+            given = min(over, widths[at] - NAME_MIN)
+            widths[at] -= given
+            over -= given
 
 
 def _row(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:

@@ -21,14 +21,17 @@ from openclaw.budget import Budget
 from openclaw.budget.account import label_accounts
 from openclaw.delegation import Rights, check_rights
 from openclaw.errors import ConfigurationError
+from openclaw.flow import Source
 from openclaw.graph import recovery, tripwire, walk
 from openclaw.graph import scope as scopes
 from openclaw.graph.agent import Agent, check_name, identity_of
 from openclaw.graph.agent_tool import AgentTool, Government, check_callees
+from openclaw.graph.kept import is_unvouched, unpack
 from openclaw.graph.loop import Member, draw, member
 from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
 from openclaw.graph.providers import made_model
+from openclaw.graph.results import entered
 from openclaw.graph.resuming import answered, gives_answers
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import bound, seal, trust_of
@@ -51,12 +54,14 @@ _BINDING = "_openclaw_binding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """What a governed graph knows: who governs it, who acts in it, and the trust that its tools declare."""
+    """What a governed graph knows: who governs it, who acts in it, and the trust that its tools declare. ``drawn`` by others:
+    what its state holds besides messages is not known."""
 
     government: Government
     name: str
     principal: Principal
     trust: Mapping[str, str] = field(default_factory=dict[str, str])
+    drawn: bool = False
 
     @property
     def gate(self) -> Gate:
@@ -127,7 +132,9 @@ class _Governed(Pregel[Any, Any, Any, Any]):
         if abandoned:
             known = recovery.results(self.get_state(config or {})) if self._keeps else {}
             binding.gate.conclude(abandoned, known)
-        return _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {}, labels)
+        scope = _scope(binding, run, binding.gate.earlier_calls(run) if resumed else {}, labels)
+        _recall(scope, binding, thread if self._keeps else None)
+        return scope
 
     async def _aopen(self, given: object, config: RunnableConfig | None) -> Scope:
         binding = self._binding
@@ -143,7 +150,9 @@ class _Governed(Pregel[Any, Any, Any, Any]):
             known = recovery.results(await self.aget_state(config or {})) if self._keeps else {}
             await asyncio.to_thread(binding.gate.conclude, abandoned, known)
         earlier = await asyncio.to_thread(binding.gate.earlier_calls, run) if resumed else {}
-        return _scope(binding, run, earlier, labels)
+        scope = _scope(binding, run, earlier, labels)
+        await asyncio.to_thread(_recall, scope, binding, thread if self._keeps else None)
+        return scope
 
     @property
     def _binding(self) -> Binding:
@@ -322,11 +331,16 @@ def _govern(graph: Pregel[Any, Any, Any, Any], government: Government, name: str
     known_as = name or (graph.name if graph.name and graph.name != "LangGraph" else "graph")
     check_name("graph", known_as)
     principal = Principal(agent=known_as, workflow=known_as, chain=(known_as,))
-    return _bind(graph, name=known_as, principal=principal, government=government)
+    return _bind(graph, name=known_as, principal=principal, government=government, drawn=True)
 
 
 def _bind(
-    graph: Pregel[Any, Any, Any, Any], *, name: str, principal: Principal, government: Government
+    graph: Pregel[Any, Any, Any, Any],
+    *,
+    name: str,
+    principal: Principal,
+    government: Government,
+    drawn: bool = False,
 ) -> GovernedGraph:
     found = walk.find(graph)
     for tool in found.tools:
@@ -345,7 +359,7 @@ def _bind(
         trust[tool.name] = trust_of(tool) if trust.get(tool.name) != "untrusted" else "untrusted"
         if isinstance(tool, AgentTool):
             tool.prepare(workflow=principal.workflow, org=principal.org, government=government)
-    binding = Binding(government=government, name=name, principal=principal, trust=trust)
+    binding = Binding(government=government, name=name, principal=principal, trust=trust, drawn=drawn)
     graph.__class__ = _governed_class(type(graph))
     vars(graph)[_BINDING] = binding
     return cast("GovernedGraph", graph)
@@ -401,6 +415,17 @@ def _scope(binding: Binding, run: Run, earlier: Mapping[str, int], labels: Mappi
         labels=labels,
         also=also,
     )
+
+
+def _recall(scope: Scope, binding: Binding, thread: str | None) -> None:
+    """What outsiders have said in a thread, wherever its state holds it now. Of what is kept no more, only that it was read."""
+    if thread is None or not binding.drawn:
+        return
+    for tool, kept in binding.gate.earlier_results(workflow=binding.name, thread=thread):
+        if tool not in binding.trust or (binding.trust[tool] == "trusted" and not is_unvouched(kept)):
+            continue
+        source = Source(kind="tool", name=tool, trust="untrusted")
+        scope.shared.returned(source, entered(unpack(kept)) if kept else "", {}, step=None)
 
 
 def _within(outer: Scope, binding: Binding) -> Scope:

@@ -62,7 +62,7 @@ class Ending:
         except Exception as error:
             self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {printable(error)}")
             if not self._looked_at:
-                self._call.came_in(str(error), vouched=False)
+                self._call.came_in(printable(error), vouched=False)
                 raise
             self._error, self.seen = error, str(error)
             self._await()
@@ -111,7 +111,7 @@ class Ending:
 
     def _enter(self, shown: Shown | None) -> None:
         if self._error is not None:
-            said = str(shown.value) if shown is not None and shown.changed else str(self._error)
+            said = str(shown.value) if shown is not None and shown.changed else printable(self._error)
             self._call.came_in(said, vouched=False)
         else:
             said = entering(self._response, self._call.tool)

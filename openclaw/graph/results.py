@@ -20,6 +20,9 @@ from pydantic import BaseModel, JsonValue
 from openclaw.errors import ConfigurationError
 
 _DEPTH_MAX = 64
+_MESSAGES_DEPTH_MAX = 4
+"""How deep in a result messages are looked for."""
+
 _ENDS = {"{": "}", "[": "]"}
 
 
@@ -30,10 +33,23 @@ def seen(response: object, tool: BaseTool) -> JsonValue:
 
 def entering(response: object, tool: BaseTool) -> object:
     """What comes into the context with ``response``, as it is: a text stays one, for the transcript has it so, too."""
-    content = _content(response, tool)
-    if isinstance(content, BaseMessage):
-        return cast("object", content.content)
-    return content if isinstance(content, str) else _seen(content, ())
+    return entered(_content(response, tool))
+
+
+def entered(content: object, depth: int = 0) -> object:
+    """The same of a result of which nothing else is known: messages are what they say, a command is what it writes."""
+    kind = type(content)  # not `isinstance`, which asks the object what it is
+    if issubclass(kind, BaseMessage):
+        return cast("BaseMessage", content).content
+    if issubclass(kind, Command):
+        return entered(cast("Command[Any]", content).update, depth)
+    if depth >= _MESSAGES_DEPTH_MAX:
+        return content
+    if kind is dict:
+        return {key: entered(value, depth + 1) for key, value in cast("dict[object, object]", content).items()}
+    if kind is list or kind is tuple:
+        return [entered(value, depth + 1) for value in cast("Sequence[object]", content)]
+    return content
 
 
 def handed_on(response: object, tool: BaseTool, value: JsonValue) -> object:
@@ -154,4 +170,4 @@ def _text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-__all__ = ["entering", "handed_on", "seen", "told"]
+__all__ = ["entered", "entering", "handed_on", "seen", "told"]

@@ -60,7 +60,6 @@ Step = tuple[str, int]
 class _Later:
     """What a call has returned, for those that come after its step."""
 
-    step: Step
     source: Source
     content: object
     args: Mapping[str, object]
@@ -83,7 +82,7 @@ class Shared:
         self._flow = Flow()
         self._seen: set[str] = set()
         self._fed: tuple[int, str] = (0, "")
-        self._later: list[_Later] = []
+        self._later: dict[Step, list[_Later]] = {}
         self._ordinals: OrderedDict[str, _Numbers] = OrderedDict()
 
     def ordinal(self, identity: str) -> int:
@@ -129,7 +128,7 @@ class Shared:
             if step is None:
                 self._flow.see(source, content, args=args)
             else:
-                self._later.append(_Later(step, source, content, args))
+                self._later.setdefault(step, []).append(_Later(source, content, args))
 
     def unseen(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
         """The messages after those of the transcript's beginning that were fed before: a transcript mostly grows."""
@@ -150,10 +149,9 @@ class Shared:
     def describe(self, args: Mapping[str, object], *, step: Step | None = None) -> dict[str, JsonValue] | None:
         """The ``flow`` part of the policy input for these arguments of a call of ``step``; None where nothing is known."""
         with self._lock:
-            due = [one for one in self._later if one.step != step or step is None]
-            self._later = [one for one in self._later if one.step == step and step is not None]
-            for one in due:
-                self._flow.see(one.source, one.content, args=one.args)
+            for over in [other for other in self._later if other != step]:
+                for one in self._later.pop(over):
+                    self._flow.see(one.source, one.content, args=one.args)
             return self._flow.describe(args)
 
 

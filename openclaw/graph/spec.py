@@ -27,7 +27,8 @@ place.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from langchain_core.language_models import BaseChatModel
@@ -37,7 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from openclaw.action import DEFAULT_ORG
 from openclaw.budget import Budget, Soft
 from openclaw.delegation import Rights
-from openclaw.errors import ConfigurationError
+from openclaw.errors import ConfigurationError, OpenClawError
 from openclaw.graph.agent import Agent
 from openclaw.graph.workflow import Workflow
 from openclaw.policy.documents import BadDocument
@@ -94,14 +95,25 @@ def read_workflow(
         twice = next(name for name in known if sum(tool.name == name for tool in tools) > 1)
         raise ConfigurationError(f"two of the given tools are named `{twice}`", hint="rename one of them")
     agents = [_agent(path, at, agent, known, models or {}) for at, agent in enumerate(described.agents)]
-    return Workflow(
-        described.name,
-        agents=agents,
-        budget=described.budget,
-        org=described.org,
-        rights=described.rights,
-        priority=described.priority,
-    )
+    with _at(path, ""):
+        return Workflow(
+            described.name,
+            agents=agents,
+            budget=described.budget,
+            org=described.org,
+            rights=described.rights,
+            priority=described.priority,
+        )
+
+
+@contextmanager
+def _at(path: str | Path, place: str) -> Generator[None]:
+    """Say where in the file stands what is wrong."""
+    try:
+        yield
+    except OpenClawError as error:
+        where = f" at `{place}`" if place else ""
+        raise ConfigurationError(f"the workflow `{path}` is wrong{where}: {error.message}", hint=error.hint) from error
 
 
 def _read(path: Path) -> WorkflowFile:
@@ -113,14 +125,26 @@ def _read(path: Path) -> WorkflowFile:
         raise ConfigurationError(f"the workflow `{path}` is not UTF-8") from error
     except BadDocument as error:
         raise ConfigurationError(f"the workflow `{path}` is no YAML: {error}") from error
+    if not isinstance(document, dict):
+        held = "empty" if document is None else "a list" if isinstance(document, list) else "a single value"
+        raise ConfigurationError(f"the workflow `{path}` is {held}, and no workflow", hint=_PARTS)
     try:
         return WorkflowFile.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its top"
+        where = ".".join(map(str, first["loc"]))
+        said = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise ConfigurationError(
-            f"the workflow `{path}` is wrong at `{where}`: {first['msg']}", hint=_hint(str(first["type"]), first["loc"])
+            f"the workflow `{path}` is wrong at `{where}`: {said}",
+            hint=_hint(str(first["type"]), first["loc"]),
         ) from error
+
+
+_SAID = {"extra_forbidden": "there is no such part", "missing": "it is missing"}
+_PARTS = (
+    "a workflow has name, agents, budget, org, rights and priority; "
+    "an agent name, model, tools, roles, budget, prompt, on_behalf_of, alternatives, labels, soft and cheaper"
+)
 
 
 def _hint(kind: str, place: tuple[int | str, ...]) -> str:
@@ -130,10 +154,7 @@ def _hint(kind: str, place: tuple[int | str, ...]) -> str:
         close = difflib.get_close_matches(str(place[-1]), fields, n=1)
         if close:
             return f"did you mean `{close[0]}`?"
-    return (
-        "a workflow has name, agents, budget, org, rights and priority; "
-        "an agent name, model, tools, roles, budget, prompt, alternatives, labels, soft and cheaper"
-    )
+    return _PARTS
 
 
 def _agent(
@@ -145,25 +166,31 @@ def _agent(
                 f"the workflow `{path}` is wrong at `agents.{at}.tools`: there is no tool `{name}`",
                 hint=f"given are {', '.join(tools) or 'none'}: give it in `tools=`",
             )
-    for name in (agent.model, *agent.alternatives, *([] if agent.cheaper is None else [agent.cheaper])):
-        if name not in models and ":" not in name:
+    named = [
+        ("model", agent.model),
+        *(("alternatives", name) for name in agent.alternatives),
+        ("cheaper", agent.cheaper),
+    ]
+    for place, name in named:
+        if name is not None and name not in models and ":" not in name:
             raise ConfigurationError(
-                f"the workflow `{path}` is wrong at `agents.{at}.model`: there is no model `{name}`",
+                f"the workflow `{path}` is wrong at `agents.{at}.{place}`: there is no model `{name}`",
                 hint=f"given are {', '.join(models) or 'none'}: give it in `models=`, or write `provider:name`",
             )
-    return Agent(
-        agent.name,
-        model=models.get(agent.model, agent.model),
-        tools=[tools[name] for name in agent.tools],
-        roles=agent.roles,
-        budget=agent.budget,
-        prompt=agent.prompt,
-        on_behalf_of=agent.on_behalf_of,
-        alternatives=[models.get(name, name) for name in agent.alternatives],
-        labels=agent.labels,
-        soft=agent.soft,
-        cheaper=None if agent.cheaper is None else models.get(agent.cheaper, agent.cheaper),
-    )
+    with _at(path, f"agents.{at}"):
+        return Agent(
+            agent.name,
+            model=models.get(agent.model, agent.model),
+            tools=[tools[name] for name in agent.tools],
+            roles=agent.roles,
+            budget=agent.budget,
+            prompt=agent.prompt,
+            on_behalf_of=agent.on_behalf_of,
+            alternatives=[models.get(name, name) for name in agent.alternatives],
+            labels=agent.labels,
+            soft=agent.soft,
+            cheaper=None if agent.cheaper is None else models.get(agent.cheaper, agent.cheaper),
+        )
 
 
 __all__ = ["AgentFile", "WorkflowFile", "read_workflow"]

@@ -146,8 +146,6 @@ class ExceptionPart(_Part):
     ``authenticated``: of whoever opened it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
     id: str
     by: str
     reason: str

@@ -161,6 +161,19 @@ def _exception(body: JsonValue) -> str:
     return said + (f": {why}" if why else "")
 
 
+def lifted(entry: Entry) -> str:
+    """Which exception was looked at for a decision, and what it has lifted; empty where there was none."""
+    said = part(entry.body, "exception")
+    if entry.kind != "decision" or not isinstance(said, dict):
+        return ""
+    name = f"{text(said, 'id')} by {text(said, 'by')}"
+    if part(said, "lifted") is not True:
+        return f"{name}: {text(said, 'fault') or 'the policy lifts nothing for it'}"
+    use = f", use {number(said, 'use')} of {number(said, 'of')}" if number(said, "use") else ", not used"
+    plain = "; ".join(texts(said, "plain", "reasons"))
+    return f"{name}{use}, in spite of {plain}" if plain else f"{name}{use}"
+
+
 def _policy(body: JsonValue) -> str:
     """What became of policies that changed, or what a candidate has differed in."""
     if text(body, "event") == "shadow":

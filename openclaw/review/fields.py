@@ -63,6 +63,11 @@ def check_name(name: str) -> str:
     if first in _ALIASES or (first == name and name in NAMES):
         return name
     near = difflib.get_close_matches(first, NAMES, n=1)
+    if not near and first == name:
+        raise ConfigurationError(
+            f"entries have no field `{name}`",
+            hint=f"an argument of a call is `args.{name}`; fields are {', '.join(NAMES)}, args.NAME and body.PATH",
+        )
     raise ConfigurationError(
         f"entries have no field `{name}`",
         hint=f"did you mean `{near[0]}`?" if near else f"fields are {', '.join(NAMES)}, args.NAME and body.PATH",

@@ -51,7 +51,7 @@ class Fonts:
 
     def plain(self, text: str) -> str:
         """What can be shown; the rest as escapes, never as boxes that all look alike."""
-        return "".join(one if self.of(one) else _escape(one) for one in safe(text))
+        return "".join(one if self.of(one) else escape(one) for one in safe(text))
 
     def markup(self, text: str) -> str:
         """The same for reportlab, in whose own markup no text of an agent may have a say."""
@@ -93,9 +93,10 @@ def _in_windows_1252(character: str) -> bool:
         return False
 
 
-def _escape(character: str) -> str:
+def escape(character: str) -> str:
+    """A character that no font shows, as JSON writes it: another one each."""
     number = ord(character)
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
-__all__ = ["BUILT_IN", "Fonts"]
+__all__ = ["BUILT_IN", "Fonts", "escape"]

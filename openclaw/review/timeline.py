@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from openclaw.audit import AuditLog, Entry
 from openclaw.errors import AuditError
-from openclaw.review.entries import call, number, part, reasons, text
+from openclaw.review.entries import call, lifted, number, part, reasons, text
 
 PAGE = 500
 
@@ -42,6 +42,7 @@ class Step(_Frozen):
         open       permitted, without outcome   done, failed, cancelled
         suspended  waits by itself              unknown    its process is gone
 
+    ``excepted`` names the exception that it passed under, if it did, and what that has lifted.
     ``shown`` says what became of the result on its way to the model: ``cut``, ``withheld`` (then ``reasons`` say why), or
     nothing.
     """
@@ -66,6 +67,7 @@ class Step(_Frozen):
     estimated: bool = False
     error: str = ""
     shown: str = ""
+    excepted: str = ""
 
 
 class Turn(_Frozen):
@@ -191,6 +193,7 @@ def _decided(entry: Entry, earlier: Step | None) -> Step:
         refused_by=text(entry.body, "refused_by"),
         asked=entry.seq if entry.effect == "ask" else earlier.asked if earlier else None,
         answer=earlier.answer if earlier else None,
+        excepted=lifted(entry) if part(entry.body, "exception", "use") else "",
     )
 
 

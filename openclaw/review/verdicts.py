@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from openclaw.audit import AuditLog, Draft, Entry
+from openclaw.approvers import Approvers, how_proved, sign
+from openclaw.audit import AuditLog, Draft, Entry, SigningKey
 from openclaw.audit.reading import Reader, Selection
 from openclaw.errors import ConfigurationError
 from openclaw.quorum import person
@@ -40,13 +42,33 @@ class Review(BaseModel):
     leaf: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Prover:
+    """What proves who reviews: the list of people, and a key or a token."""
+
+    approvers: Approvers
+    key: SigningKey | None = None
+    token: str = ""
+
+
 def add_review(
-    log: AuditLog, seq: int, *, by: str, verdict: Verdict | None = None, flags: Sequence[str] = (), comment: str = ""
+    log: AuditLog,
+    seq: int,
+    *,
+    by: str,
+    verdict: Verdict | None = None,
+    flags: Sequence[str] = (),
+    comment: str = "",
+    prover: Prover | None = None,
 ) -> Review:
     """Record what somebody says of an entry.
 
+    With a ``prover``, a verdict on an exception is taken from whoever is enrolled with a key or a token only with it; and from
+    nobody by name alone, where whoever has opened the exception has proved who they are.
+
     Raises:
         ConfigurationError: nobody is named, nothing is said, or a flag or the comment is too long.
+        ApprovalError: it is not proved who reviews an exception.
         AuditError: there is no such entry, or the log's key is not here.
         StoreError: the database cannot be written.
     """
@@ -68,8 +90,25 @@ def add_review(
         "flags": [log.privacy.text(flag) for flag in named],
         "comment": log.privacy.text(comment.strip()),
     }
+    if prover is not None and entry.kind == "exception" and verdict is not None:
+        body |= _proof(log, entry, by, verdict, prover)
     draft = Draft(kind="review", run=entry.run, workflow=entry.workflow, agent=entry.agent, tool=entry.tool, body=body)
     return read_review(log.append(draft))
+
+
+def _proof(log: AuditLog, entry: Entry, by: str, verdict: Verdict, prover: Prover) -> dict[str, JsonValue]:
+    """What the entry of a verdict on an exception says of who gives it."""
+    stated = "\n".join(["openclaw review v1", log.origin, str(entry.seq), entry.leaf, verdict, by, ""])
+    began = entry if text(entry.body, "event") == "opened" else log.entry(number(entry.body, "opened"))
+    signed = sign(stated, prover.key) if prover.key is not None else ""
+    known, proof = prover.approvers.prove(
+        by, stated, signed=signed, token=prover.token, needed=bool(text(began.body, "proof")), act="review"
+    )
+    if not proof:
+        return {}
+    found = prover.approvers.find(by)
+    said: dict[str, JsonValue] = {"proof": how_proved(proof), "roles": [*sorted(known.roles)]}
+    return said | ({"signed": proof, "key": found.key} if signed and found is not None else {})
 
 
 def read_review(entry: Entry) -> Review:
@@ -102,4 +141,4 @@ def reviews(reader: Reader, of: Entry | None = None) -> Iterator[Review]:
                 yield found
 
 
-__all__ = ["VERDICTS", "Review", "Verdict", "add_review", "counts", "read_review", "reviews"]
+__all__ = ["VERDICTS", "Prover", "Review", "Verdict", "add_review", "counts", "read_review", "reviews"]

@@ -41,10 +41,14 @@ def test_a_reservation_is_one_conditional_update_and_a_settlement_is_one(ledger:
     ledger.settle(ledger.reserve(AGENT, tokens=1), tokens=1)
     told.clear()
     held = ledger.reserve(AGENT, tokens=1)
+    # PostgreSQL takes and opens, or closes and moves, in one statement: each is a round trip.
+    statements = 2 if ledger._store.engine.dialect.name == "postgresql" else 3
     assert kinds(told) == ["UPDATE openclaw_account", "INSERT openclaw_reservation", "COMMIT"]
+    assert len(told) == statements
     told.clear()
     ledger.settle(held, tokens=1)
     assert kinds(told) == ["UPDATE openclaw_reservation", "UPDATE openclaw_account", "COMMIT"]
+    assert len(told) == statements
 
 
 def test_with_shares_it_is_one_update_too_and_only_a_refusal_gives_back(ledger: Ledger, told: list[str]) -> None:
@@ -53,17 +57,17 @@ def test_with_shares_it_is_one_update_too_and_only_a_refusal_gives_back(ledger: 
     ledger.settle(ledger.reserve(AGENT, tokens=1), tokens=1)
     told.clear()
     held = ledger.reserve(AGENT, tokens=10)
-    assert kinds(told) == [
-        "UPDATE openclaw_account",
-        "SELECT openclaw_account",  # of the organisation
+    reading = [  # of the organisation, and of the workflows that have shares
+        "SELECT openclaw_account",
         "SELECT openclaw_share",
-        "SELECT openclaw_account",  # of the workflows that have shares
-        "INSERT openclaw_reservation",
-        "COMMIT",
+        "SELECT openclaw_account",
     ]
+    changes = ["UPDATE openclaw_account", "INSERT openclaw_reservation"]
+    assert [it for it in kinds(told) if it not in reading] == [*changes, "COMMIT"]
+    assert [it for it in kinds(told) if it in reading] == reading
     ledger.settle(held, tokens=10)
     told.clear()
     with pytest.raises(BudgetExceeded, match="kept for other shares"):
         ledger.reserve(AGENT, tokens=900)
-    assert kinds(told).count("UPDATE openclaw_account") == 2
+    assert "".join(told).count("UPDATE openclaw_account") == 2
     assert ledger.balance(ORG).pending.tokens == 0

@@ -17,6 +17,8 @@ from openclaw.budget import Usage
 from openclaw.errors import AuditError
 from openclaw.gate import Outcome, Permit, Refusal, Request
 from openclaw.governance import Governance
+from openclaw.policy import Bundle
+from openclaw.policy.embedded import open_bundle
 
 POLICY = """\
 package openclaw.policies.desk
@@ -34,7 +36,9 @@ def governance(store_url: str, tmp_path: Path) -> Iterator[Governance]:
     folder = tmp_path / "policies"
     folder.mkdir()
     (folder / "desk.rego").write_text(POLICY)
-    with Governance.open(store_url, policies=folder, key=tmp_path / "log.key") as opened:
+    with Governance.open(
+        store_url, policies=open_bundle(Bundle.read(folder), deadline_s=60), key=tmp_path / "log.key"
+    ) as opened:
         yield opened
 
 

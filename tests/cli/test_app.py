@@ -182,7 +182,10 @@ def test_tables_fit_the_terminal(
     assert max(map(len, said.out.splitlines())) <= max(width, 80)
 
 
-def test_text_from_the_log_cannot_drive_the_terminal(desk: Path, openclaw: Command) -> None:
+def test_text_from_the_log_cannot_drive_the_terminal(
+    desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     hostile = "\x1b[2J\u202egnp.exe\x9b31m [bold]x[/bold]\r\n"
     with sqlite3.connect(desk / "openclaw.db") as connection:
         connection.execute("UPDATE openclaw_entry SET agent = ? WHERE seq = 11", (hostile,))

@@ -225,6 +225,10 @@ def test_a_timeline_can_be_drawn(desk: Path, openclaw: Command) -> None:
     said = openclaw("audit", "timeline", "run-0001", "--svg", "run.svg")
     assert (said.code, said.out, said.err) == (0, "", "drew the run `run-0001` in run.svg\n")
     assert "<title>run run-0001</title>" in (desk / "run.svg").read_text()
+    said = openclaw("audit", "timeline", "run-0001", "--svg", "two.svg", "--png", "two.png")
+    assert said.err == "drew the run `run-0001` in two.svg\ndrew the run `run-0001` in two.png\n"
+    assert (desk / "two.svg").read_text() == (desk / "run.svg").read_text()
+    assert (desk / "two.png").read_bytes().startswith(b"\x89PNG\r\n")
     said = openclaw("audit", "timeline", "--svg", "none/run.svg")
     assert said.code == 2
     assert said.err.startswith("error: `none/run.svg` cannot be written")

@@ -30,6 +30,12 @@ def test_columns_can_be_chosen(desk: Path, openclaw: Command) -> None:
 def test_an_unknown_column_is_wrong_usage_and_names_the_near_one(desk: Path, openclaw: Command) -> None:
     said = openclaw("audit", "list", "--columns", "seq,agnet")
     assert (said.code, said.err) == (2, "error: entries have no field `agnet`; did you mean `agent`?\n")
+    said = openclaw("audit", "list", "--where", "amount > 100")
+    assert said.err.startswith(
+        "error: entries have no field `amount`; an argument of a call is `args.amount`; fields are "
+    )
+    said = openclaw("audit", "list", "--since", "2h", "--until", "7d")
+    assert (said.code, said.err) == (2, "error: no time is from `2h` on and before `7d`; change --since or --until\n")
 
 
 def test_a_condition_that_is_none_is_wrong_usage(desk: Path, openclaw: Command) -> None:

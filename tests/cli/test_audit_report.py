@@ -56,7 +56,7 @@ def test_a_report_tells_of_everything(desk: Path, openclaw: Command) -> None:
         'refund(account="DE-77", amount=120, order="A-18") | approved | eva | order checked | 13 |',
         "| org/default/workflow/returns | total | 10 calls, \\$0.50, 20,000 tokens | 2 |",
         "| 11 | agreed | ann |  | not theirs | 24 |",
-        "| EU AI Act Art. 14 | Human oversight | questions to people, answers, halts | 3 | 12, 13, 18 |",
+        "| EU AI Act Art. 14 | Human oversight | questions to people, answers, exceptions, halts | 3 | 12, 13, 18 |",
     ):
         assert line in text
     for demand in demands(serving()):

@@ -66,6 +66,15 @@ def test_a_meaningless_budget_is_wrong_usage(desk: Path, openclaw: Command, argu
     assert said.err.startswith(message)
 
 
+def test_a_limit_below_what_is_spent_is_taken_and_says_what_that_means(desk: Path, openclaw: Command) -> None:
+    said = openclaw("budget", "set", "org/default/workflow/returns", "--tokens", "10")
+    assert said.code == 0
+    assert said.err == (
+        "more tokens are spent already: org/default/workflow/returns admits nothing until the limit is raised\n"
+    )
+    assert openclaw("budget", "set", "org/default/workflow/returns", "--tokens", "5000").err == ""
+
+
 def test_approvals_list_shows_what_waits(desk: Path, openclaw: Command) -> None:
     said = openclaw("approvals", "list")
     assert said.code == 0

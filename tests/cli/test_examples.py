@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import typer
 
+from openclaw.cli import books
 from openclaw.cli.app import app
 from openclaw.cli.examples import EXAMPLES
 from tests.cli.conftest import Command
 from tests.cli.test_docs import commands, whole_desk
+from tests.support.story import StillClock
 
 __all__ = ["whole_desk"]
 
@@ -79,7 +81,10 @@ def test_every_example_does_what_it_says(
     kept = tmp_path_factory.mktemp("kept") / "desk"
     shutil.copytree(whole_desk, kept)
     wrong: list[str] = []
+    assert isinstance(books.CLOCK, StillClock)
+    made = dict(books.CLOCK.made)
     for line in LINES:
+        books.CLOCK.made = dict(made)  # the next exception is the first one again, as in the database that is kept
         for path in whole_desk.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(kept, whole_desk, dirs_exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sqlite3
 from pathlib import Path
@@ -168,3 +169,47 @@ def test_what_was_made_of_a_row_by_hand_is_shown_as_what_it_is(desk: Path, openc
     said = openclaw("exceptions", "show", "exc-0001")
     assert said.code == 0
     assert "fault      does not count: there is no entry 3 that opened it\n" in said.out
+
+
+def test_a_reviewer_who_is_enrolled_proves_who_they_are(desk: Path, openclaw: Command) -> None:
+    """Else whoever opened it would type another name."""
+    openclaw(*OPEN)
+    openclaw("approvals", "enroll", "tom", "--new-key", "tom.key", "--by", "root")
+    said = openclaw("audit", "note", "24", "--by", "tom", "--verdict", "agreed")
+    assert said.code == 2
+    assert "a review of `tom` must be authenticated, and this one is not; give `--sign-with FILE`" in said.err
+    assert openclaw("audit", "note", "24", "--by", "tom", "--comment", "I am looking at it").code == 0
+    assert openclaw("audit", "note", "11", "--by", "tom", "--verdict", "agreed").code == 0  # a denial is no exception
+    assert openclaw("review", "--kind", "exception", "--json").json != []
+    given = openclaw("audit", "note", "24", "--by", "tom", "--verdict", "agreed", "--sign-with", "tom.key", "--json")
+    body: Any = openclaw("audit", "show", str(given.json["seq"]), "--json").json  # type: ignore[index]
+    assert "openclaw review v1" in str(body)
+    assert openclaw("review", "--kind", "exception", "--json").json == []
+
+
+def test_what_was_opened_with_proof_is_reviewed_with_proof(desk: Path, openclaw: Command, tmp_path: Path) -> None:
+    openclaw("approvals", "enroll", "eva", "--new-key", "eva.key", "--by", "root")
+    opened: Any = openclaw(*OPEN, "--sign-with", "eva.key", "--json").json
+    seq = str(opened["seq"])
+    said = openclaw("audit", "note", seq, "--by", "somebody", "--verdict", "agreed")
+    assert said.code == 2
+    assert "`somebody` is not enrolled, so nothing proves who reviews it; see `openclaw approvals enroll`" in said.err
+    wrong = openclaw("audit", "note", seq, "--by", "eva", "--verdict", "agreed", "--sign-with", "openclaw.db.key")
+    assert "the review is not signed by the key of `eva`" in wrong.err
+    token: Any = openclaw("approvals", "enroll", "tom", "--new-token", "--by", "root", "--json").json
+    (tmp_path / "tom.token").write_text(token["new_token"])
+    assert openclaw("audit", "note", seq, "--by", "tom", "--verdict", "agreed", "--token-file", "tom.token").code == 0
+    assert openclaw("review", "--kind", "exception", "--json").json == []
+
+
+def test_working_through_the_queue_goes_on_after_an_exception_that_cannot_be_judged(
+    desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openclaw("approvals", "enroll", "eva", "--new-key", "eva.key", "--by", "root")
+    openclaw(*OPEN, "--sign-with", "eva.key")
+    openclaw("halt", "--agent", "refunds", "--by", "eva")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\n\na\n\n"))
+    said = openclaw("review", "--by", "somebody", "--since", "1m")
+    assert said.code == 0
+    assert "`somebody` is not enrolled" in said.err
+    assert said.err.endswith("1 of 2 judged\n")

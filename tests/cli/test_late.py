@@ -23,6 +23,7 @@ finally:
 """
 DEAR = (
     *("requests", "urllib3", "httpx", "httpx2", "genai_prices", "langchain_core", "langgraph", "reportlab", "textual"),
+    *("rich.progress", "PIL", "cryptography"),
     *("openclaw.policy", "openclaw.budget", "openclaw.governance", "openclaw.graph", "openclaw.gate", "openclaw.halts"),
     *("openclaw.approvals", "openclaw.approvers", "openclaw.answers", "openclaw.audit.log", "openclaw.audit.witness"),
 )

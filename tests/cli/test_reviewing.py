@@ -114,4 +114,5 @@ def test_without_write_access_it_says_that_it_writes(
         said = openclaw(*command, "--store", reads, "--key", str(tmp_path / "openclaw.db.key"))
         assert said.code == 2
         assert "error: this command writes, and the database cannot be written: permission denied" in said.err
+        assert "[a]greed" not in said.err  # nobody judges first and hears it afterwards
         assert openclaw("review", "--store", reads).code == 0

@@ -61,3 +61,18 @@ def test_a_word_that_is_longer_than_the_line_is_not_broken(
         f"            ({digest})",
         "            answer the same",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_one_endless_name_does_not_spoil_every_line(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = [show.Column("id"), show.Column("agent"), show.Column("tool"), show.Column("why", wide=True)]
+    identifier = "ask-01a22ea909cc-18874d1d"
+    show.table(columns, [(identifier, "x" * 500, "refund", "y" * 500), (identifier, "triage", "refund", "")])
+    out = capsys.readouterr().out.splitlines()
+    assert max(map(len, out)) <= width
+    assert out[1].startswith(f"{identifier}  xxx")
+    assert "…  refund" in out[1]
+    assert out[2].split() == [identifier, "triage", "refund"]

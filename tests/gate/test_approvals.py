@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from openclaw.action import Principal, ToolCall
+from openclaw.approvals import WAIT_SECONDS
 from openclaw.approvers import Approver, check_signed, new_token, sign
 from openclaw.audit import Signer
 from openclaw.budget import Usage
 from openclaw.errors import ApprovalError, AuditError, ConfigurationError, VerificationError
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Replayed, Request, Waiting
 from openclaw.governance import Governance
+from openclaw.testing import FakeClock
 
 POLICY = """\
 package openclaw.policies.desk
@@ -378,3 +380,33 @@ def test_a_change_needs_the_key_of_the_log(governance: Governance) -> None:
     with pytest.raises(AuditError, match="nothing can be masked without the key of the log"):
         answers.give(question, Said(by="ada", approve=True, args={"amount": 1}))
     assert answers.give(question, Said(by="ada", approve=True)).state == "pending"
+
+
+def test_the_questions_are_found_by_their_state_and_by_their_entries(governance: Governance) -> None:
+    made = {key: ask(governance, call("refund", key)) for key in ("waits", "yes", "no", "used")}
+    for key in ("yes", "used"):
+        governance.approvals.approve(made[key], by="ada")
+    governance.approvals.reject(made["no"], by="ada")
+    ran(governance, governance.gate.admit(call("refund", "used")))
+    approvals = governance.gate._approvals
+    states: dict[Any, str] = {"pending": "waits", "approved": "yes", "rejected": "no", "used": "used"}
+    for state, key in states.items():
+        assert [one.id for one in approvals.list(state)] == [made[key]]
+    assert approvals.list("expired") == []
+    assert [one.id for one in approvals.list(None)] == list(made.values())
+    known = {key: approvals.get(question) for key, question in made.items()}
+    asked = {known[key].seq: known[key].requested_at for key in ("no", "waits")}
+    found = approvals.of({**asked, 999_999: known["no"].requested_at})
+    assert {seq: one.id for seq, one in found.items()} == {known[key].seq: made[key] for key in ("no", "waits")}
+    assert found[known["no"].seq].answers[0].by == "ada"
+    assert approvals.of({}) == {}
+
+
+def test_a_question_whose_time_is_over_is_found_as_expired(store_url: str, policies: Path, tmp_path: Path) -> None:
+    clock = FakeClock()
+    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key", clock=clock) as governance:
+        waits, agreed = (ask(governance, call("refund", key)) for key in ("waits", "agreed"))
+        governance.approvals.approve(agreed, by="ada")
+        clock.advance(WAIT_SECONDS + 1)
+        assert [one.id for one in governance.approvals.list("expired")] == [waits, agreed]
+        assert governance.approvals.list("pending") == governance.approvals.list("approved") == []

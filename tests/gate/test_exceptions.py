@@ -22,7 +22,7 @@ from openclaw.decision import Decision
 from openclaw.errors import ApprovalError, ConfigurationError, StoreError
 from openclaw.gate import Admission, Outcome, Permit, Refusal, Request, Waiting
 from openclaw.governance import Governance
-from openclaw.policy import Bundle
+from openclaw.policy import Bundle, PolicyEngine
 from openclaw.policy.embedded import open_bundle
 from openclaw.policy.library import choose
 from openclaw.review.schemas import PolicyInput
@@ -71,6 +71,11 @@ oblige contains {"kind": "mask", "fields": "oops"} if {
 PLAIN = "refunds stop at 100"
 
 
+def roomy(folder: Path) -> PolicyEngine:
+    """The policies, with all the time that they need: the machine may be busy, and a late answer lifts nothing."""
+    return open_bundle(Bundle.read(folder), deadline_s=60)
+
+
 @pytest.fixture
 def policies(tmp_path: Path) -> Path:
     folder = tmp_path / "policies"
@@ -87,7 +92,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def governance(store_url: str, policies: Path, tmp_path: Path, clock: FakeClock) -> Any:
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key", clock=clock) as opened:
+    with Governance.open(store_url, policies=roomy(policies), key=tmp_path / "log.key", clock=clock) as opened:
         yield opened
 
 
@@ -263,14 +268,17 @@ def test_a_failure_of_the_engine_is_nothing_that_an_exception_lifts(
 def test_an_engine_that_fails_when_it_is_asked_again_leaves_the_plain_refusal(
     governance: Governance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    governance.exceptions.open(agent="desk", by="eva", reason="the bank is down")
+    opened = governance.exceptions.open(agent="desk", by="eva", reason="the bank is down")
     whole = governance.gate._evaluate
 
     def failing(document: dict[str, Any]) -> Decision:
         return Decision.deny("it failed", code="deadline") if "exception" in document else whole(document)
 
     monkeypatch.setattr(governance.gate, "_evaluate", failing)
-    assert why(governance.gate.admit(call())) == (PLAIN,)
+    told = f"the exception `{opened.id}` could not be decided on: it failed"
+    assert why(governance.gate.admit(call())) == (PLAIN, told)
+    body = entries(governance, "decision")[-1]
+    assert (body["exception"]["fault"], "exception" in body["input"]) == ("could not be decided on: it failed", False)
 
 
 # --- Asks -------------------------------------------------------------------------------------------------------------
@@ -497,7 +505,7 @@ def test_where_whoever_governs_wants_proof_a_name_alone_opens_nothing(
 ) -> None:
     by_name = governance.exceptions.open(agent="desk", by="eva", reason="the bank is down")
     with Governance.open(
-        store_url, policies=policies, key=tmp_path / "log.key", clock=clock, authenticated=True
+        store_url, policies=roomy(policies), key=tmp_path / "log.key", clock=clock, authenticated=True
     ) as strict:
         told = f"the exception `{by_name.id}` does not count: nothing proves that `eva` has opened it"
         assert why(strict.gate.admit(call())) == (PLAIN, told)
@@ -509,7 +517,7 @@ def test_the_policy_says_who_may_open_one_and_for_how_long(
     store_url: str, policies: Path, tmp_path: Path, clock: FakeClock
 ) -> None:
     (policies / "exceptions" / "data.json").write_text('{"roles": ["on-call"], "seconds_max": 600, "uses_max": 3}')
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key", clock=clock) as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=tmp_path / "log.key", clock=clock) as governance:
         governance.approvals.enroll(Approver(name="eva", roles=("on-call",)), by="root")
         governance.exceptions.open(agent="desk", by="tom", reason="me too", seconds=600)
         governance.exceptions.open(agent="desk", by="eva", reason="long", seconds=601)
@@ -547,7 +555,7 @@ def test_a_masked_value_is_masked_in_the_condition_of_the_exception_too(
 ) -> None:
     rule = 'oblige contains {"kind": "mask", "fields": ["args.iban"]} if input.tool.name == "refund"\n'
     (policies / "desk.rego").write_text(f"{POLICY}\n{rule}")
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=tmp_path / "log.key") as governance:
         governance.exceptions.open(agent="desk", args=["iban=DE89370400440532013000"], by="eva", reason="once")
         permit = ran(governance, governance.gate.admit(call(amount=500, iban="DE89370400440532013000")))
         body = governance.audit.entry(permit.seq).body
@@ -582,7 +590,7 @@ def test_a_database_from_before_gets_the_tables_when_it_is_opened(
     store_url: str, policies: Path, tmp_path: Path
 ) -> None:
     key = tmp_path / "log.key"
-    with Governance.open(store_url, policies=policies, key=key) as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=key) as governance:
         ran(governance, governance.gate.admit(call(amount=5)))
         store = governance.gate._store
         for table in ("openclaw_exception_use", "openclaw_exception"):
@@ -595,7 +603,7 @@ def test_a_database_from_before_gets_the_tables_when_it_is_opened(
         assert "written by an older openclaw and has no table `openclaw_exception`" in refused.error.reasons[1]
         with pytest.raises(StoreError, match="has no table `openclaw_exception` yet"):
             governance.exceptions.list()
-    with Governance.open(store_url, policies=policies, key=key) as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=key) as governance:
         opened = governance.exceptions.open(agent="desk", by="eva", reason="the bank is down")
         permit = ran(governance, governance.gate.admit(call(key="3")))
         assert permit.document["exception"]["id"] == opened.id  # type: ignore[index, call-overload]
@@ -659,8 +667,7 @@ USES, THREADS, EACH = 25, 8, 6
 
 def work(url: str, folder: Path, barrier: Any, passed: Any) -> None:
     """One process: as many threads as it has, each with calls that only the exception lifts, all at once."""
-    engine = open_bundle(Bundle.read(folder / "policies"), deadline_s=60)
-    with Governance.open(url, policies=engine, key=folder / "log.key") as governance:
+    with Governance.open(url, policies=roomy(folder / "policies"), key=folder / "log.key") as governance:
 
         def run(thread: int) -> None:
             barrier.wait(60)
@@ -680,7 +687,7 @@ def work(url: str, folder: Path, barrier: Any, passed: Any) -> None:
 def test_threads_in_two_processes_never_use_more_than_were_given(
     store_url: str, policies: Path, tmp_path: Path
 ) -> None:
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=tmp_path / "log.key") as governance:
         opened = governance.exceptions.open(agent="desk", by="eva", reason="the bank is down", uses=USES)
     spawn = multiprocessing.get_context("spawn")
     barrier, passed = spawn.Barrier(2 * THREADS), spawn.Queue()
@@ -692,7 +699,7 @@ def test_threads_in_two_processes_never_use_more_than_were_given(
         worker.join(90)
         assert worker.exitcode == 0
     assert (count, passed.empty()) == (USES, True)
-    with Governance.open(store_url, policies=policies, key=tmp_path / "log.key") as governance:
+    with Governance.open(store_url, policies=roomy(policies), key=tmp_path / "log.key") as governance:
         assert governance.exceptions.get(opened.id).used == USES
         used = [body for body in entries(governance) if body["event"] == "used"]
         assert [body["use"] for body in used] == [*range(1, USES + 1)]

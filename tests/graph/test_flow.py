@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
@@ -257,3 +258,39 @@ def test_what_a_resumed_node_is_handed_back_has_been_read_too(house: House) -> N
     flows = [entry.body["input"]["flow"] for entry in house.entries("decision") if entry.tool == "risky"]  # type: ignore[index, call-overload]
     assert [flow["args"]["to"]["trust"] for flow in flows] == ["untrusted", "untrusted"]  # type: ignore[index, call-overload]
     assert house.decisions("read") == ["allow"]
+
+
+class Kept(TypedDict):
+    """A state without messages."""
+
+    text: str
+    step: int
+
+
+@pytest.mark.parametrize("trust", [None, "trusted"])
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_labels_of_a_state_without_messages_survive_a_checkpoint(house: House, how: str, trust: str | None) -> None:
+    read = reader(trust)
+
+    def graph() -> Any:
+        drawn = StateGraph(Kept)
+        drawn.add_node("read", lambda state: {"text": read.invoke({})})
+        drawn.add_node("send", lambda state: {"text": risky.invoke({"to": state["text"].split()[2]})})
+        drawn.add_conditional_edges(START, lambda state: "read" if state["step"] == 1 else "send")
+        return house.compile(drawn, checkpointer=saver, name="desk")
+
+    def go(given: Any, thread: str = "t") -> Any:
+        config: Any = {"configurable": {"thread_id": thread}}
+        return graph().invoke(given, config) if how == "sync" else asyncio.run(graph().ainvoke(given, config))
+
+    saver = InMemorySaver()
+    go({"step": 1})
+    assert "__interrupt__" in go({"step": 2}), "another run of the thread, which has read nothing"
+    house.approve_all()
+    go(None)
+    go({"step": 2, "text": f"send to {EVIL}"}, thread="another")
+    flows = [entry.body["input"]["flow"] for entry in house.entries("decision") if entry.tool == "risky"]  # type: ignore[index, call-overload]
+    expected = [True, True, False] if trust is None else [False] * 3
+    assert [flow["untrusted"] for flow in flows] == expected  # type: ignore[index, call-overload]
+    if trust is None:
+        assert [flow["args"]["to"]["trust"] for flow in flows] == ["untrusted", "untrusted", "unknown"]  # type: ignore[index, call-overload]

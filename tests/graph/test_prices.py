@@ -95,3 +95,14 @@ def test_a_model_without_a_price_is_refused_where_a_money_budget_applies(house: 
     assert "no price is known for model `scripted`, and a money budget applies" in answer["messages"][-1].content
     assert house.outcomes("scripted") == []
     assert house.ledger.balance(account).posted.present() == {}
+
+
+def test_a_money_budget_of_each_run_or_of_a_label_refuses_from_the_first_call_on(house: House) -> None:
+    per_run = Agent("one", model=ScriptedModel(["hello"]), budget=Budget(usd="1", window="run"))
+    answer = house.compile(per_run, ledger=house.ledger).invoke(GO)
+    assert "no price is known for model `scripted`, and a money budget applies" in answer["messages"][-1].content
+    house.ledger.set_limit("org/default/customer/acme", Budget(usd="1"))
+    config: Any = {"configurable": {"openclaw_labels": {"customer": "acme"}}}
+    answer = house.compile(Agent("two", model=ScriptedModel(["hello"]))).invoke(GO, config)
+    assert "no price is known for model `scripted`, and a money budget applies" in answer["messages"][-1].content
+    assert house.outcomes("scripted") == []

@@ -87,18 +87,32 @@ def test_it_runs(house: House, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
-        ("roles: [reader]", "role: [reader]", "`agents.0.role`", "did you mean `roles`?"),
+        ("roles: [reader]", "role: [reader]", "`agents.0.role`: there is no such part", "did you mean `roles`?"),
         ("roles: [reader]", "roles: reader", "`agents.0.roles`", ""),
         ("tools: [look]", "tools: [lock]", "`agents.0.tools`: there is no tool `lock`", "given are look, pay"),
         ("model: large", "model: huge", "`agents.1.model`: there is no model `huge`", "given are small, large"),
-        ("alternatives: [small]", "alternatives: [tiny]", "there is no model `tiny`", "give it in `models=`"),
+        (
+            "alternatives: [small]",
+            "alternatives: [tiny]",
+            "`agents.1.alternatives`: there is no model `tiny`",
+            "give it in `models=`",
+        ),
+        ("tools: [look]", "tools: [look, look]", "wrong at `agents.0`: agent `triage` has two tools named", "rename"),
+        (
+            "name: returns",
+            "name: returns\npriority: 100000",
+            "workflow.yaml` is wrong: `100000` is no priority",
+            "1 to",
+        ),
+        ("name: returns", "name: returns\norg: a/b", "workflow.yaml` is wrong: organisation name `a/b`", ""),
+        ("model: large", "modl: large", "`agents.1.model`: it is missing", "on_behalf_of"),
         ("{tokens: 20000}", "{tokens: 1.5}", "`agents.1.budget.tokens`", ""),
         ("cheaper: small", "cheaper: tiny", "there is no model `tiny`", "give it in `models=`"),
         ("{warn: 80", "{wan: 80", "`agents.1.soft.wan`", "did you mean `warn`?"),
         ("{tokens: 20000}", "{token: 5}", "`agents.1.budget.token`", "did you mean `tokens`?"),
         ('usd: "1.50"', "usd: 1.50", "`budget.usd`", ""),
-        ("name: refunds", "name: triage", "two agents named `triage`", "rename"),
-        ("name: refunds", "name: re/funds", "`re/funds` cannot be used", ""),
+        ("name: refunds", "name: triage", "workflow.yaml` is wrong: workflow `returns` has two agents named", "rename"),
+        ("name: refunds", "name: re/funds", "wrong at `agents.1`: agent name `re/funds` cannot be used", ""),
         ("name: returns", "name: returns\nname: again", "no YAML", ""),
         ("name: returns", "nam: returns", "`name`", ""),
         ("name: returns", "name: returns\ncode: !!python/object:os.system x", "no YAML", ""),
@@ -123,8 +137,9 @@ def test_files_that_cannot_be_read_and_tools_that_cannot_be_told_apart(house: Ho
         read_workflow(tmp_path / "bytes.yaml")
     with pytest.raises(ConfigurationError, match="two of the given tools are named `look`"):
         read_workflow(written(tmp_path, RETURNS), tools=[house.tool("look"), house.tool("look")])
-    with pytest.raises(ConfigurationError, match="wrong at `its top`"):
-        read_workflow(written(tmp_path, "- a"))
+    for text, held in (("", "empty"), ("- a", "a list"), ("hello", "a single value")):
+        with pytest.raises(ConfigurationError, match=f"workflow.yaml` is {held}, and no workflow"):
+            read_workflow(written(tmp_path, text))
 
 
 def test_the_form_in_the_module_is_one_that_is_read(house: House, tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_a_call_holds_time_and_is_charged_what_elapsed(timed: House, clock: Fake
     assert check_books(timed.store).holds
 
 
+def test_a_budget_of_each_run_has_time_held_and_seen_from_the_first_call_on(timed: House, clock: FakeClock) -> None:
+    agent = Agent("solo", model=script("dig"), tools=[dig(clock, 1)], budget=Budget(seconds=600, window="run"))
+    governed(timed, agent).invoke(GO)
+    first = timed.entries("decision")[0].body["input"]
+    assert first["budget"]["remaining"] == {"milliseconds": 600_000}  # type: ignore[index,call-overload]
+    assert next(it["milliseconds"] for it in held(timed, "scripted")) == 180_000
+
+
 def test_where_no_budget_limits_time_none_is_held_or_posted(timed: House, clock: FakeClock) -> None:
     governed(timed, Agent("solo", model=script("dig"), tools=[dig(clock, 5)])).invoke(GO)
     assert held(timed, "dig") == [{"calls": 1}]

@@ -61,6 +61,7 @@ ERRORS = [
         '`"admin" in input.principal.roles`',
     ),
     ("allow if x with input.tol as 1\n\nx if input.kind", "unknown-input", (3, 17), "`input.tol`", "`input.tool`"),
+    ('allow if input.exception.bye == "eva"', "unknown-input", (3, 10), "no part `bye`", "`input.exception.by`"),
     ('allow if input.kind == "tol"', "impossible-value", (3, 24), '`input.kind` is compared with `"tol"`', '`"tool"`'),
     ('allow if "tol" == input.kind', "impossible-value", (3, 10), '"tol"', '`"tool"`'),
     ('allow if input.kind != "tol"', "impossible-value", (3, 24), "always something else", '`"tool"`'),

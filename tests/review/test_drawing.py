@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from openclaw.errors import ConfigurationError
 from openclaw.review.drawing import draw
+from openclaw.review.drawing_png import as_png
 from openclaw.review.timeline import build, timeline
 from tests.review.test_timeline import entry
 from tests.support.story import told
@@ -61,3 +67,27 @@ def test_what_runs_still_is_drawn_to_the_end() -> None:
     assert open_one[:2] == (470.0, 460.0)
     assert (waiting[2], waiting[1]) == ("#f0c36d", 345.0)
     assert denied[1] == 3
+
+
+def test_a_png_shows_what_the_svg_does(sqlite_url: str, tmp_path: Path) -> None:
+    with told(sqlite_url, tmp_path) as story:
+        run = timeline(story.governance.audit, "run-0001")
+    made = as_png(draw(run))
+    assert made == as_png(draw(run))
+    picture = Image.open(io.BytesIO(made))
+    assert picture.size == (2 * 1280, 2 * int(ET.fromstring(draw(run)).attrib["height"]))
+    counted = {colour: number for number, colour in picture.getcolors(1_000_000) or []}
+    assert counted[0xF0, 0xC3, 0x6D] > 2 * 440 * 2 * 10  # the bar of the question, nearly as long as the run
+    assert counted[0xC6, 0x28, 0x28] > 100  # the denial, and the word
+    before = Image.open(io.BytesIO(as_png(draw(build([entry(1, "decision", "allow", agent="\u4e2d")])))))
+    other = Image.open(io.BytesIO(as_png(draw(build([entry(1, "decision", "allow", agent="\u6587")])))))
+    assert before.tobytes() != other.tobytes()  # no boxes that all look alike
+
+
+def test_what_no_png_can_be_made_of_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = build([entry(seq, "decision", "allow") for seq in range(1, 1_000)])
+    with pytest.raises(ConfigurationError, match="too many actions for one PNG"):
+        as_png(draw(long))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ConfigurationError, match="which are not installed"):
+        as_png(draw(build([entry(1, "decision", "allow")])))

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from openclaw.action import Principal, ToolCall
+from openclaw.action import Principal, Run, ToolCall
 from openclaw.approvers import Approver
 from openclaw.audit import Signer
 from openclaw.audit.reading import Reader
 from openclaw.breakglass import PolicyException
 from openclaw.budget import Usage
-from openclaw.gate import Outcome, Permit, Request
+from openclaw.gate import Outcome, Permit, Refusal, Request
 from openclaw.governance import Governance
+from openclaw.policy import Bundle
+from openclaw.policy.embedded import open_bundle
 from openclaw.review.document import as_markdown
-from openclaw.review.entries import detail, event
+from openclaw.review.entries import detail, event, lifted
 from openclaw.review.evidence import gather
 from openclaw.review.exceptions import watched
 from openclaw.review.period import Period
@@ -27,6 +29,7 @@ from openclaw.review.replay import compare
 from openclaw.review.report import report_of
 from openclaw.review.signatures import signature_of, signed_answers
 from openclaw.review.stats import count
+from openclaw.review.timeline import timeline
 from openclaw.review.verdicts import add_review
 from openclaw.testing import FakeClock
 
@@ -51,13 +54,19 @@ def governance(store_url: str, tmp_path: Path, clock: FakeClock) -> Iterator[Gov
     folder = tmp_path / "policies"
     folder.mkdir()
     (folder / "desk.rego").write_text(POLICY)
-    with Governance.open(store_url, policies=folder, key=tmp_path / "log.key", clock=clock) as opened:
+    with Governance.open(
+        store_url, policies=open_bundle(Bundle.read(folder), deadline_s=60), key=tmp_path / "log.key", clock=clock
+    ) as opened:
         yield opened
 
 
-def use(governance: Governance, key: str) -> int:
+def request(key: str, run: Run | None = None) -> Request:
     action = ToolCall(principal=Principal(agent="desk"), name="refund", args={"amount": 5}, call_id=key)
-    permit = governance.gate.admit(Request(action=action, hold=Usage(calls=1), key=key, can_wait=True))
+    return Request(action=action, run=run, hold=Usage(calls=1), key=key, can_wait=True)
+
+
+def use(governance: Governance, key: str, run: Run | None = None) -> int:
+    permit = governance.gate.admit(request(key, run))
     assert isinstance(permit, Permit)
     governance.gate.finish(permit, Outcome(status="done"))
     governance.gate.flush()
@@ -182,3 +191,18 @@ def test_the_signature_of_whoever_opened_it_is_checked_with_the_key_that_they_ha
     faults = [one.fault for one in signed_answers(governance.audit)]
     other_statement = "what was signed is another exception than the entry says"
     assert faults == ["", *[other_statement] * 4, "the answer is not signed with this key, or has been changed since"]
+
+
+def test_a_decision_and_its_run_tell_of_the_exception(governance: Governance) -> None:
+    run = governance.gate.open_run(workflow="", thread="t", resumed=False)
+    denied = governance.gate.admit(request("0", run))
+    assert isinstance(denied, Refusal)
+    one = opened(governance, uses=1)
+    seq = use(governance, "1", run)
+    under = f"{one.id} by eva, use 1 of 1, in spite of refunds stop"
+    assert lifted(governance.audit.entry(seq)) == under
+    assert [step.excepted for step in timeline(governance.audit, run.id).steps] == ["", under]
+    assert isinstance(governance.gate.admit(request("2", run)), Refusal)
+    spent = governance.audit.entries(kind="decision")[-1]
+    assert lifted(spent) == f"{one.id} by eva: is used up: 1 of 1"
+    assert lifted(governance.audit.entry(one.seq)) == ""

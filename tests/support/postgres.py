@@ -21,6 +21,9 @@ from pathlib import Path
 
 HOW = "install PostgreSQL 15 or newer (apt install postgresql, brew install postgresql), or set OPENCLAW_TEST_POSTGRES"
 
+THROW_AWAY = "OPENCLAW_TEST_POSTGRES_THROW_AWAY"
+"""Set in the environment where the server that is named goes with its databases."""
+
 # A test's database is thrown away, so it need not survive a power cut; many processes open it at once.
 SETTINGS = {
     "fsync": "off",
@@ -136,7 +139,7 @@ def main(command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     with server() as url:
-        child = subprocess.Popen(command, env={**os.environ, "OPENCLAW_TEST_POSTGRES": url})
+        child = subprocess.Popen(command, env={**os.environ, "OPENCLAW_TEST_POSTGRES": url, THROW_AWAY: "1"})
         try:
             return child.wait()
         finally:
