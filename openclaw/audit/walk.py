@@ -75,7 +75,12 @@ class Walk:
                 yield from self._one_by_one(rows)
                 if self._gap:
                     return
-            after = cast("int", rows[-1][0])
+            last = cast("int", rows[-1][0])
+            if last <= after:  # in a damaged file a query can give what it was not asked for, again and again
+                message = f"the entries behind {after} do not come in the order of their numbers: the file is damaged"
+                yield Problem(message=message, seq=self.edge.size + 1)
+                return
+            after = last
             if self._seen is not None:
                 self._seen(self.edge.size, max(self._size, self.edge.size))
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from openclaw.action import utc
 from openclaw.audit import AuditLog, Draft, Entry, Signer, Verifier
 from openclaw.audit.entry import body_bytes, entry_leaf
 from openclaw.audit.merkle import Edge
+from openclaw.audit.rows import Raw
+from openclaw.audit.walk import Walk
 from openclaw.errors import StoreError
 from openclaw.store import Store
 
@@ -447,3 +450,24 @@ def test_verifying_changes_nothing_and_needs_no_private_key(keyed: AuditLog, sto
     readonly.close()
     assert (report.ok, report.size, report.outside) == (True, 33, 3)
     assert outside.read_bytes() == before
+
+
+def test_a_database_that_gives_entries_again_and_again_ends_in_a_report() -> None:
+    """As a damaged file can: what it gives for the numbers behind one may lie before it."""
+
+    class Round:
+        errors = (OSError,)
+
+        def page(self, after: int, count: int) -> list[tuple[object, ...]]:
+            assert after < 0, "it has been told"
+            return [(-5, *[""] * 9, b"", None)]
+
+        def heads(self) -> list[object]:
+            return []
+
+    walk = Walk(cast("Raw", Round()), Edge(), [], lambda *_: iter(()))
+    assert [problem.message for problem in walk.problems()] == [
+        "entry -5 stands where none may be: the log goes on with 1",
+        "entry -5 stands where none may be: the log goes on with 1",
+        "the entries behind -5 do not come in the order of their numbers: the file is damaged",
+    ]
