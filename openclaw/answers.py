@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from openclaw.action import utc
 from openclaw.approvals import Amendment, Answer, Approval, Approvals
-from openclaw.approvers import Approvers, how_proved, statement
+from openclaw.approvers import Approvers, statement
 from openclaw.audit import AuditLog, Draft
 from openclaw.audit.mask import MASKED, hides
 from openclaw.canonical import encode, plain
@@ -188,15 +188,7 @@ class Answers:
         if demand.people > 1 and answer.answer == "approved":
             agreed, needed = demand.agreed(self.voices(after, transaction))
             body |= {"state": after.state, "agreed": agreed, "needed": needed}
-        if voice.roles:
-            body["roles"] = [*sorted(voice.roles)]
-        proved = how_proved(answer.proof)
-        if proved:
-            body["proof"] = proved
-        if proved == "signature":
-            known = self._approvers.find(answer.by, transaction)
-            assert known is not None, "INVARIANT: a signature was checked with the key of somebody who is enrolled"
-            body |= {"signed": answer.proof, "key": known.key}
+        body |= self._approvers.recorded(voice, answer.by, answer.proof, transaction)
         if answer.changed and after.amendment is not None:
             body["changed"] = {"args": after.amendment.args, "digest": answer.changed}
         self._append(transaction, after, body)

@@ -30,7 +30,7 @@ from typing import Literal, cast
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from openclaw.audit import AuditLog, Draft, SigningKey
 from openclaw.audit.note import Verifier, open_note, signature_line
@@ -200,6 +200,18 @@ class Approvers:
         if (proof or found.proves) and not proved:
             return None  # Their key or token is another one since: nobody knows any more whether it was they.
         return Voice(by, frozenset(found.roles), proved)
+
+    def recorded(self, voice: Voice, by: str, proof: str, transaction: Transaction) -> dict[str, JsonValue]:
+        """What an entry says of whoever has proved to be ``by``: their roles, how, and what stands to be compared later."""
+        said: dict[str, JsonValue] = {"roles": [*sorted(voice.roles)]} if voice.roles else {}
+        proved = how_proved(proof)
+        if proved:
+            said["proof"] = proved
+        if proved == "signature":
+            known = self.find(by, transaction)
+            assert known is not None, "INVARIANT: a signature was checked with the key of somebody who is enrolled"
+            said |= {"signed": proof, "key": known.key}
+        return said
 
     def prove(
         self,

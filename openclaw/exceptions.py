@@ -164,7 +164,11 @@ class Exceptions:
             now = {"opened_at": transaction.now, "proof": proof, "seal": self._seal(stated, proof)}
             opened = drafted.model_copy(update=now)
             seq = self._record(
-                transaction, opened, "opened", **_opened(opened), **self._proof(opened, voice, transaction)
+                transaction,
+                opened,
+                "opened",
+                **_opened(opened),
+                **self._approvers.recorded(voice, opened.by, opened.proof, transaction),
             )
             transaction.count(_ADD, {**_row(opened), "seq": seq})
             return opened.model_copy(update={"seq": seq})
@@ -359,17 +363,6 @@ class Exceptions:
         return cast("int", rows[0]["number"]) if rows else 0
 
     # -- recording -----------------------------------------------------------------------------------------------
-
-    def _proof(self, opened: PolicyException, voice: Voice, transaction: Transaction) -> dict[str, JsonValue]:
-        said: dict[str, JsonValue] = {"roles": [*sorted(voice.roles)]} if voice.roles else {}
-        proved = how_proved(opened.proof)
-        if proved:
-            said["proof"] = proved
-        if proved == "signature":
-            known = self._approvers.find(opened.by, transaction)
-            assert known is not None, "INVARIANT: a signature was checked with the key of somebody who is enrolled"
-            said |= {"signed": opened.proof, "key": known.key}
-        return said
 
     def _record(self, transaction: Transaction, about: PolicyException, event: str, **said: JsonValue) -> int:
         body: dict[str, JsonValue] = {"event": event, "exception": about.id, **said}
