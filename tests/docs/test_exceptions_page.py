@@ -52,7 +52,8 @@ def test_the_page_does_what_it_shows(openclaw: Command, tmp_path: Path, monkeypa
         elif kind == "python":
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile(text, PAGE.name, "exec"), names)
-            names["gov"].gate.flush()  # an outcome may wait for another one's commit: its number is to be the same each time
+            # An outcome may wait for another one's commit: its number is to be the same each time.
+            names["gov"].gate.flush()
             printed = output.getvalue()
         elif kind == "text" and text != printed:
             wrong.append(f"--- shown\n{text}--- said\n{printed}")
