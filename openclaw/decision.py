@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pydantic import JsonValue
 
 OBLIGATION_KINDS = frozenset({"mask", "redact", "rewrite", "route", "audit", "charge", "limit", "approve", "amend"})
@@ -40,7 +42,8 @@ DecisionCode = Literal[
 class Obligation(BaseModel):
     """Something that the gate must do for the decision to hold, such as ``{"kind": "mask", "fields": ["args.iban"]}``.
 
-    All keys besides ``kind`` are the parameters of that kind; they stay as the policy wrote them.
+    All keys besides ``kind`` are the parameters of that kind; they stay as the policy wrote them. Lists and objects among
+    them are handed out as copies: engines give one and the same decision to many callers.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
@@ -50,7 +53,28 @@ class Obligation(BaseModel):
     @property
     def params(self) -> dict[str, JsonValue]:
         """The parameters: every key besides ``kind``."""
-        return dict(self.model_extra or {})
+        return {name: _own(value) for name, value in (self.__pydantic_extra__ or {}).items()}
+
+    @property
+    def model_extra(self) -> dict[str, JsonValue]:
+        """The same, by the name that pydantic has for it."""
+        return self.params
+
+    if not TYPE_CHECKING:  # A type checker is to know `kind` and `params`, and to find fault with any other name.
+
+        def __getattr__(self, name: str) -> JsonValue:
+            return _own(super().__getattr__(name))
+
+    def __iter__(self) -> Generator[tuple[str, JsonValue], None, None]:  # noqa: PYI058 - as pydantic declares it
+        yield "kind", self.kind
+        yield from self.params.items()
+
+
+def _own(value: JsonValue) -> JsonValue:
+    """A value that nobody else has: lists and objects are copied, all else cannot be changed."""
+    if isinstance(value, dict):
+        return {key: _own(member) for key, member in value.items()}
+    return [_own(member) for member in value] if isinstance(value, list) else value
 
 
 class Decision(BaseModel):

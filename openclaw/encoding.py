@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import rfc8785
-
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
@@ -40,6 +38,12 @@ def encode(value: JsonValue) -> bytes:
 def native(value: object) -> bytes | None:
     """The same by the native extension, where it is built. None for what it leaves to us: floats, subclasses, large values."""
     return _native_encode()(value)
+
+
+def own_form(value: object) -> bytes | None:
+    """The same of a value that is its own ``canonical.plain``; None where that takes a closer look."""
+    known = native(value)
+    return known if known is not None and b'"$' not in known else None
 
 
 @cache
@@ -84,6 +88,8 @@ def pieces(value: JsonValue) -> Iterator[bytes]:
         case None | bool():
             yield b"null" if value is None else b"true" if value else b"false"
         case _:
+            import rfc8785  # Where a number has to be spelt, which is not before the first decision.
+
             yield rfc8785.dumps(value)
 
 

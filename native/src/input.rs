@@ -81,29 +81,88 @@ impl Left {
     }
 }
 
-/// The value of a tree of plain objects; None where there is anything else in it, or too much.
-pub fn plain(object: &Bound<'_, PyAny>) -> Option<Value> {
-    convert(object, &mut Left::all())
+/// A tree of plain objects, copied out of Python and not built yet: taking it needs the interpreter, building it does not.
+pub struct Copied {
+    parts: Vec<Part>,
+    text: String,
 }
 
-fn convert(object: &Bound<'_, PyAny>, left: &mut Left) -> Option<Value> {
-    left.value()?;
-    match Plain::of(object)? {
-        Plain::Text(text) => left.text(&text, |text| Value::from(text)),
-        Plain::Object(fields) => left.below(|left| {
-            let mut members = BTreeMap::new();
-            for (key, value) in fields {
-                let key = left.text(key.cast_exact::<PyString>().ok()?, |key| Value::from(key))?;
-                members.insert(key, convert(&value, left)?);
+/// One object, before those below it. The members of an object are a text each, and the value after it.
+#[derive(Clone, Copy)]
+enum Part {
+    Object { members: usize },
+    Array { items: usize },
+    Text { bytes: usize },
+    Number(i64),
+    Bool(bool),
+    Null,
+}
+
+/// Takes a tree of plain objects; None where there is anything else in it, or too much.
+pub fn plain(object: &Bound<'_, PyAny>) -> Option<Copied> {
+    let mut copied = Copied { parts: Vec::with_capacity(128), text: String::with_capacity(2048) };
+    copied.take(object, &mut Left::all())?;
+    Some(copied)
+}
+
+impl Copied {
+    fn take(&mut self, object: &Bound<'_, PyAny>, left: &mut Left) -> Option<()> {
+        left.value()?;
+        match Plain::of(object)? {
+            Plain::Text(text) => self.take_text(&text, left)?,
+            Plain::Object(fields) => left.below(|left| {
+                self.parts.push(Part::Object { members: fields.len() });
+                fields.iter().try_for_each(|(key, value)| {
+                    self.take_text(key.cast_exact::<PyString>().ok()?, left)?;
+                    self.take(&value, left)
+                })
+            })?,
+            Plain::Array(items) => left.below(|left| {
+                self.parts.push(Part::Array { items: items.len() });
+                items.iter().try_for_each(|item| self.take(&item, left))
+            })?,
+            Plain::Number(number) => self.parts.push(Part::Number(number)),
+            Plain::Bool(truth) => self.parts.push(Part::Bool(truth)),
+            Plain::Null => self.parts.push(Part::Null),
+        }
+        Some(())
+    }
+
+    fn take_text(&mut self, text: &Bound<'_, PyString>, left: &mut Left) -> Option<()> {
+        left.text(text, |text| {
+            self.parts.push(Part::Text { bytes: text.len() });
+            self.text.push_str(text);
+        })
+    }
+
+    /// The value that was taken.
+    pub fn build(self) -> Value {
+        Builder { parts: self.parts.iter(), text: &self.text }.value()
+    }
+}
+
+struct Builder<'a> {
+    parts: std::slice::Iter<'a, Part>,
+    text: &'a str,
+}
+
+impl Builder<'_> {
+    fn value(&mut self) -> Value {
+        // Every part that is counted was taken: an input that is not taken whole is not built.
+        match *self.parts.next().expect("the parts of a tree end with it") {
+            Part::Object { members } => {
+                let built: BTreeMap<Value, Value> = (0..members).map(|_| (self.value(), self.value())).collect();
+                Value::from(built)
             }
-            Some(Value::from(members))
-        }),
-        Plain::Array(items) => left.below(|left| {
-            let members: Option<Vec<Value>> = items.iter().map(|item| convert(&item, left)).collect();
-            members.map(Value::from)
-        }),
-        Plain::Number(number) => Some(Value::from(number)),
-        Plain::Bool(truth) => Some(Value::Bool(truth)),
-        Plain::Null => Some(Value::Null),
+            Part::Array { items } => Value::from((0..items).map(|_| self.value()).collect::<Vec<Value>>()),
+            Part::Text { bytes } => {
+                let (text, rest) = self.text.split_at(bytes);
+                self.text = rest;
+                Value::from(text)
+            }
+            Part::Number(number) => Value::from(number),
+            Part::Bool(truth) => Value::Bool(truth),
+            Part::Null => Value::Null,
+        }
     }
 }

@@ -197,8 +197,10 @@ impl Policy {
         deadline_us: u64,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let input = input::plain(document).ok_or_else(|| Failure::new("input", "the input is not plain").raise(py))?;
-        let answer =
-            guarded(py, || self.engines.with(|engine| self.answer(&mut Self::prepared(engine, input, deadline_us))))?;
+        let answer = guarded(py, || {
+            let input = input.build();
+            self.engines.with(|engine| self.answer(&mut Self::prepared(engine, input, deadline_us)))
+        })?;
         Ok(answer.map(|bytes| PyBytes::new(py, &bytes)))
     }
 

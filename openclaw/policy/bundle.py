@@ -7,12 +7,13 @@ Tests (``*_test.rego``) take no part.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from openclaw.canonical import canonical, digest, plain
+from openclaw.encoding import own_form
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
 from openclaw.policy.documents import BadDocument, parse_json
@@ -97,7 +98,7 @@ class Bundle(NamedTuple):
     def of(cls, modules: list[Module], data: Mapping[str, JsonValue]) -> Bundle:
         """A bundle of these modules and this base document."""
         ordered = tuple(sorted(modules, key=lambda module: module.path))
-        return cls(modules=ordered, data=canonical(data), revision=_revision(ordered, data))
+        return cls(modules=ordered, data=_canonical(data), revision=_revision(ordered, data))
 
     def shown(self, path: str) -> str:
         """How people know the file that an engine calls ``path``."""
@@ -113,7 +114,24 @@ def _revision(modules: tuple[Module, ...], data: Mapping[str, JsonValue]) -> str
         shared += 1
     named = {"/".join(PurePosixPath(path).parts[shared:]): text for path, text in authors.items()}
     decision = [module.text for module in modules if module.path == DECISION_FILE]
-    return digest({"decision": decision, "modules": named, "data": data})
+    return "sha256:" + hashlib.sha256(_canonical({"decision": decision, "modules": named, "data": data})).hexdigest()
+
+
+def _canonical(value: Mapping[str, object]) -> bytes:
+    known = own_form(value)
+    if known is not None:
+        return known
+    from openclaw.canonical import canonical  # Takes long to import, and is for values that are not JSON.
+
+    return canonical(value)
+
+
+def _is_plain(value: Mapping[str, JsonValue]) -> bool:
+    if own_form(value) is not None:
+        return True
+    from openclaw.canonical import plain
+
+    return plain(value) == value
 
 
 @functools.cache
@@ -269,7 +287,7 @@ def _mount(data: dict[str, JsonValue], path: str, contents: Contents, text: str,
         finding("data must be an object", "write `{…}` at the top")
         return
     document = cast("dict[str, JsonValue]", document)
-    if plain(document) != document:
+    if not _is_plain(document):
         finding(
             "data holds a value outside JSON's safe domain (RFC 8785), such as an integer beyond ±(2^53 - 1)",
             "write such a value as a string",

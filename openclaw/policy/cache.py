@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, cast
 from openclaw.decision import Decision
 from openclaw.errors import ConfigurationError
 from openclaw.policy.bundle import Bundle
-from openclaw.policy.engine import BadInput, PolicyEngine, encode, fresh
+from openclaw.policy.engine import BadInput, PolicyEngine, encode
 from openclaw.policy.reads import InputPath, Projection, Reads, dotted, reads_of
 from openclaw.policy.results import Results
 
@@ -182,7 +182,7 @@ class CachingEngine:
                 return key, None
             self._kept.move_to_end(key)
             self._hits += 1
-        return key, fresh(found[0])
+        return key, found[0]
 
     def _keep(self, key: bytes | None, decision: Decision) -> None:
         if key is None or self._closed or decision.code not in _KEPT or decision.revision != self._revision:
@@ -191,7 +191,7 @@ class CachingEngine:
         with self._lock:
             before = self._kept.pop(key, None)
             self._bytes += size - (before[1] if before else 0)
-            self._kept[key] = fresh(decision), size
+            self._kept[key] = decision, size
             while len(self._kept) > self._entries_max or self._bytes > self._bytes_max:
                 self._bytes -= self._kept.popitem(last=False)[1][1]
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
-import rfc8785
 from pydantic import ValidationError
 
 from openclaw import encoding
@@ -98,6 +96,8 @@ def encode(input: Mapping[str, JsonValue]) -> bytes:  # noqa: A002
         # The standard library's C encoder writes the same bytes six times as fast, but for numbers that are not small
         # integers and keys beyond the Basic Multilingual Plane, which RFC 8785 sorts by UTF-16.
         if _DELICATE_NUMBER.search(text) or (not text.isascii() and max(text) > "\uffff"):
+            import rfc8785  # Hardly any input needs it, and the first decision does not wait for it.
+
             encoded = rfc8785.dumps(cast("dict[str, JsonValue]", input))
         else:
             encoded = text.encode()
@@ -121,35 +121,7 @@ def read_json(answer: bytes | None, *, revision: str, engine: str) -> Decision:
     """``read_answer`` of JSON bytes; None where the entry point is undefined."""
     if answer is None or len(answer) > REMEMBERED_BYTES_MAX:
         return _read_json(answer, revision, engine)
-    return fresh(_remembered(answer, revision, engine))
-
-
-def fresh(decision: Decision) -> Decision:
-    """A decision that is handed out more than once, with obligations of its own each time.
-
-    All else in it cannot be changed; what a caller does to the fields of an obligation must not reach the next one.
-    """
-    if not decision.obligations:
-        return decision
-    again = copy(decision)
-    # Into the fields of a frozen model, which nobody else has yet: `model_copy(update=…)` takes three times as long.
-    vars(again)["obligations"] = tuple([_fresh_obligation(obligation) for obligation in decision.obligations])
-    return again
-
-
-def _fresh_obligation(obligation: Obligation) -> Obligation:
-    again = copy(obligation)
-    params = cast("dict[str, JsonValue]", again.__pydantic_extra__ or {})
-    for key, value in params.items():
-        if isinstance(value, list | dict):
-            params[key] = _copied(value)
-    return again
-
-
-def _copied(value: JsonValue) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _copied(member) for key, member in value.items()}
-    return [_copied(member) for member in value] if isinstance(value, list) else value
+    return _remembered(answer, revision, engine)
 
 
 def _read_json(answer: bytes | None, revision: str, engine: str) -> Decision:

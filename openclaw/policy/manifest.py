@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from openclaw.canonical import canonical
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.documents import parse_json
 
@@ -59,6 +58,8 @@ class Manifest(NamedTuple):
         }
         if self.metadata:
             fields["metadata"] = dict(self.metadata)
+        from openclaw.canonical import canonical  # For who builds bundles; who reads one need not wait for it.
+
         return canonical(fields)
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import Diagnostic
-from openclaw.policy.engine import REMEMBERED_BYTES_MAX, REMEMBERED_MAX, STRICT, fresh, read_answer
+from openclaw.policy.engine import REMEMBERED_BYTES_MAX, REMEMBERED_MAX, STRICT, read_answer
 from openclaw.policy.web import Reply
 
 
@@ -30,8 +30,7 @@ def decision_of(reply: Reply, asker: Asker) -> tuple[Decision, str]:
     """The decision that a server answers with, and the revision that it holds now."""
     if reply.status != requests.codes.ok or len(reply.body) > REMEMBERED_BYTES_MAX:
         return _decision(reply, asker)
-    decision, revision = _remembered(reply.body, asker)
-    return fresh(decision), revision
+    return _remembered(reply.body, asker)
 
 
 def _decision(reply: Reply, asker: Asker) -> tuple[Decision, str]:

@@ -80,6 +80,20 @@ def test_the_native_extension_copies_what_is_json_and_leaves_the_rest(value: obj
         assert repr(fingerprint(value, small=100)) == repr(found)
 
 
+@given(VALUES)
+def test_what_is_its_own_form_is_known_without_the_form(value: object) -> None:
+    known = encoding.own_form(value)
+    assert known is None or (plain(value) == value and known == canonical(value))
+
+
+def test_plain_json_is_its_own_form_and_a_tag_is_not() -> None:
+    if encoding.native({}) is None:
+        pytest.skip("the native extension is not built: `make native`")
+    assert encoding.own_form({"b": [1, None], "a": "x"}) == b'{"a":"x","b":[1,null]}'
+    assert encoding.own_form({"$int": "1"}) is None
+    assert encoding.own_form({"a": 2**53}) is None
+
+
 def test_a_form_is_not_the_value_itself() -> None:
     value: dict[str, Any] = {"rows": [{"n": 1}], "pair": (1, [2])}
     form = plain(value)
