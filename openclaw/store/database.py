@@ -218,14 +218,17 @@ class Store:
         # Both in one message to the server: every one that is saved is a round trip of every transaction.
         postgres = cast("Any", cursor)
         postgres.execute(_BEGIN_LOCKED, prepare=False)
-        postgres.nextset()
+        while postgres.nextset():
+            pass
         [[now]] = cursor.fetchall()
         assert isinstance(now, dt.datetime)
         return Transaction(connection, cursor, dialect, now if self._asks_database else self.clock.now())
 
 
-_BEGIN_LOCKED = f"BEGIN; SELECT clock_timestamp() FROM {Meta.__tablename__} WHERE id = 1 FOR UPDATE"  # noqa: S608 - our own
-"""Transactions that write come one after another: each waits for the row, and reads the clock when it has it."""
+_BEGIN_LOCKED = f"BEGIN; LOCK TABLE {Meta.__tablename__} IN EXCLUSIVE MODE; SELECT clock_timestamp()"
+"""Transactions that write come one after another, in the order in which they came: each waits for the lock, and reads the
+clock when it has it. The mode lets everybody read, and keeps out those who lock the table's row, as earlier versions do. To
+lock a row would write to it, and take the planner's time, in every transaction."""
 
 
 __all__ = ["Job", "Store", "Transaction"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -343,3 +344,26 @@ def test_what_is_deferred_and_cannot_be_written_is_said_at_the_end(store_url: st
         store.close()
     assert store.closed
     store.close()
+
+
+@pytest.mark.parametrize(
+    "turn", ["SELECT id FROM openclaw_meta WHERE id = 1 FOR UPDATE", "LOCK TABLE openclaw_meta IN EXCLUSIVE MODE"]
+)
+def test_who_writes_waits_for_another_process_and_readers_do_not(postgres_url: str, turn: str) -> None:
+    """Its lock, or the row that earlier versions lock."""
+    with contextlib.closing(Store.open(postgres_url)) as store, store.engine.connect() as other:
+        store.run(insert("a"))
+        other.exec_driver_sql("BEGIN")
+        other.exec_driver_sql(turn)
+        job = store.submit(insert("b"))
+        waiting = sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        with store.peek() as connection:
+            while not connection.execute(waiting).scalar():
+                assert not job.done
+        with store.peek() as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM openclaw_run")).scalar() == 1
+        other.exec_driver_sql("ROLLBACK")
+        assert job.wait() == "b"
+        assert names(store) == ["a", "b"]
