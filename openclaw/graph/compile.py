@@ -222,7 +222,8 @@ def compile_graph(
         case _:
             raise ConfigurationError(
                 f"`{type(spec).__qualname__}` cannot be compiled",
-                hint="give an Agent, a Workflow, a StateGraph or a compiled graph",
+                hint="give an Agent, a Workflow, a StateGraph or a compiled graph; "
+                "openclaw.graph.read_workflow reads a workflow from a file",
             )
 
 
