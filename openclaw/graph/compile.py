@@ -223,7 +223,7 @@ def compile_graph(
             raise ConfigurationError(
                 f"`{type(spec).__qualname__}` cannot be compiled",
                 hint="give an Agent, a Workflow, a StateGraph or a compiled graph; "
-                "openclaw.graph.read_workflow reads a workflow from a file",
+                "`read_workflow` of openclaw.graph reads a workflow from a file",
             )
 
 
