@@ -209,7 +209,8 @@ class Approvers:
             said["proof"] = proved
         if proved == "signature":
             known = self.find(by, transaction)
-            assert known is not None, "INVARIANT: a signature was checked with the key of somebody who is enrolled"
+            if known is None:  # Withdrawn since the check, where no transaction holds both.
+                raise ApprovalError(f"`{by}` is not enrolled any more", hint="see `openclaw approvals approvers`")
             said |= {"signed": proof, "key": known.key}
         return said
 
