@@ -15,7 +15,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from openclaw.graph import Agent
+from openclaw.graph import Agent, Workflow
 from openclaw.testing import ScriptedModel
 from tests.graph.house import POLICY, House
 from tests.graph.house import house as open_house
@@ -338,3 +338,14 @@ def test_what_an_error_said_in_a_state_without_messages_survives_a_restart(
     assert flow["untrusted"] is True  # type: ignore[index, call-overload]
     assert flow["args"]["to"]["trust"] == "untrusted"  # type: ignore[index, call-overload]
     assert flow["args"]["to"]["seen_in"] == ["read"]  # type: ignore[index, call-overload]
+
+
+def test_labels_survive_a_hand_off(house: House) -> None:
+    first = ScriptedModel([("read", {}), ("transfer_to_second", {})], model_name="one")
+    second = ScriptedModel([("risky", {"to": EVIL}), "ok"], model_name="two")
+    agents = [Agent("first", model=first, tools=[reader(None)]), Agent("second", model=second, tools=[risky])]
+    graph = house.compile(Workflow("desk", agents=agents), checkpointer=InMemorySaver())
+    assert "__interrupt__" in graph.invoke({"messages": [("user", "Read it.")]}, {"configurable": {"thread_id": "t"}})
+    seen = flow_of(house, "risky")
+    assert seen["untrusted"] is True
+    assert (seen["args"]["to"]["trust"], seen["args"]["to"]["seen_in"]) == ("untrusted", ["read"])
