@@ -224,7 +224,8 @@ def compile_graph(
         case _:
             raise ConfigurationError(
                 f"`{type(spec).__qualname__}` cannot be compiled",
-                hint="give an Agent, a Workflow, a StateGraph or a compiled graph",
+                hint="give an Agent, a Workflow, a StateGraph or a compiled graph; "
+                "`read_workflow` of openclaw.graph reads a workflow from a file",
             )
 
 
