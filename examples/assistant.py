@@ -7,8 +7,11 @@ python -m examples.assistant
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from langchain_core.tools import tool
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also as `python examples/assistant.py`, from anywhere
 
 from examples.stage import Stage, declared, perform
 

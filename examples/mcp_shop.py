@@ -13,6 +13,8 @@ from pathlib import Path
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also as `python examples/mcp_shop.py`, from anywhere
+
 from examples.stage import Stage, perform, show
 from openclaw import Agent
 

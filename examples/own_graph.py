@@ -6,6 +6,7 @@ python -m examples.own_graph
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -13,6 +14,8 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also as `python examples/own_graph.py`, from anywhere
 
 from examples.stage import Stage, declared, perform
 

@@ -6,9 +6,12 @@ python -m examples.research_team
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also as `python examples/research_team.py`, from anywhere
 
 from examples.stage import Stage, declared, perform
 from openclaw import Agent, Budget, Workflow

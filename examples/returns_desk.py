@@ -11,6 +11,8 @@ from pathlib import Path
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also as `python examples/returns_desk.py`, from anywhere
+
 from examples.stage import Stage, declared, perform
 from openclaw import Workflow
 from openclaw.graph import read_workflow

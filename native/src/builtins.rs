@@ -39,7 +39,7 @@ const REGEX_KEPT_MAX: usize = 256;
 
 /// Put this module's functions in front of the engine's own.
 pub fn install(engine: &mut Engine) -> Result<(), String> {
-    for (name, arguments, builtin) in BUILTINS {
+    for (name, arguments, builtin) in BUILTINS.into_iter().chain(crate::exact::BUILTINS) {
         let extension =
             move |values: Vec<Value>| Ok(builtin(&values).map_err(|error| Complaint(format!("{name}: {error}")))?);
         engine.add_extension(name.to_owned(), arguments, Box::new(extension)).map_err(|error| error.to_string())?;

@@ -8,6 +8,7 @@
 mod builtins;
 mod cloak;
 mod dialect;
+mod exact;
 mod glob;
 mod input;
 mod leaves;

@@ -3,7 +3,7 @@
 //! `openclaw/canonical.py` says what these mean, and a property test holds both to the same.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyTuple};
 use sha2::{Digest, Sha256};
 
 use crate::input::Plain;

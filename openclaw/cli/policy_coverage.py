@@ -65,7 +65,7 @@ def _print(found: LogCoverage) -> None:
         ]
     )
     if found.undecidable:
-        show.note(f"{show.count(found.undecidable)} not decided again: the log keeps a masked value of the input")
+        show.note(f"{show.count(found.undecidable)} not decided again: the log hides a value that a rule may ask about")
     if found.unanswered:
         show.note(f"{show.count(found.unanswered)} not decided again: no policy was asked then, or its engine failed")
 

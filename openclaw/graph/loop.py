@@ -351,4 +351,5 @@ def _tell(error: Exception) -> str:
     """What the model hears of a tool that raised. A refusal goes on where raising was asked for."""
     if isinstance(error, Refused):
         raise error
-    return f"{note_of(error)}The tool failed: {type(error).__name__}: {printable(error)}"
+    said = printable(error)
+    return f"{note_of(error)}The tool failed: {type(error).__name__}{f': {said}' if said else ''}"

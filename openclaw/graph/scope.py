@@ -355,12 +355,14 @@ def given_labels(configurable: Mapping[str, object]) -> Mapping[str, str]:
 def acting(thing: object, scope: Scope) -> Scope:
     """The run as ``thing`` sees it, with the limits of the agent that it is bound to, if it is bound to one."""
     agent = bound_to(thing)
-    if agent is None or (scope.staged and agent.name == scope.principal.agent):
+    if agent is None:
         return scope
     principal = acting_principal(thing, scope)
+    if scope.staged and principal is scope.principal:
+        return scope
     if agent.budget is not None:  # its graph has declared it, unless nobody could see what a node would hold
         scope.gate.declare(principal.account, agent.budget)
-    same = principal is scope.principal
+    same = agent.name == scope.principal.agent
     also = draws_on(scope, principal, agent.labels, agent.per_run(principal.account))
     return scope.acting(
         principal, agent.soft or (scope.soft if same else None), {**scope.also, **also} if same else also
@@ -373,16 +375,22 @@ def bound_to(thing: object) -> Identity | None:
 
 
 def acting_principal(thing: object, scope: Scope) -> Principal:
-    """Who acts when ``thing`` runs in ``scope``: the agent it is bound to, or else the scope's principal."""
-    agent = bound_to(thing)
-    if agent is None or agent.name == scope.principal.agent:
-        return scope.principal
-    own = agent.principal(
-        workflow=scope.principal.workflow,
-        org=scope.principal.org,
-        chain=delegated(scope.principal.chain, agent.name),
-    )
-    return delegate(own, scope.principal, scope.rights)
+    """Who acts when ``thing`` runs in ``scope``: the agent it is bound to, or else the scope's principal.
+
+    A graph that has the name of the agent says nothing of its roles: they are those that the binding gives, if it gives any.
+    """
+    agent, now = bound_to(thing), scope.principal
+    if agent is None:
+        return now
+    if agent.name != now.agent:
+        chain = delegated(now.chain, agent.name)
+        own = agent.principal(workflow=now.workflow, org=now.org, chain=chain)
+    else:
+        given = {"roles": agent.roles or now.roles, "on_behalf_of": agent.on_behalf_of or now.on_behalf_of}
+        if given == {"roles": now.roles, "on_behalf_of": now.on_behalf_of}:
+            return now
+        own = now.model_copy(update=given)
+    return delegate(own, now, scope.rights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 
 from openclaw.errors import Diagnostic
 from openclaw.policy.bundle import Bundle
@@ -10,14 +10,19 @@ from openclaw.policy.scan import Name, Scan, scan
 
 _WAYS_OUT = {
     "http.send": "a decision must not depend on the network: give the value as data, or in the arguments",
+    "net.lookup_ip_addr": "a decision must not depend on the network: give the value as data, or in the arguments",
     "opa.runtime": "give the setting as a data file",
     "io.jwt": "verify the token before the call and pass its claims, or use an OPA server",
     "crypto.x509": "verify the certificate before the call, or use an OPA server",
-    "graphql": "use an OPA server",
-    "net.": "use the native engine or an OPA server",
-    "json.match_schema": "use the native engine or an OPA server",
-    "json.verify_schema": "use the native engine or an OPA server",
+    "net.cidr_expand": "ask `net.cidr_contains(…)` of one address, or use an OPA server",
+    "json.patch": "write the changed value out, or use an OPA server",
 }
+
+_NATIVE = (
+    *("base64.", "base64url.", "bits.", "hex.", "json.", "max", "min", "object.subset"),
+    *("net.cidr_contains", "net.cidr_is_valid"),
+)
+"""Of what regopy lacks, or has with another meaning: how names begin of what the native engine has."""
 
 
 _SYNTAX = frozenset({"set", "print"})  # `set()` is the empty set; print() says something and is otherwise true.
@@ -36,7 +41,7 @@ def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: st
                 call.line,
                 call.column,
                 f"`{call.dotted}` is no function that {engine} has",
-                _way_out(call.dotted, defined),
+                way_out(call.dotted, defined, engine),
             )
 
 
@@ -58,11 +63,21 @@ def resolved(call: Name, found: Scan) -> set[str]:
     return names
 
 
-def _way_out(name: str, defined: set[str]) -> str:
+def way_out(name: str, defined: Set[str] = frozenset(), engine: str = "") -> str:
+    """What to do about a call of a function ``name`` that ``engine`` lacks; empty: an engine that has all of Rego's."""
+    # Late: only a policy that cannot be used needs them.
+    import difflib
+
+    from openclaw.policy.functions import FUNCTIONS, REMOVED
+
+    if engine == "regopy" and name in FUNCTIONS and name.startswith(_NATIVE) and name not in _WAYS_OUT:
+        return "install the native engine, or use an OPA server"
     for prefix, way in _WAYS_OUT.items():
         if name.startswith(prefix):
             return way
-    import difflib  # Late: only a policy that cannot be used needs it.
-
-    near = difflib.get_close_matches(name, {full.rsplit(".", 1)[-1] for full in defined}, n=1)
-    return f"did you mean `{near[0]}`?" if near else "define it, or use an engine that has it"
+    if name in FUNCTIONS:
+        return "use an OPA server, which has it, or write a function of your own"
+    if name in REMOVED:
+        return "Rego v1 has it no longer: write `some … in` or `every … in`, or compare the type"
+    near = difflib.get_close_matches(name, {*FUNCTIONS, *(full.rsplit(".", 1)[-1] for full in defined)}, n=1)
+    return f"did you mean `{near[0]}`?" if near else "define it, or correct its name"

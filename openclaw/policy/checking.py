@@ -58,7 +58,7 @@ from openclaw.policy.safety import misplaced_declarations, unsafe_variables
 from openclaw.policy.scoping import variables
 from openclaw.policy.shape import input_shape
 from openclaw.policy.shapes import Shapes
-from openclaw.policy.syntax import Call, Place, Var, every_term
+from openclaw.policy.syntax import Call, Expr, Not, Place, Var, every_term, statements
 
 _COMPILED = frozenset({"syntax", "unsafe-variable", "unknown-function"})
 """What engines find too, one at a time."""
@@ -151,12 +151,13 @@ def _functions(ruleset: Ruleset) -> Iterator[Diagnostic]:
                 "give the rule another name",
                 code="unknown-function",
             )
+        alone = {id(it.what.term) for it, _ in statements(rule) if isinstance(it.what, Expr | Not)}
         for term in every_term(rule):
             if isinstance(term, Call) and dotted(term.function) != "print":
-                yield from _call(ruleset, definition, term)
+                yield from _call(ruleset, definition, term, alone=id(term) in alone)
 
 
-def _call(ruleset: Ruleset, definition: Definition, call: Call) -> Iterator[Diagnostic]:
+def _call(ruleset: Ruleset, definition: Definition, call: Call, *, alone: bool) -> Iterator[Diagnostic]:
     name = dotted(call.function)
     arity = ruleset.arity(definition, call)
     if arity is None:
@@ -164,7 +165,7 @@ def _call(ruleset: Ruleset, definition: Definition, call: Call) -> Iterator[Diag
         yield definition.source.finding(
             call.function.at, f"there is no function `{name}`", hint, code="unknown-function"
         )
-    elif len(call.args) not in {arity, arity + 1}:  # One more: the result, as in `lower(text, small)`.
+    elif len(call.args) not in {arity, arity + alone}:  # One more: the result, as in `lower(text, small)`.
         takes = f"`{name}` takes {'1 argument' if arity == 1 else f'{arity} arguments'}, and is given {len(call.args)}"
         yield definition.source.finding(call.function.at, takes, "correct the call", code="unknown-function")
 

@@ -8,6 +8,7 @@ names the policies that have given it, also where another process has just put o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from pydantic import JsonValue
 from openclaw.canonical import canonical, digest
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle, Module, misplaced
+from openclaw.policy.calls import way_out
 from openclaw.policy.opa_answers import bundle_revisions, fields, refused, server_findings
 from openclaw.policy.scan import scan
 from openclaw.policy.web import Reply
@@ -178,9 +180,15 @@ def _compile_error(replies: Sequence[Reply], bundle: Bundle) -> PolicyError:
         answer = fields(reply)
         said.append(str(answer.get("message", f"HTTP status {reply.status}")))
         found += [
-            Diagnostic(shown.get(one.file, one.file), one.line, one.column, one.message)
+            Diagnostic(shown.get(one.file, one.file), one.line, one.column, one.message, _hint(one.message))
             for one in server_findings(answer)
         ]
     return PolicyError(
         f"the policy server does not accept the policies: {said[0]}", diagnostics=list(dict.fromkeys(found))
     )
+
+
+def _hint(message: str) -> str:
+    """The way out of what the server says of a function."""
+    unknown = re.fullmatch(r"(?:undefined function|deprecated built-in function calls in expression:) (\S+)", message)
+    return way_out(unknown[1]) if unknown else ""

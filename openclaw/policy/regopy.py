@@ -59,6 +59,12 @@ _SEES_ESCAPES = re.compile(
 _SEES_BYTES = re.compile(
     r"^(upper|lower|indexof|indexof_n|trim|trim_left|trim_right|trim_space|(strings|regex|glob)\..+)$"
 )
+# Functions that regopy has with another meaning than OPA's: no value or any where OPA has an error (`not max(…)` would be
+# true), padding that may be left out, letters as negative numbers, another YAML; the environment of the child.
+_HOLLOW = frozenset(
+    {"base64.decode", "base64.is_valid", "base64url.decode", "bits.lsh", "graph.reachable_paths", "hex.encode", "max"}
+    | {"min", "object.subset", "opa.runtime", "yaml.is_valid", "yaml.unmarshal"}
+)
 _BLIND = frozenset({"json.filter", "json.remove", "json.patch", "time.now_ns"})
 
 # Patterns are ECMAScript's. What that reads in another way than RE2 does: empty classes, look-around, back references,
@@ -322,7 +328,7 @@ class RegopyEngine:
         if loaded["error"] is not None:
             found = _located(loaded["error"], bundle, given)
             raise PolicyError("the policies do not compile", diagnostics=found)
-        missing = frozenset(loaded["missing"])
+        missing = _HOLLOW.union(loaded["missing"])
         unknown = list(unknown_calls(bundle, lambda name: name not in missing, "regopy"))
         if unknown:
             raise PolicyError("the policies call functions that do not exist here", diagnostics=unknown)

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 DEADLINE_S = 0.05
 """How long one decision of an embedded engine may take, in seconds."""
 
-# Functions that regorus has, and that do nothing (`not http.send(…)` would be true) or something else than OPA's.
-_HOLLOW = frozenset({"http.send", "opa.runtime", "regex.template_match", "trace"})
+# Functions that regorus has, and that do nothing (`not http.send(…)` would be true), something else than OPA's (a patch that
+# fails has no value, a cycle is left out of paths), or so much in one step that no deadline can end it.
+_HOLLOW = frozenset(
+    {"graph.reachable_paths", "http.send", "json.patch", "net.cidr_expand", "opa.runtime", "regex.template_match"}
+    | {"trace", "units.parse", "urlquery.decode_object", "urlquery.encode_object", "yaml.is_valid", "yaml.unmarshal"}
+)
 
 
 def available() -> bool:
@@ -81,8 +85,7 @@ class RegorusEngine:
         try:
             self._policy = Program(files, bundle.data, "data." + ENTRY_POINT.replace("/", "."))
         except native.NativeError as error:
-            finding = Diagnostic(bundle.shown(error.file), error.line, error.column, str(error), _hint(str(error)))
-            raise PolicyError("the policies do not compile", diagnostics=[finding]) from error
+            raise PolicyError("the policies do not compile", diagnostics=[_finding(bundle, error)]) from error
         findings = list(unknown_calls(bundle, has_function, "regorus"))
         if findings:
             raise PolicyError("the policies call functions that do not exist here", diagnostics=findings)
@@ -161,5 +164,14 @@ class RegorusEngine:
         return Decision.deny(reason, code=code, revision=self._revision, engine=self._name)
 
 
-def _hint(message: str) -> str:
-    return "Rego v1 writes `name if { … }`" if "`if` keyword is required" in message else ""
+def _finding(bundle: Bundle, error: NativeError) -> Diagnostic:
+    """What the engine says of a file, with the way out where there is a known one."""
+    message, hint = str(error), ""
+    text = next((module.text for module in bundle.modules if module.path == error.file), "")
+    line = text.split("\n")[error.line - 1] if error.line else ""
+    if line[error.column - 1 :].startswith(('$"', "$`")):
+        message = "regorus has no string interpolation"
+        hint = 'write `sprintf("… %v …", [value])`, or use an OPA server'
+    elif "`if` keyword is required" in message:
+        hint = "Rego v1 writes `name if { … }`"
+    return Diagnostic(bundle.shown(error.file), error.line, error.column, message, hint)

@@ -77,35 +77,43 @@ class ModelPart(_Part):
 class SourcePart(_Part):
     """One thing that has entered the context: the prompt, or a tool's result. ``via``: where it was kept in between."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
+    kind: Literal["prompt", "tool"] = "tool"
     tool: str = ""
     via: str = ""
     trust: Literal["trusted", "untrusted"]
 
 
-class OriginPart(_Part):
-    """Where the value of one argument has been seen before."""
+class FoundPart(_Part):
+    """A significant part of an argument that stood in no trusted source, and where it stood instead."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: Literal["url", "host", "email", "iban", "handle", "file", "number", "token", "text"]
+    seen_in: list[str]
+
+
+class OriginPart(_Part):
+    """Where the value of one argument has been seen before (``openclaw.flow``)."""
 
     seen_in: list[str]
     trust: Literal["trusted", "untrusted", "unknown"]
+    whole: bool = False
+    fields: list[str] = []
+    parts: list[FoundPart] = []
+    trivial: bool = False
 
 
 class FlowPart(_Part):
-    """Information flow: what the context holds, and where the values of this call came from."""
+    """Information flow: what the context holds, and where the values of this call came from. ``untrusted``: anything
+    untrusted has been read; ``complete`` is false where something was too long to be compared whole.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
-
+    untrusted: bool = False
+    complete: bool = False
     sources: list[SourcePart] = []
     args: dict[str, OriginPart] = {}
 
 
 class BudgetPart(_Part):
     """What is left to the principal after its holds, by unit; money in micro-USD. ``soft``: the soft limits it has reached."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     remaining: dict[str, int] = {}
     soft: tuple[Literal["warn", "cheaper", "shorten"], ...] = ()
@@ -122,8 +130,6 @@ class AnswerPart(_Part):
 
 class ApprovalPart(_Part):
     """Who approved this very action last, and when; who agrees to it; and which arguments they have ``changed``."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     by: str
     at: dt.datetime

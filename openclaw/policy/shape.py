@@ -51,10 +51,11 @@ class Shape:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its parts, where it is an object that has no others; else empty."""
-        if not self.known or any(_is_open(option) for option in self.options):
+        """The names of its parts, where it is an object that has no others, or nothing that has parts; else empty."""
+        options = [option for option in self.options if option.get("type") != "null"]
+        if not self.known or any(_is_open(option) for option in options):
             return ()
-        return tuple(dict.fromkeys(name for option in self.options for name in _properties(option)))
+        return tuple(dict.fromkeys(name for option in options for name in _properties(option)))
 
     def requires(self, name: str) -> bool:
         """Whether this part is always there."""

@@ -10,13 +10,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from openclaw.audit import AuditLog, Entry
-from openclaw.audit.mask import hides
 from openclaw.decision import Decision, Effect
 from openclaw.errors import AuditError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.explain import Explanation, explain
 from openclaw.policy.source import read_policies
 from openclaw.review.comparing import answer_of_gate
+from openclaw.review.decidable import Known
 from openclaw.review.entries import number, part, reasons, text, texts
 from openclaw.review.otherwise import Difference, differences
 
@@ -118,7 +118,7 @@ def account(log: AuditLog, seq: int, policies: Path | None = None, *, depth: int
     known: dict[str, object] = {"entry": entry, "recorded": said, "revision": bundle.revision}
     known["same_policy"] = bundle.revision == said.revision
     document = part(entry.body, "input")
-    if not isinstance(document, dict) or hides(document):
+    if not isinstance(document, dict) or not Known(bundle).enough(document):
         return Account.model_validate({**known, "again": "undecidable"})
     return Account.model_validate({**known, **_again(bundle, document, said, depth)})
 

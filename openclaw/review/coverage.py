@@ -1,7 +1,8 @@
 """What real traffic has exercised of policies: the decisions of the log, decided again to see what they touch.
 
-An input in which a value was masked is not decided again: what it would touch is not known. It counts for its tool all the
-same, for what was decided then is known. A decision under ``else`` or ``default`` counts for the rule that it belongs to.
+An input in which a value was masked that a rule may read is not decided again: what it would touch is not known. It counts
+for its tool all the same, for what was decided then is known. A decision under ``else`` or ``default`` counts for the rule that
+it belongs to.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import datetime as dt
 from pydantic import JsonValue, ValidationError
 
 from openclaw.audit import AuditLog, Entry
-from openclaw.audit.mask import hides
 from openclaw.audit.reading import Seen
 from openclaw.decision import Decision, Effect
 from openclaw.errors import PolicyError
 from openclaw.policy.bundle import Bundle
 from openclaw.policy.coverage import FileCoverage, Meter, RuleUse
 from openclaw.review.comparing import FAILURES, Frozen
-from openclaw.review.entries import entries_of, part
+from openclaw.review.decidable import Known
+from openclaw.review.entries import entries_of, part, text
 
 
 class ToolUse(Frozen):
@@ -40,7 +41,7 @@ class LogCoverage(Frozen):
         revision: of the policies.
         decided: how many decisions were decided again.
         under: how many of them were made by this revision, and not by another one.
-        undecidable: how many hold a masked value.
+        undecidable: how many hold a masked value that a rule may read.
         unanswered: how many no policy had answered.
         files: the lines, by file.
         rules: the rules that decide.
@@ -76,6 +77,7 @@ def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None, se
     """
     counts = {"decided": 0, "under": 0, "undecidable": 0, "unanswered": 0}
     tools: dict[tuple[str, str], dict[str, int]] = {}
+    known = Known(bundle)
     with contextlib.closing(Meter(bundle)) as meter:
         for entry in entries_of(log, "decision", since=since, seen=seen):
             document, decision = part(entry.body, "input"), _decision(entry)
@@ -83,11 +85,11 @@ def cover(log: AuditLog, bundle: Bundle, *, since: dt.datetime | None = None, se
                 counts["unanswered"] += 1
                 continue
             _count(tools, str(document.get("kind", "tool")), entry.tool, decision)
-            if hides(document):
+            if not known.enough(document):
                 counts["undecidable"] += 1
             elif _add(meter, document):
                 counts["decided"] += 1
-                counts["under"] += decision.revision == bundle.revision
+                counts["under"] += text(entry.body, "revision") == bundle.revision
             else:
                 counts["unanswered"] += 1
         used = tuple(ToolUse(kind=kind, tool=tool, **count) for (kind, tool), count in sorted(tools.items()))

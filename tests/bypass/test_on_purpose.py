@@ -47,7 +47,20 @@ def start_a_process(house: House, look: Any) -> None:
     house.did.append((done.stdout.strip(), 1))
 
 
-@pytest.mark.parametrize("way", [unwrap_the_guard, give_the_class_back, do_the_work_without_a_tool, start_a_process])
+def call_the_body_of_a_tool_that_is_made_on_the_way(house: House, look: Any) -> None:
+    house.tool("look")._run(x=1, config={})
+
+
+WAYS = [
+    unwrap_the_guard,
+    give_the_class_back,
+    call_the_body_of_a_tool_that_is_made_on_the_way,
+    do_the_work_without_a_tool,
+    start_a_process,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_code_that_sets_out_to_get_round_the_gate_can(house: House, way: Callable[[House, BaseTool], None]) -> None:
     look = house.tool("look")
     in_node(house, lambda: way(house, look)).invoke(GO)

@@ -32,6 +32,9 @@ def test_a_candidate_that_changes_an_answer_is_exit_code_1(candidate: Path, open
     found = openclaw("policy", "replay", "--policies", str(candidate), "--json").json
     (group,) = (group for group in found["groups"] if group["changes"])
     seq = group["changes"][0]["examples"][0]
+    assert found["examples"][0]["call"].startswith("refund(")
+    assert found["examples"][0]["entry"] == seq
+    assert found["examples"][0]["call"] in said.out
     assert openclaw("audit", "show", str(seq), "--json").json["tool"] == "refund"
 
 

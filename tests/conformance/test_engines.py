@@ -726,12 +726,21 @@ LACKING = {
         "io.jwt.decode_verify(input.t, {})",
         'http.send({"method": "get", "url": input.u})',
         "crypto.sha256(input.x)",
+        "crypto.x509.parse_certificates(input.x)",
+        "graphql.is_valid(input.x, input.y)",
+        "json.patch(input.x, input.y)",
+        "net.lookup_ip_addr(input.x)",
+        "opa.runtime()",
     ],
     "regopy": [
         "net.cidr_contains(input.x, input.y)",
         'http.send({"method": "get", "url": input.u})',
         "graphql.is_valid(input.x, input.y)",
+        "json.match_schema(input.x, input.y)",
+        "max(input.x)",
+        "opa.runtime()",
     ],
+    "opa": ["any(input.x)"],
 }
 
 
@@ -740,9 +749,23 @@ def test_a_built_in_that_the_engine_lacks_is_found_when_it_is_loaded(open_named:
     with pytest.raises(PolicyError) as caught:
         open_named(name, f"allow if not {call}")
     (found,) = caught.value.diagnostics
-    assert (found.line, found.column) == (3, 14)
+    assert (found.line, found.column) == (3, 10 if name == "opa" else 14)
     assert call.split("(", maxsplit=1)[0] in found.message
     assert found.hint
+
+
+@pytest.mark.parametrize("quote", ['"', "`"])
+def test_string_interpolation_is_refused_with_the_way_out_or_means_what_it_means_to_opa(
+    open_engine: Open, quote: str
+) -> None:
+    try:
+        engine = open_engine(f"deny contains message if message := ${quote}no {{input.kind}} here{quote}")
+    except PolicyError as error:
+        (found,) = error.diagnostics
+        assert (found.line, found.column, found.message) == (3, 37, "regorus has no string interpolation")
+        assert "sprintf" in found.hint
+        return
+    assert engine.evaluate({"kind": "tool"}).reasons == ("no tool here",)
 
 
 def test_recursion_is_refused_or_denies(open_engine: Open) -> None:

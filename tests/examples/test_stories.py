@@ -67,6 +67,17 @@ def test_it_plays_offline_and_shows_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHOWN)
+def test_it_plays_as_a_file_from_another_folder_too(name: str, tmp_path: Path) -> None:
+    if name == "mcp_shop":
+        pytest.importorskip("langchain_mcp_adapters")
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py")]
+    played = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert played.returncode == 0, played.stderr
+    assert SHOWN[name][-1] in played.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SHOWN)
 def test_its_policies_are_in_order_and_pass_their_tests(name: str) -> None:
     assert check(POLICIES / name) == []
     report = run_tests(POLICIES / name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -42,6 +44,21 @@ def broken(item: str) -> str:
     """Fail."""
     note(f"broken {item}")
     raise ValueError("no such item")
+
+
+@server.tool()
+def die(item: str) -> str:
+    """End the whole server in the middle of a call."""
+    note(f"die {item}")
+    os._exit(3)
+
+
+@server.tool()
+async def hang(item: str) -> str:
+    """Never answer."""
+    note(f"hang {item}")
+    await asyncio.Event().wait()
+    return "never"
 
 
 if __name__ == "__main__":

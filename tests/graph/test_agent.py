@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import ToolException, tool
+from langgraph.checkpoint.memory import InMemorySaver
 
 from openclaw.budget import Budget
 from openclaw.errors import Refused
@@ -227,6 +228,34 @@ async def test_events_and_async_streams_work(house: House) -> None:
     async for _ in graph.astream({"messages": [("user", "go")]}, stream_mode=["values", "messages"]):
         pass
     assert house.did == [("look", 1)] * 2
+
+
+MODES: list[Any] = ["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug", ["updates", "custom"]]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+async def test_in_every_mode_of_streaming_a_call_is_made_and_recorded_once(house: House, mode: Any) -> None:
+    agent = Agent("solo", model=ScriptedModel([("look", {"x": 1}), "one two"]), tools=[house.tool("look")])
+    graph = house.compile(agent, checkpointer=InMemorySaver())
+    given: Any = {"messages": [("user", "go")]}
+    for _ in graph.stream(given, {"configurable": {"thread_id": "sync"}}, stream_mode=mode, subgraphs=True):
+        pass
+    assert house.did == [("look", 1)]
+    async for _ in graph.astream(given, {"configurable": {"thread_id": "async"}}, stream_mode=mode):
+        pass
+    assert house.did == [("look", 1)] * 2
+    house.assert_one_record_each()
+
+
+async def test_batches_on_an_event_loop_leave_one_record_of_each_call(house: House) -> None:
+    agent = Agent("solo", model=ScriptedModel([("look", {"x": 1}), "one two"]), tools=[house.tool("look")])
+    graph = house.compile(agent)
+    given: Any = [{"messages": [("user", "go")]}] * 3
+    assert len(await graph.abatch(given)) == 3
+    assert len([one async for one in graph.abatch_as_completed(given)]) == 3
+    assert len(list(graph.batch_as_completed(given))) == 3
+    assert house.did == [("look", 1)] * 9
+    house.assert_one_record_each()
 
 
 def test_batch_and_a_configured_copy_are_governed_too(house: House) -> None:

@@ -145,6 +145,33 @@ def test_a_tool_that_is_bound_to_an_agent(house: House, rights: Any) -> None:
 
 
 @pytest.mark.parametrize("rights", ["own", "shrinking"])
+def test_a_tool_that_is_bound_to_an_agent_of_the_name_of_its_graph_has_the_roles_of_the_agent(
+    house: House, rights: Any
+) -> None:
+    payer = Agent("payer", model=ScriptedModel([]), roles=["payer"], on_behalf_of="user:ada")
+    [tool] = govern_tools([house.tool("act")], agent=payer, gate=house.gate)
+
+    def node(state: MessagesState) -> dict[str, Any]:
+        call = {"name": "act", "args": {"x": 1}, "id": "a", "type": "tool_call"}
+        return {"messages": [tool.invoke(call)]}
+
+    graph = StateGraph(MessagesState).add_node("act", node).add_edge(START, "act")
+    house.compile(graph, name="payer", rights=rights).invoke(GO)
+    # Where rights shrink, the graph is asked about too, as one of any other name is: it has no roles.
+    assert house.did == ([("act", 1)] if rights == "own" else [])
+    principal = principal_of(house)
+    assert (principal["roles"], principal["on_behalf_of"], principal["chain"]) == (["payer"], "user:ada", ["payer"])
+
+
+def test_a_tool_that_is_bound_to_a_name_alone_acts_as_the_agent_of_that_name(house: House) -> None:
+    [tool] = govern_tools([house.tool("act")], agent="payer", gate=house.gate)
+    agent = Agent("payer", model=ScriptedModel([("act", {"x": 1}), "ok"]), tools=[tool], roles=["payer"])
+    house.compile(agent).invoke(GO)
+    assert house.did == [("act", 1)]
+    assert principal_of(house)["roles"] == ["payer"]
+
+
+@pytest.mark.parametrize("rights", ["own", "shrinking"])
 def test_the_agent_of_a_middleware_within_a_governed_graph(house: House, rights: Any) -> None:
     escort = middleware(agent="payer", roles=["payer"], gate=house.gate, rights=rights)
     agent = create_agent(ScriptedModel([("act", {"x": 1}), "ok"]), [house.tool("act")], middleware=[escort])

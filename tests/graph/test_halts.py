@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +19,14 @@ from openclaw.errors import Halted
 from openclaw.graph import Agent, watch
 from openclaw.halts import Target
 from openclaw.testing import ScriptedModel
+from tests.graph.halt_worker import governed
 from tests.graph.house import House
 
 GO: Any = {"messages": [("user", "go")]}
+PROJECT = Path(__file__).parents[2]
+HALT_SECONDS_MAX = 1
+WATCHED_SECONDS = halts.WATCH_SECONDS
+"""How often a stream looks, as it is shipped: the tests here have it look more often."""
 
 
 class Talker(ScriptedModel):
@@ -131,3 +139,33 @@ def test_where_raising_is_asked_for_a_stream_that_is_halted_raises(house: House)
     with pytest.raises(Halted, match="halted by eva: enough"):
         list(graph.stream(GO, stream_mode="messages"))
     assert outcomes(house) == [("scripted", "cancelled")]
+
+
+def test_streams_of_every_kind_in_other_processes_end(store_url: str, tmp_path: Path) -> None:
+    assert WATCHED_SECONDS <= HALT_SECONDS_MAX / 2
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "all.rego").write_text(
+        "package openclaw.policies.all\n\nimport rego.v1\n\nallow if true\n"
+    )
+    with governed(store_url, str(tmp_path)) as governance:
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.graph.halt_worker", store_url, str(tmp_path), how],
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for how in ("sync", "async", "stalled")
+        ]
+        try:
+            for worker in workers:
+                assert worker.stdout is not None
+                assert worker.stdout.readline() == "streaming\n"
+            governance.halt(agent="clerk", by="eva", reason="enough")
+            said = [worker.communicate(timeout=60)[0] for worker in workers]
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+        assert said == ["Stopped by halt: agent `clerk` is halted by eva: enough\n"] * 3
+        assert [entry.body["status"] for entry in governance.audit.entries(kind="outcome")] == ["cancelled"] * 3

@@ -9,7 +9,8 @@ import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, RetryPolicy
 
 from openclaw.graph import middleware
 from openclaw.testing import ScriptedModel
@@ -243,4 +244,31 @@ def test_a_limit_of_langchain_that_ends_a_call_leaves_no_record_of_it(house: Hou
     build(house, ScriptedModel(script), [house.tool("look")], [limit]).invoke(GO, THREAD)
     assert house.did == [("look", 1)]
     assert house.decisions("look") == ["allow"]
+    house.assert_one_record_each()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_node_that_langgraph_tries_again_makes_its_calls_anew_and_each_has_one_record(
+    house: House, saved: bool
+) -> None:
+    @tool
+    def flaky(x: int) -> str:
+        """Fail twice."""
+        house.did.append(("flaky", x))
+        if [name for name, _ in house.did].count("flaky") < 3:
+            raise ConnectionError("not yet")
+        return "went well"
+
+    look = house.tool("look")
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"{look.invoke({'x': 1})}, {flaky.invoke({'x': 2})}")]}
+
+    policy = RetryPolicy(max_attempts=5, initial_interval=0.001, retry_on=ConnectionError)
+    drawn = StateGraph(MessagesState).add_node("act", act, retry_policy=policy).add_edge(START, "act")
+    graph = house.compile(drawn, checkpointer=InMemorySaver() if saved else None)
+    messages = graph.invoke({"messages": [("user", "go")]}, {"configurable": {"thread_id": "t"}})["messages"]
+    assert messages[-1].content == "look did 1, went well"
+    assert house.did == [("look", 1), ("flaky", 2)] * 3
+    assert [outcome["status"] for outcome in house.outcomes("flaky")] == ["failed", "failed", "done"]
     house.assert_one_record_each()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from openclaw.action import Context, Principal, Run, ToolCall, policy_input
-from openclaw.graph import Agent
+from openclaw.graph import Agent, Workflow
 from openclaw.graph.tally import Tally
 from openclaw.runs import same_call
-from openclaw.testing import ScriptedModel
+from openclaw.testing import FakeClock, ScriptedModel
 from tests.graph.house import POLICY, House
 from tests.graph.house import house as open_house
 from tests.graph.test_agent import answers, assert_valid
@@ -166,3 +167,59 @@ def test_refused_calls_count_too_so_that_a_model_that_insists_is_stopped(limited
     ]
     assert counted(limited, "forbidden") == [(number, number) for number in range(4)]
     assert "a run may have at most 3 equal calls" in str(answers(messages)["scripted-3-0"].content)
+
+
+def shipped(path: Path, settings: dict[str, Any]) -> None:
+    """The shipped rules of runs with these settings, for a house at ``path``."""
+    (path / "policies").mkdir()
+    shutil.copytree(SHIPPED, path / "policies" / "runs")
+    (path / "policies" / "runs" / "data.json").write_text(json.dumps(settings))
+
+
+def test_at_its_last_step_a_run_ends_with_a_valid_transcript(tmp_path: Path) -> None:
+    shipped(tmp_path, {"deny": {"steps": 5}})
+    with open_house(tmp_path) as house:
+        script = [("look", {"x": number}) for number in range(20)]
+        messages = house.compile(solo(script, house.tool("look"))).invoke(GO)["messages"]
+        steps = [entry.body["input"]["run"]["step"] for entry in house.entries("decision") if entry.effect == "allow"]  # type: ignore[index, call-overload]
+        assert steps
+        assert max(steps) == 5  # type: ignore[type-var]
+        assert messages[-1].content == "Stopped by policy: a run may have at most 5 steps"
+        assert_valid(messages)
+
+
+def test_when_its_time_is_over_a_run_ends_and_a_new_one_has_its_time_again(tmp_path: Path) -> None:
+    shipped(tmp_path, {"deny": {"seconds": 60}})
+    clock = FakeClock()
+
+    @tool
+    def wait(x: int) -> str:
+        """Take half a minute."""
+        clock.advance(30)
+        return "over"
+
+    with open_house(tmp_path, clock=clock) as house:
+        graph = house.compile(
+            solo([("wait", {"x": number}) for number in range(20)], wait), checkpointer=InMemorySaver()
+        )
+        messages = graph.invoke(GO, THREAD)["messages"]
+        assert house.decisions("wait") == ["allow"] * 3
+        assert messages[-1].content == "Stopped by policy: a run may have at most 60 seconds"
+        assert_valid(messages)
+        graph.invoke(GO, THREAD)
+        assert house.decisions("wait") == ["allow"] * 6
+
+
+def test_agents_that_hand_over_to_each_other_for_ever_are_a_loop(tmp_path: Path) -> None:
+    shipped(tmp_path, {"deny": {"repeats": 2}})
+
+    def agent(name: str, to: str) -> Agent:
+        return Agent(name, model=ScriptedModel([(f"transfer_to_{to}", {})] * 9, model_name=f"m-{name}"))
+
+    with open_house(tmp_path) as house:
+        desk = Workflow("desk", agents=[agent("left", "right"), agent("right", "left")])
+        messages = house.compile(desk).invoke(GO, {"recursion_limit": 100})["messages"]
+        for name in ("transfer_to_left", "transfer_to_right"):
+            assert house.decisions(name).count("allow") == 2
+        assert "a run may have at most 2 equal calls" in str(messages)
+        assert_valid(messages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from openclaw.errors import Ungoverned
 from openclaw.graph import Agent, middleware
+from openclaw.halts import Target
 from openclaw.testing import ScriptedModel
 from tests.graph.house import House
 from tests.graph.test_agent import answers, assert_valid
@@ -127,4 +130,72 @@ async def test_without_an_event_loop_a_tool_of_a_server_fails_as_it_does_ungover
     answer = answers(messages)["scripted-0-0"]
     assert isinstance(answer, ToolMessage)
     assert answer.status == "error"
+    house.assert_one_record_each()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_server_that_dies_in_a_call_fails_it_and_the_agent_goes_on(
+    house: House, tmp_path: Path, shared: bool
+) -> None:
+    tools_of = pytest.importorskip("langchain_mcp_adapters.tools")
+    path = tmp_path / "did"
+    mcp = servers(path)
+    script = [("die", {"item": "a"}), ("stock", {"item": "b"}), "ok"]
+
+    async def run(tools: list[Any]) -> list[Any]:
+        graph = house.compile(Agent("solo", model=ScriptedModel(script), tools=tools), checkpointer=InMemorySaver())
+        return (await graph.ainvoke(GO, THREAD))["messages"]
+
+    if shared:
+        async with mcp.session("shop") as session:
+            messages = await run(await tools_of.load_mcp_tools(session))
+    else:
+        messages = await run(await mcp.get_tools())
+    assert answers(messages)["scripted-0-0"].status == "error"
+    assert "The tool failed: McpError: Connection closed" in str(answers(messages)["scripted-0-0"].content)
+    # A session of one's own for each call starts the server anew; one that is shared is gone, and says so.
+    assert did(path) == (["die a"] if shared else ["die a", "stock b"])
+    assert answers(messages)["scripted-1-0"].status == ("error" if shared else "success")
+    assert [outcome["status"] for outcome in house.outcomes("die")] == ["failed"]
+    assert [outcome["status"] for outcome in house.outcomes("stock")] == ["failed" if shared else "done"]
+    assert messages[-1].content == "ok"
+    assert_valid(messages)
+    house.assert_one_record_each()
+
+
+async def test_a_call_that_the_server_never_answers_ends_with_the_time_of_its_session(
+    house: House, tmp_path: Path
+) -> None:
+    tools_of = pytest.importorskip("langchain_mcp_adapters.tools")
+    path = tmp_path / "did"
+    async with servers(path).session("shop") as session:
+        tools = await tools_of.load_mcp_tools(session)
+        # Only now: the server starts as slowly as the machine wants.
+        session._session_read_timeout_seconds = dt.timedelta(seconds=1)
+        agent = Agent("solo", model=ScriptedModel([("hang", {"item": "a"}), "ok"]), tools=tools)
+        messages = (await house.compile(agent).ainvoke(GO))["messages"]
+    assert "Timed out while waiting for response" in str(answers(messages)["scripted-0-0"].content)
+    assert answers(messages)["scripted-0-0"].status == "error"
+    assert [outcome["status"] for outcome in house.outcomes("hang")] == ["failed"]
+    assert_valid(messages)
+    house.assert_one_record_each()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "halted"])
+async def test_a_call_that_hangs_is_cut_off_and_recorded_so(house: House, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "did"
+    agent = Agent("solo", model=ScriptedModel([("hang", {"item": "a"}), "ok"]), tools=await servers(path).get_tools())
+    running = asyncio.create_task(house.compile(agent).ainvoke(GO))
+    while not did(path):  # noqa: ASYNC110 - another process says so
+        await asyncio.sleep(0.01)
+    if how == "cancelled":
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    else:
+        house.gate.halts.halt(Target(agent="solo"), by="eva", reason="enough")
+        messages = (await running)["messages"]
+        assert "agent `solo` is halted by eva: enough" in str(answers(messages)["scripted-0-0"].content)
+        assert_valid(messages)
+    assert [outcome["status"] for outcome in house.outcomes("hang")] == ["cancelled"]
     house.assert_one_record_each()

@@ -195,6 +195,9 @@ def test_a_tool_cannot_pose_as_a_hand_off(house: House) -> None:
 def test_what_is_no_graph_is_refused(house: House) -> None:
     with pytest.raises(ConfigurationError, match="`dict` cannot be compiled"):
         house.compile({})
+    with pytest.raises(ConfigurationError, match="`str` cannot be compiled") as raised:
+        house.compile("returns.yaml")
+    assert "`read_workflow`" in raised.value.hint
     with pytest.raises(ConfigurationError, match="on_refusal is `ignore`"):
         house.compile(Agent("a", model=ScriptedModel([])), on_refusal="ignore")
 

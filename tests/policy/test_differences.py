@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from openclaw.errors import PolicyError
 from tests.conformance.test_engines import Open, open_named
 from tests.policy.support import ENGINES
 
@@ -21,13 +22,20 @@ ROWS = {
 
 
 def test_the_table_is_read() -> None:
-    assert len(ROWS) == 7
+    assert len(ROWS) == 13
     assert all(len({row[name] for name in ENGINES}) > 1 for row in ROWS.values())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("said", ROWS)
 def test_each_engine_gives_what_the_page_says(said: str, engine: str, open_named: Open) -> None:
-    decision = open_named(engine, f'deny contains sprintf("%v", [{said}])').evaluate({"kind": "tool"})
-    value = "refuses" if decision.code == "engine_error" else f"`{decision.reasons[0]}`"
-    assert value == ROWS[said][engine]
+    assert given(engine, said, open_named) == ROWS[said][engine]
+
+
+def given(engine: str, said: str, open_named: Open) -> str:
+    """What an engine gives, as the page writes it."""
+    try:
+        decision = open_named(engine, f'deny contains sprintf("%v", [{said}])').evaluate({"kind": "tool"})
+    except PolicyError:
+        return "refuses"
+    return "refuses" if decision.code == "engine_error" else f"`{decision.reasons[0]}`"

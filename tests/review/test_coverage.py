@@ -91,6 +91,18 @@ def test_what_is_masked_or_was_never_answered_is_counted_and_not_guessed(store_u
     assert [(tool.tool, tool.allowed) for tool in found.tools] == [("pay", 2)], "what was decided then is known"
 
 
+def test_what_no_rule_reads_may_be_masked_and_the_own_revision_is_counted(store_url: str, tmp_path: Path) -> None:
+    rules = 'allow if input.tool.args.amount > 5\n\noblige contains {"kind": "mask", "fields": ["args.iban"]} if true'
+    folder = write_folder(tmp_path / "policies", {"main": policy(rules)})
+    with Governance.open(store_url, policies=folder, key=tmp_path / "log.key") as governance:
+        action = ToolCall(principal=Principal(agent="clerk"), name="pay", args={"iban": "DE-77", "amount": 10})
+        permit = governance.gate.admit(Request(action=action))
+        assert isinstance(permit, Permit)
+        governance.gate.finish(permit, Outcome(status="done"))
+        found = cover(governance.audit, Bundle.read(folder))
+    assert (found.decided, found.under, found.undecidable) == (1, 1, 0)
+
+
 def test_a_denial_for_want_of_a_rule_is_no_denial_by_a_rule(store_url: str, tmp_path: Path) -> None:
     draft = entry({"kind": "tool", "tool": {"name": "pay"}}, effect="deny", code="no_policy", rules=[])
     found = covering(tmp_path, store_url, DESK_REGO, draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from pydantic import JsonValue
 
 from openclaw.audit import Entry
 from openclaw.decision import Decision, Effect
+from openclaw.policy import open_bundle
+from openclaw.policy.bundle import Bundle
 from openclaw.review.replay import Replay, compare, replay
+from tests.policy.support import policy, write_folder
 from tests.support.story import BEGAN, DeskPolicy, tell_on, told
 
 
@@ -88,7 +92,7 @@ def test_a_call_that_no_rule_had_allowed_is_compared() -> None:
 @pytest.mark.parametrize(
     "args", [{"$masked": "hmac-sha256:00"}, {"iban": {"$masked": "x"}}, {"to": [{"iban": {"$masked": "x"}}]}]
 )
-def test_a_masked_value_is_undecidable_whatever_the_candidate_says(args: object) -> None:
+def test_a_masked_value_is_undecidable_where_nothing_is_known_of_the_candidate(args: object) -> None:
     for effect in Effect:
         found = compare([decided("allow", args=args)], Always(effect.value))
         assert (found.changed, found.groups[0].undecidable, found.groups[0].same) == (0, 1, 0)
@@ -124,3 +128,17 @@ def test_since_leaves_out_what_came_before(store_url: str, tmp_path: Path) -> No
         entries = log.entries(kind="decision")
         found = replay(log, Always("deny"), since=entries[2].at)
     assert sum(group.decisions for group in found.groups) == len(entries) - 2
+
+
+def test_a_masked_value_that_no_rule_of_the_candidate_reads_makes_no_difference(tmp_path: Path) -> None:
+    args = {"amount": 60, "iban": {"$masked": "hmac-sha256:00"}}
+    for rule, expected in (
+        ("input.tool.args.amount > 50", (1, 0)),
+        ('startswith(input.tool.args.iban, "DE")', (0, 1)),
+        ("some text in input.tool.args; text == 1", (0, 1)),
+    ):
+        rules = f'allow if true\n\ndeny contains "no" if {{ {rule} }}'
+        bundle = Bundle.read(write_folder(tmp_path, {"main": policy(rules)}))
+        with contextlib.closing(open_bundle(bundle)) as engine:
+            found = compare([decided("allow", args=args)], engine, bundle)
+        assert (found.changed, found.groups[0].undecidable) == expected
