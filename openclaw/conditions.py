@@ -31,7 +31,7 @@ class ArgCondition:
 
     @classmethod
     def parse(cls, text: str) -> ArgCondition:
-        """``amount>100``, ``order=A-17``, ``note~urgent``. What is JSON is compared as JSON, all else as text.
+        """``amount>100``, ``order=A-17``, ``note~urgent``. What is JSON is compared as JSON, all else as text, also in ``'…'``.
 
         Raises:
             ConfigurationError: it is no condition.
@@ -42,8 +42,17 @@ class ArgCondition:
                 f"`{text}` is no condition on an argument", hint="write NAME>100, NAME=TEXT or NAME~TEXT"
             )
         name, operator, said = found.group(1).strip(), found.group(2), found.group(3).strip()
-        wanted: JsonValue = said
-        if operator != "~":
+        swapped = operator == "=" and said[:1] in ("<", ">")
+        if swapped or (not said and operator not in ("=", "==", "!=")):
+            meant = (
+                f"write {name}{said[0]}={said[1:]}"
+                if swapped
+                else f"say what {name} is compared with: {name}{operator}100"
+            )
+            raise ConfigurationError(f"`{text}` is no condition on an argument", hint=meant)
+        quoted = len(said) > 1 and said[0] == said[-1] == "'"
+        wanted: JsonValue = said[1:-1] if quoted else said
+        if operator != "~" and not quoted:
             try:
                 wanted = json.loads(said)
             except (ValueError, RecursionError):

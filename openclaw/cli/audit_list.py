@@ -31,6 +31,11 @@ from openclaw.review.query import Search
 PAGE = 50
 CSV_COLUMNS = ("seq", "at", "kind", "event", "run", "workflow", "agent", "tool", "call_id", "reason", "call")
 WIDE = frozenset({"detail", "reason", "call", "error", "comment", "rules", "body", "input", "decision", "args", "used"})
+FORMULA = tuple("=+-@＝＋－＠")
+"""What a formula begins with."""
+
+NAMES = frozenset({"agent", "tool", "workflow"})
+"""Columns whose values are known at their beginning; a run or a call is copied whole."""
 
 ColumnsOption = Annotated[
     str | None,
@@ -217,7 +222,7 @@ def print_csv(names: Sequence[str], rows: Iterable[Sequence[JsonValue]]) -> None
 
 def _csv_cell(found: JsonValue) -> str:
     text = show.safe(_cell(found))
-    return f"'{text}" if isinstance(found, str) and text[:1] in ("=", "+", "-", "@") else text
+    return f"'{text}" if isinstance(found, str) and text[:1] in FORMULA else text
 
 
 def _print_table(entries: Sequence[Entry], names: list[str] | None) -> None:
@@ -267,7 +272,7 @@ def _column(name: str, day: str | None, entries: Sequence[Entry]) -> show.Column
     wide = name.split(".")[0] in WIDE and not (name.startswith("args.") or name == "args.amount")
     found = [one for entry in entries if (one := value(entry, name)) is not None]
     numeric = bool(found) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in found)
-    return show.Column(name, justify="right" if numeric else "left", wide=wide)
+    return show.Column(name, justify="right" if numeric else "left", wide=wide, gives=name in NAMES)
 
 
 def _shown(entry: Entry, name: str, when: str) -> str | Text:

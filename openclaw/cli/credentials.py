@@ -15,6 +15,7 @@ from openclaw.audit import Signer
 from openclaw.audit.keys import KEY_MARK
 from openclaw.cli.books import Books
 from openclaw.errors import ConfigurationError
+from openclaw.review.verdicts import Prover
 
 KEY_VARIABLE = "OPENCLAW_APPROVER_KEY"
 TOKEN_VARIABLE = "OPENCLAW_APPROVER_TOKEN"  # noqa: S105 - the name of a variable
@@ -99,4 +100,15 @@ def approver_token(file: Path | None) -> str:
         ) from error
 
 
-__all__ = ["SignWithOption", "TokenOption", "approver_key", "approver_token", "said"]
+def prover_of(books: Books, sign_with: str | None = None, token_file: Path | None = None) -> Prover:
+    """What proves who reviews.
+
+    Raises:
+        AuditError: the key cannot be read.
+        ConfigurationError: the file with the token cannot be read.
+    """
+    key = approver_key(sign_with)
+    return Prover(books.approvers, key, "" if key is not None else approver_token(token_file))
+
+
+__all__ = ["SignWithOption", "TokenOption", "approver_key", "approver_token", "prover_of", "said"]

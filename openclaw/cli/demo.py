@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import shlex
 import sys
 import tempfile
 from enum import StrEnum
@@ -174,9 +175,10 @@ def _print_ending(governance: Governance, told: Any, url: str) -> None:
             ("verified", Text.assemble(verdict, f": {report.size} entries, {report.checkpoints} signed checkpoints")),
             ("root", report.root),
             *(("problem", problem.message) for problem in report.problems),
-            ("look", f"openclaw --store {url} audit list"),
         ]
     )
+    # A command is copied: no line ends in it.
+    out.print(show.plain_text(f"look      openclaw --store {shlex.quote(url)} audit list"), soft_wrap=True)
 
 
 def _call_text(tool: str, args: dict[str, Any]) -> str:

@@ -72,8 +72,8 @@ class Filters:
         Raises:
             ConfigurationError: a time is none, or there is none between them.
         """
-        since = moment_since(self.since, now) if self.since else None
-        until = moment_since(self.until, now) if self.until else None
+        since = moment_since(self.since, now) if self.since is not None else None
+        until = moment_since(self.until, now) if self.until is not None else None
         if since is not None and until is not None and since >= until:
             raise ConfigurationError(
                 f"no time is from `{self.since}` on and before `{self.until}`", hint="change --since or --until"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from openclaw.audit.standing import standing
 from openclaw.cli import show
 from openclaw.cli.audit import print_entry, told_of
 from openclaw.cli.books import Books, opened
-from openclaw.cli.credentials import SignWithOption, TokenOption, approver_key, approver_token
+from openclaw.cli.credentials import SignWithOption, TokenOption, prover_of
 from openclaw.cli.filters import Filters, filtered
 from openclaw.cli.options import JsonOption, KeyOption, Seq, StoreOption
 from openclaw.errors import ApprovalError
@@ -59,7 +58,7 @@ def note(
             verdict=verdict.value if verdict else None,
             flags=flag or (),
             comment=comment,
-            prover=_prover(books, sign_with, token_file),
+            prover=prover_of(books, sign_with, token_file),
         )
         entry = books.log.entry(seq)
     if as_json:
@@ -91,7 +90,7 @@ def review(
         items = list(queue(reader, filters.query(books.store.clock.now()), limit=limit))
         answers = books.approvals.of({item.entry.seq: item.entry.at for item in items if item.name == "ask"})
         if works:
-            _work_through(books, reader, items, answers, by or "", _prover(books, sign_with, token_file))
+            _work_through(books, reader, items, answers, by or "", prover_of(books, sign_with, token_file))
             return
     if as_json:
         show.as_json_list(_as_json(item, answers) for item in items)
@@ -130,11 +129,6 @@ def _work_through(
     show.note(f"{judged} of {len(items)} judged" if items else "nothing waits for a reviewer")
 
 
-def _prover(books: Books, sign_with: str | None, token_file: Path | None) -> Prover:
-    key = approver_key(sign_with)
-    return Prover(books.approvers, key, "" if key is not None else approver_token(token_file))
-
-
 def _say_whether_it_counts(entry: Entry, said: Review) -> None:
     if said.verdict and not counts(entry, said):
         show.note(f"`{said.by}` has opened the exception: entry {entry.seq} waits until somebody else has judged it")
@@ -167,7 +161,7 @@ def _print(items: list[Item], answers: dict[int, Approval]) -> None:
             str(item.entry.seq),
             f"{item.entry.at:%Y-%m-%d %H:%M:%S}",
             item.name,
-            show.word(_state(item, answers)),
+            show.word(state_of(item, answers)),
             item.entry.agent,
             detail(item.entry),
         )
@@ -176,7 +170,8 @@ def _print(items: list[Item], answers: dict[int, Approval]) -> None:
     show.table(columns, rows)
 
 
-def _state(item: Item, answers: dict[int, Approval]) -> str:
+def state_of(item: Item, answers: dict[int, Approval]) -> str:
+    """In a word, how an entry stands that waits for a reviewer: the last verdict, or what a person has answered."""
     if item.last is not None:
         return item.last.verdict
     return _said(answers[item.entry.seq]) if item.entry.seq in answers else ""
@@ -202,4 +197,4 @@ def _as_json(item: Item, answers: dict[int, Approval]) -> dict[str, object]:
     }
 
 
-__all__ = ["note", "review"]
+__all__ = ["note", "review", "state_of"]

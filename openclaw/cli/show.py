@@ -117,13 +117,15 @@ class Column:
     """A column of a table. ``wide`` columns share what width is left and are cut with an ellipsis; others are whole, as far as
     they are not names beyond all measure (``NAME_MAX``).
 
-    ``path``: what tells one value from another stands at its end, so that its beginning is cut.
+    ``path``: what tells one value from another stands at its end, so that its beginning is cut. ``gives``: a name that is cut
+    rather than the line broken; others are identifiers, which people copy.
     """
 
     name: str
     justify: Literal["left", "right"] = "left"
     wide: bool = False
     path: bool = False
+    gives: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
@@ -144,11 +146,11 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> No
 
 
 def _shorten_names(columns: Sequence[Column], widths: list[int], room: int) -> None:
-    """Where the line does not fit, names that are longer than any identifier give way: one of them would spoil every line."""
+    """Where the line does not fit, names give way: those that may, and any that is longer than an identifier ever is."""
     least = sum(min(width, WIDE_MIN) if column.wide else width for column, width in zip(columns, widths, strict=True))
     over = least + len(GAP) * (len(columns) - 1) - room
     for at in sorted(range(len(columns)), key=lambda at: widths[at], reverse=True):
-        if over > 0 and widths[at] > NAME_MAX and not columns[at].wide:
+        if over > 0 and widths[at] > (NAME_MIN if columns[at].gives else NAME_MAX) and not columns[at].wide:
             given = min(over, widths[at] - NAME_MIN)
             widths[at] -= given
             over -= given

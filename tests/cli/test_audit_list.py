@@ -73,6 +73,39 @@ def test_csv_is_read_back_and_holds_no_formula(desk: Path, openclaw: Command) ->
     assert openclaw("audit", "list", "--csv", "--json").code == 2
 
 
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_text_that_begins_like_a_formula_becomes_one_in_csv(begins: str, desk: Path, openclaw: Command) -> None:
+    with sqlite_file(desk / "openclaw.db") as database:
+        database.execute("UPDATE openclaw_entry SET agent = ? WHERE seq = 11", (f"{begins}cmd|' /C calc'!A0",))
+    listed = openclaw("audit", "list", "--csv", "--effect", "deny", "--columns", "agent").out
+    assert next(csv.reader(listed.splitlines()[1:])) == [f"'{begins}cmd|' /C calc'!A0"]
+    asked = openclaw("audit", "query", "--csv", f'SELECT agent AS "{begins}x", -5 FROM openclaw_entry WHERE seq = 11')
+    assert [*csv.reader(asked.out.splitlines())] == [[f"'{begins}x", "'-5"], [f"'{begins}cmd|' /C calc'!A0", "-5"]]
+
+
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_time_that_is_empty_is_not_any_time(option: str, desk: Path, openclaw: Command) -> None:
+    said = openclaw("audit", "list", option, "")  # a variable of a script that was never set
+    assert (said.code, said.out) == (2, "")
+    assert "neither a span nor a time" in said.err
+
+
+def test_a_narrow_terminal_cuts_names_and_breaks_no_line(
+    desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite_file(desk / "openclaw.db") as database:
+        database.execute("UPDATE openclaw_entry SET tool = 'get_most_recent_transactions' WHERE tool = 'refund'")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = openclaw("audit", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("  get_most_re" in line for line in lines)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "  get_most_recent_transactions  " in openclaw("audit", "list").out
+    # Identifiers are copied: they stay whole.
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "run-0001" in openclaw("audit", "list", "--columns", "seq,run,tool,detail").out
+
+
 def test_all_goes_through_the_whole_log_from_the_first(desk: Path, openclaw: Command) -> None:
     assert [one["seq"] for one in openclaw("audit", "list", "--all", "--json", "--limit", "2").json] == list(
         range(1, 24)

@@ -199,6 +199,29 @@ def test_what_is_no_condition_on_an_argument_is_said_so(text: str) -> None:
         ArgCondition.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("amount=>100", "write amount>=100"),
+        ("amount=<5", "write amount<=5"),
+        ("amount>", "compared with"),
+        ("a~", "compared"),
+    ],
+)
+def test_a_condition_that_could_only_be_met_by_accident_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError, match="no condition on an argument") as caught:
+        ArgCondition.parse(text)
+    assert hint in str(caught.value.hint)
+
+
+def test_quotes_around_a_text_are_none_of_it() -> None:
+    for text in ("order=A-17", "order='A-17'", 'order="A-17"'):
+        assert ArgCondition.parse(text).meets("A-17")
+        assert not ArgCondition.parse(text).meets("A-18")
+    assert ArgCondition.parse("order=''").meets("")
+    assert ArgCondition.parse("note~'y 1'").meets("may 17")
+
+
 def test_a_masked_argument_meets_no_condition() -> None:
     masked = DECISION.model_copy(update={"body": {"input": {"tool": {"args": {"amount": {"$masked": "hmac:00"}}}}}})
     amount = value(masked, "args.amount")

@@ -18,21 +18,24 @@ from openclaw.budget import Balance
 from openclaw.cli.audit import entry_pairs
 from openclaw.cli.audit_explain import account_pairs, told_change
 from openclaw.cli.books import Books
-from openclaw.cli.credentials import said
+from openclaw.cli.credentials import prover_of, said
+from openclaw.cli.reviewing import state_of
 from openclaw.errors import OpenClawError
 from openclaw.review.account import account
 from openclaw.review.asks import progress
 from openclaw.review.entries import text
 from openclaw.review.query import Query, Search
+from openclaw.review.queue import Item, Queue
 from openclaw.review.signatures import signature_of
 from openclaw.review.timeline import Timeline, timeline
-from openclaw.review.verdicts import reviews
+from openclaw.review.verdicts import Review, Verdict, add_review, reviews
 
 LOOK_BACK = 2_000
 """Entries from the end of the log in which runs are looked for."""
 
 RUNS_MAX = 50
 LOG_MAX = 200
+REVIEWS_MAX = 100
 
 Opener = Callable[[], contextlib.AbstractContextManager[Books]]
 Pairs = list[tuple[str, str | Text]]
@@ -55,8 +58,8 @@ class RunLine:
 class Snapshot:
     """Everything that the screens show, at one moment.
 
-    ``agreed`` says of the questions that several people must agree to how many have. ``wrong`` says what is wrong with the
-    search, if anything is.
+    ``reviews`` are the oldest entries that wait for a reviewer, each with how it stands, in a word. ``agreed`` says of the
+    questions that several people must agree to how many have. ``wrong`` says what is wrong with the search, if anything is.
     """
 
     size: int
@@ -65,6 +68,7 @@ class Snapshot:
     agreed: dict[str, str]
     budgets: tuple[Balance, ...]
     entries: tuple[Entry, ...]
+    reviews: tuple[tuple[Item, str], ...] = ()
     wrong: str = ""
 
 
@@ -91,6 +95,7 @@ class Desk:
         self._writing = writing
         self._policies = policies
         self._reader = Reader(reading.store)
+        self._queue = Queue(self._reader)
 
     def look(self, asked: str) -> Snapshot:
         """What there is now; ``asked`` is the search of the log.
@@ -107,6 +112,7 @@ class Desk:
             agreed={one.id: progress(self.books.answers, one) for one in asks if one.demand.people > 1},
             budgets=tuple(self.books.ledger.accounts()),
             entries=entries,
+            reviews=tuple(self._reviews()),
             wrong=wrong,
         )
 
@@ -142,6 +148,22 @@ class Desk:
         with self._writing() as books:
             saying = said(books, question, by=by, approve=approve, reason=reason, args=args)
             return books.answers.give(question, saying)
+
+    def judge(self, seq: int, *, by: str, verdict: Verdict, comment: str) -> Review:
+        """Say what a reviewer thinks of an entry, recorded as ``openclaw review`` does it, with the same key or token.
+
+        Raises:
+            ApprovalError: it is not proved who reviews an exception.
+            AuditError: there is no such entry, or the log's key is not here.
+            StoreError: the database cannot be written.
+        """
+        with self._writing() as books:
+            return add_review(books.log, seq, by=by, verdict=verdict, comment=comment, prover=prover_of(books))
+
+    def _reviews(self) -> Generator[tuple[Item, str]]:
+        items = [*self._queue.items(limit=REVIEWS_MAX)]
+        answers = self.books.approvals.of({item.entry.seq: item.entry.at for item in items if item.name == "ask"})
+        yield from ((item, state_of(item, answers)) for item in items)
 
     def _search(self, asked: str) -> tuple[tuple[Entry, ...], str]:
         said = asked.strip()

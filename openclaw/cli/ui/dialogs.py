@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import JsonValue
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,11 +15,13 @@ from textual.widgets import Footer, Input, Static
 
 from openclaw.approvals import Approval
 from openclaw.cli import show
-from openclaw.cli.ui.desk import Detail
+from openclaw.cli.ui.desk import Detail, Pairs
 from openclaw.cli.ui.parts import run_lines, told
 from openclaw.review.asks import answers_of, brief_args
-from openclaw.review.entries import brief_call, texts
+from openclaw.review.entries import brief_call, detail, texts
+from openclaw.review.queue import Item
 from openclaw.review.timeline import Timeline
+from openclaw.review.verdicts import Verdict
 
 
 class Reading(ModalScreen[None]):
@@ -61,13 +61,13 @@ class Reading(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_up()
 
 
-def entry_screen(detail: Detail) -> Reading:
+def entry_screen(found: Detail) -> Reading:
     """An entry with its explanation and its proof."""
-    body = json.dumps(detail.entry.body, indent=2, ensure_ascii=False)
+    body = json.dumps(found.entry.body, indent=2, ensure_ascii=False)
     shown = Text("\n".join(show.safe(line) for line in body.split("\n")))
-    parts = [("", told(detail.pairs))]
-    parts += [("why", told(detail.explained))] if detail.explained else []
-    return Reading(f"entry {detail.entry.seq}", [*parts, ("body", shown)])
+    parts = [("", told(found.pairs))]
+    parts += [("why", told(found.explained))] if found.explained else []
+    return Reading(f"entry {found.entry.seq}", [*parts, ("body", shown)])
 
 
 def run_screen(story: Timeline) -> Reading:
@@ -83,48 +83,32 @@ def run_screen(story: Timeline) -> Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a person says to a question; ``args`` are the changed arguments that they have seen."""
+class Signed:
+    """What a person says, and who they say they are."""
 
-    question: str
-    approve: bool
     by: str
     reason: str
-    args: Mapping[str, JsonValue]
 
 
-class Answering(ModalScreen[Answer | None]):
-    """The answer to one question: in whose name, and why. Nothing is answered before Enter in the last field."""
+class Saying(ModalScreen[Signed | None]):
+    """What a person says of something: in whose name, and why. Nothing is said before Enter in the last field."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back, without an answer")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back, nothing is said")]
 
-    def __init__(self, question: Approval, *, approve: bool, by: str) -> None:
+    def __init__(self, verb: str, pairs: Pairs, *, by: str, asked: str) -> None:
         super().__init__()
-        self._question = question
-        self._approve = approve
+        self._verb = verb
+        self._pairs = pairs
         self._by = by
+        self._asked = asked
 
     def compose(self) -> ComposeResult:
-        """What is asked, and the two fields."""
-        question = self._question
-        verb = "approve" if self._approve else "reject"
+        """What it is about, and the two fields."""
         with Vertical(classes="dialog answering") as box:
-            box.border_title = verb
-            pairs = [
-                ("question", question.id),
-                ("call", brief_call(question.request.get("input"), question.tool)),
-                ("agent", question.agent),
-                ("run", question.run),
-                *(("why asked", reason) for reason in texts(question.request, "reasons")),
-                *(("needs", str(quorum)) for quorum in question.demand.quorums),
-                *answers_of(question),
-            ]
-            if question.amendment is not None:
-                changed = brief_args(question.amendment.args)
-                pairs.append(("changed", f"{changed}, by {question.amendment.by}"))
-            yield Static(told(pairs), markup=False)
+            box.border_title = self._verb
+            yield Static(told(self._pairs), markup=False)
             yield Input(value=self._by, placeholder="your name; it is recorded", id="by")
-            yield Input(placeholder=f"why you {verb}; it is recorded. Enter answers, Escape does not", id="reason")
+            yield Input(placeholder=f"{self._asked}; it is recorded. Enter says it, Escape does not", id="reason")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -132,19 +116,47 @@ class Answering(ModalScreen[Answer | None]):
         self.query_one("#reason" if self._by else "#by", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on to the reason, and from there it answers."""
+        """Enter goes on to the reason, and from there it is said."""
         by = self.query_one("#by", Input)
         if event.input.id == "by" or not by.value.strip():
             (self.query_one("#reason", Input) if by.value.strip() else by).focus()
             return
-        reason = self.query_one("#reason", Input).value.strip()
-        amendment = self._question.amendment
-        args = amendment.args if amendment is not None and self._approve else {}
-        self.dismiss(Answer(self._question.id, self._approve, by.value.strip(), reason, args))
+        self.dismiss(Signed(by.value.strip(), self.query_one("#reason", Input).value.strip()))
 
     def action_leave(self) -> None:
-        """No answer."""
+        """Nothing is said."""
         self.dismiss(None)
 
 
-__all__ = ["Answer", "Answering", "Reading", "entry_screen", "run_screen"]
+def answering(question: Approval, *, approve: bool, by: str) -> Saying:
+    """The answer to one question."""
+    verb = "approve" if approve else "reject"
+    pairs: Pairs = [
+        ("question", question.id),
+        ("call", brief_call(question.request.get("input"), question.tool)),
+        ("agent", question.agent),
+        ("run", question.run),
+        *(("why asked", reason) for reason in texts(question.request, "reasons")),
+        *(("needs", str(quorum)) for quorum in question.demand.quorums),
+        *answers_of(question),
+    ]
+    if question.amendment is not None:
+        pairs.append(("changed", f"{brief_args(question.amendment.args)}, by {question.amendment.by}"))
+    return Saying(verb, pairs, by=by, asked=f"why you {verb}")
+
+
+def judging(item: Item, verdict: Verdict, state: str, *, by: str) -> Saying:
+    """What a reviewer thinks of an entry."""
+    entry = item.entry
+    pairs: Pairs = [
+        ("entry", f"{entry.seq}: {item.name}"),
+        ("agent", entry.agent),
+        ("run", entry.run),
+        ("detail", detail(entry)),
+        *((("state", state),) if state else ()),
+        *((("said", f"{item.last.verdict} by {item.last.by}: {item.last.comment}"),) if item.last else ()),
+    ]
+    return Saying(verdict, pairs, by=by, asked="a comment")
+
+
+__all__ = ["Reading", "Saying", "Signed", "answering", "entry_screen", "judging", "run_screen"]

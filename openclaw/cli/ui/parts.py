@@ -11,6 +11,7 @@ from openclaw.audit import Entry
 from openclaw.budget import UNITS, Balance
 from openclaw.cli import show
 from openclaw.review.entries import brief_call, detail, event, texts
+from openclaw.review.queue import Item
 from openclaw.review.timeline import Step, Timeline
 
 BAR = 24
@@ -56,6 +57,19 @@ def ask_row(question: Approval, agreed: str) -> Row:
         show.plain_text(question.agent),
         show.plain_text(brief_call(question.request.get("input"), question.tool)),
         show.plain_text("; ".join(why)),
+    )
+
+
+def review_row(item: Item, state: str) -> Row:
+    """An entry that waits for a reviewer; ``state`` is how it stands."""
+    entry = item.entry
+    return str(entry.seq), (
+        Text(str(entry.seq), justify="right"),
+        Text(f"{entry.at:%m-%d %H:%M:%S}"),
+        show.plain_text(item.name),
+        show.word(state),
+        show.plain_text(entry.agent),
+        show.plain_text(detail(entry)),
     )
 
 
@@ -122,4 +136,4 @@ def _step(step: Step) -> Text:
     return line
 
 
-__all__ = ["Row", "ask_row", "bar", "budget_rows", "entry_row", "run_lines", "told"]
+__all__ = ["Row", "ask_row", "bar", "budget_rows", "entry_row", "review_row", "run_lines", "told"]

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # Textual gives tables without the type of their cells.
-"""The screen: runs, questions, budgets and the log, each on a page of its own, all by the keyboard."""
+"""The screen: runs, questions, budgets, the log and what waits for a reviewer, each on a page of its own, all by the keyboard."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from textual.widgets import DataTable, Footer, Input, Static, TabbedContent, Tab
 
 from openclaw.cli import show
 from openclaw.cli.ui.desk import Desk, RunLine, Snapshot
-from openclaw.cli.ui.dialogs import Answering, entry_screen, run_screen
-from openclaw.cli.ui.parts import Row, ask_row, budget_rows, entry_row
+from openclaw.cli.ui.dialogs import answering, entry_screen, judging, run_screen
+from openclaw.cli.ui.parts import Row, ask_row, budget_rows, entry_row, review_row
 from openclaw.errors import OpenClawError
+from openclaw.review.verdicts import Verdict, counts
 
 EVERY = 2.0
 """Seconds between two looks at the store."""
@@ -28,7 +29,10 @@ COLUMNS = {
     "asks": ("question", "asked (UTC)", "agent", "call", "why"),
     "budgets": ("account", "unit", "spent and held", "left", "limit", "spent", "held", "window"),
     "log": ("seq", "at (UTC)", "event", "agent", "tool", "detail"),
+    "review": ("seq", "at (UTC)", "what", "state", "agent", "detail"),
 }
+FIGURES = frozenset({"open", "asked", "denied", "decisions", "left", "limit", "spent", "held", "seq"})
+"""Columns of numbers: they and their headings stand at the right."""
 
 
 class Board(App[None]):
@@ -46,13 +50,13 @@ class Board(App[None]):
     ModalScreen { align: center middle; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "page('runs')", "Runs"),
-        Binding("2", "page('asks')", "Asks"),
-        Binding("3", "page('budgets')", "Budgets"),
-        Binding("4", "page('log')", "Log"),
-        Binding("slash", "search", "Search"),
+        *(Binding(str(at), f"page('{name}')", name.capitalize(), show=False) for at, name in enumerate(COLUMNS, 1)),
+        Binding("slash", "search", "Search the log"),
         Binding("a", "answer(True)", "Approve"),
         Binding("r", "answer(False)", "Reject"),
+        Binding("a", "judge('agreed')", "Agreed"),
+        Binding("d", "judge('disputed')", "Disputed"),
+        Binding("f", "judge('follow-up')", "Follow up"),
         Binding("f5", "refresh_now", "Look again", show=False),
         Binding("j", "down", "Down", show=False),
         Binding("k", "up", "Up", show=False),
@@ -69,14 +73,13 @@ class Board(App[None]):
         self._failed = self._searching = False
 
     def compose(self) -> ComposeResult:
-        """Four pages, and a line that says how the log stands."""
+        """Five pages, and a line that says how the log stands."""
         with TabbedContent(initial="runs"):
-            for name in ("runs", "asks", "budgets"):
-                with TabPane(name.capitalize(), id=name):
+            for at, name in enumerate(COLUMNS, 1):
+                with TabPane(f"{at} {name.capitalize()}", id=name):
+                    if name == "log":
+                        yield Input(placeholder='text, or = and an expression: = effect == "deny"', id="search")
                     yield _table(name)
-            with TabPane("Log", id="log"):
-                yield Input(placeholder='text, or = and an expression: = effect == "deny"', id="search")
-                yield _table("log")
         yield Static("", id="status", markup=False)
         yield Footer()
 
@@ -106,6 +109,7 @@ class Board(App[None]):
         _fill(self._table("asks"), (ask_row(one, found.agreed.get(one.id, "")) for one in found.asks))
         _fill(self._table("budgets"), budget_rows(found.budgets))
         _fill(self._table("log"), map(entry_row, found.entries))
+        _fill(self._table("review"), (review_row(item, state) for item, state in found.reviews))
         waiting = f"{len(found.asks)} waiting" if found.asks else "nobody waits"
         state = f"{show.count(found.size)} entries, {waiting}" + (f" · {found.wrong}" if found.wrong else "")
         self._say(f"{self._desk.books.log.origin}: {state}", "yellow" if found.wrong else "")
@@ -123,6 +127,12 @@ class Board(App[None]):
     def _focus_table(self) -> None:
         self._table(self._page).focus()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Verdicts are given on their page alone, and ``a`` is one there."""
+        if action in ("answer", "judge"):
+            return (self._page == "review") == (action == "judge")
+        return True
+
     # -- keys ------------------------------------------------------------------------------------------------------------
 
     def action_page(self, name: str) -> None:
@@ -139,6 +149,7 @@ class Board(App[None]):
 
     def on_tabbed_content_tab_activated(self) -> None:
         """A page that has come to the front has the keys: the focus may have been lost with the page that went."""
+        self.refresh_bindings()
         if self._searching:
             self.query_one("#search", Input).focus()
         else:
@@ -166,7 +177,7 @@ class Board(App[None]):
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Enter shows what stands in the row."""
         key = str(event.row_key.value)
-        if event.data_table.id == "table-log":
+        if event.data_table.id in ("table-log", "table-review"):
             self._open_entry(int(key))
         elif event.data_table.id == "table-runs":
             self._open_run(key)
@@ -196,32 +207,61 @@ class Board(App[None]):
         if self._page != "asks" or not table.row_count or self._shown is None:
             self._say("questions are answered on the page of asks: 2, then a or r", "yellow")
             return
-        key = str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)
+        key = _key(table)
         question = next(one for one in self._shown.asks if one.id == key)
-        answer = await self.push_screen_wait(Answering(question, approve=approve, by=self._by))
+        answer = await self.push_screen_wait(answering(question, approve=approve, by=self._by))
         if answer is None:
             return
         self._by = answer.by
+        amendment = question.amendment
         try:
             said = await asyncio.to_thread(
                 self._desk.answer,
-                answer.question,
+                question.id,
                 by=answer.by,
-                approve=answer.approve,
+                approve=approve,
                 reason=answer.reason,
-                args=answer.args,
+                args=amendment.args if amendment is not None and approve else {},
             )
         except OpenClawError as error:
             self._say(str(error), "bold red")
             return
         await self.look()
         waits = ", and others must agree too" if said.state == "pending" else ""
-        self._say(f"{said.id} {'approved' if answer.approve else 'rejected'} by {answer.by}{waits}")
+        self._say(f"{said.id} {'approved' if approve else 'rejected'} by {answer.by}{waits}")
+
+    @work
+    async def action_judge(self, verdict: Verdict) -> None:
+        """Say what one thinks of the entry under the cursor."""
+        table = self._table("review")
+        if not table.row_count or self._shown is None:
+            self._say("nothing waits for a reviewer", "yellow")
+            return
+        key = _key(table)
+        item, state = next(one for one in self._shown.reviews if str(one[0].entry.seq) == key)
+        said = await self.push_screen_wait(judging(item, verdict, state, by=self._by))
+        if said is None:
+            return
+        self._by = said.by
+        seq = item.entry.seq
+        try:
+            review = await asyncio.to_thread(self._desk.judge, seq, by=said.by, verdict=verdict, comment=said.reason)
+        except OpenClawError as error:
+            self._say(str(error), "bold red")
+            return
+        await self.look()
+        own = "" if counts(item.entry, review) else ": who opened it; somebody else has to judge it too"
+        self._say(f"entry {seq} {verdict} by {said.by}{own}")
+
+
+def _key(table: DataTable[Text]) -> str:
+    """What the row under the cursor is of."""
+    return str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)
 
 
 def _table(name: str) -> DataTable[Text]:
     table: DataTable[Text] = DataTable(id=f"table-{name}", cursor_type="row", zebra_stripes=True)
-    table.add_columns(*(Text(column) for column in COLUMNS[name]))
+    table.add_columns(*(Text(one, justify="right" if one in FIGURES else "left") for one in COLUMNS[name]))
     return table
 
 

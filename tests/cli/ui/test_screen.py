@@ -18,9 +18,9 @@ from textual.widgets import DataTable, Input, Static
 from openclaw.cli import books
 from openclaw.cli.books import opened
 from openclaw.cli.ui.desk import Desk
-from openclaw.cli.ui.dialogs import Answering, Reading
+from openclaw.cli.ui.dialogs import Reading, Saying
 from openclaw.cli.ui.parts import bar
-from openclaw.cli.ui.screen import Board
+from openclaw.cli.ui.screen import COLUMNS, FIGURES, Board
 from tests.cli.conftest import Command
 from tests.cli.test_audit_list import program
 from tests.support.readers import reading_only
@@ -85,7 +85,7 @@ async def test_every_page_shows_what_there_is(told_desk: Desk) -> None:
         assert rows(app, "budgets")[1][1:4] == ["calls", "█" * 12 + "▒" * 3 + "░" * 9, "4"]
         assert len(rows(app, "log")) == 23
         assert status(app) == "openclaw-0001: 23 entries, 1 waiting"
-        for key, name in (("2", "asks"), ("3", "budgets"), ("4", "log"), ("1", "runs")):
+        for key, name in (("2", "asks"), ("3", "budgets"), ("4", "log"), ("5", "review"), ("1", "runs")):
             await pilot.press(key)
             table = app.query_one(f"#table-{name}")
             await until(pilot, lambda table=table: app.focused is table)
@@ -120,19 +120,79 @@ async def test_a_question_is_answered_with_a_name_and_a_reason(told_desk: Desk, 
         await pilot.pause()
         assert "page of asks" in status(app)
         await pilot.press("2", "r")
-        await settled(app, pilot, Answering)
+        await settled(app, pilot, Saying)
         await pilot.press("escape")
         await pilot.pause()
         assert len(rows(app, "asks")) == 1  # nothing was answered
         await pilot.press("r")
-        await settled(app, pilot, Answering)
+        await settled(app, pilot, Saying)
         await pilot.press("enter")  # without a name there is no answer
-        assert isinstance(app.screen, Answering)
+        assert isinstance(app.screen, Saying)
         await pilot.press(*"ann", "enter", *"twice", "enter")
         await until(pilot, lambda: status(app) == "ask-0002 rejected by ann")
         assert rows(app, "asks") == []
     said = openclaw("audit", "list", "--kind", "approval", "--json").json[-1]["body"]
     assert (said["answer"], said["by"], said["reason"]) == ("rejected", "ann", "twice")
+
+
+async def test_what_waits_for_a_reviewer_is_judged_by_its_keys(told_desk: Desk, openclaw: Command) -> None:
+    async with board(told_desk) as (app, pilot):
+        assert [row[0] for row in rows(app, "review")] == ["11", "12", "18", "21"]
+        assert [row[2:5] for row in rows(app, "review")][:3] == [
+            ["denial", "", "refunds"],
+            ["ask", "approved", "refunds"],
+            ["ask", "pending", "refunds"],
+        ]
+        await pilot.press("d")  # there are no verdicts on other pages
+        assert not isinstance(app.screen, Saying)
+        await pilot.press("5")
+        await until(pilot, lambda: app.focused is app.query_one("#table-review"))
+        await pilot.press("enter")
+        await settled(app, pilot, Reading)
+        assert "holds: " in dialog(app)
+        await pilot.press("escape", "r")  # nor answers here
+        assert not isinstance(app.screen, Saying)
+        await pilot.press("d")
+        await settled(app, pilot, Saying)
+        assert "11: denial" in dialog(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Saying))
+        for key, verdict, seq in (("a", "agreed", 11), ("d", "disputed", 12), ("f", "follow-up", 18)):
+            await pilot.press(key)
+            await settled(app, pilot, Saying)
+            await pilot.press(*(["a", "n", "n", "enter"] if seq == 11 else []), *"seen", "enter")
+            await until(pilot, lambda seq=seq, verdict=verdict: status(app) == f"entry {seq} {verdict} by ann")
+        assert [row[:4] for row in rows(app, "review")] == [
+            ["18", "11-23 10:01:36", "ask", "follow-up"],
+            ["21", "11-23 10:01:36", "denial", ""],
+        ]
+    said = openclaw("audit", "list", "--kind", "review", "--json", "--columns", "of,verdict,by,comment").json
+    assert said == [
+        {"of": of, "verdict": verdict, "by": "ann", "comment": "seen"}
+        for of, verdict in ((11, "agreed"), (12, "disputed"), (18, "follow-up"))
+    ]
+    assert [one["entry"]["seq"] for one in openclaw("review", "--json").json] == [18, 21]
+
+
+@pytest.mark.parametrize("name", ["runs", "budgets", "log", "review"])
+async def test_a_heading_of_figures_ends_where_its_figures_end(name: str, told_desk: Desk) -> None:
+    async with board(told_desk, (160, 24)) as (app, pilot):
+        await pilot.press(*(str(1 + [*COLUMNS].index(name))))
+        table = app.query_one(f"#table-{name}", DataTable)
+        await until(pilot, lambda: app.focused is table)
+        await pilot.pause()
+        head, first = (table.render_line(at).text for at in (0, 1))
+        figures = [one for one in COLUMNS[name] if one in FIGURES]
+        assert figures
+        cells = dict(zip(COLUMNS[name], rows(app, name)[0], strict=True))
+        at = 0
+        for column in COLUMNS[name]:
+            starts = head.index(column, at)
+            at = starts + len(column)
+            where = at if column in FIGURES else starts
+            cell = cells[column]
+            shown = first[:where].rstrip() if column in FIGURES else first[where:]
+            assert shown.endswith(cell) if column in FIGURES else shown.startswith(cell), column
 
 
 async def test_the_log_is_searched_by_text_and_by_expression(told_desk: Desk) -> None:
@@ -208,7 +268,7 @@ async def test_the_same_on_both_databases_and_an_answer_without_write_access_is_
                 if store_url.startswith("sqlite"):
                     return
                 await pilot.press("2", "a")
-                await settled(app, pilot, Answering)
+                await settled(app, pilot, Saying)
                 await pilot.press(*"eva", "enter", "enter")
                 await until(pilot, lambda: "this command writes, and the database cannot be" in status(app))
                 assert len(rows(app, "asks")) == 1
@@ -234,18 +294,28 @@ def test_the_command_opens_on_a_terminal_and_leaves_by_q(desk: Path) -> None:
 
 @pytest.mark.parametrize("width", [80, 200])
 async def test_the_line_of_keys_and_the_line_of_the_log_are_always_there(width: int, told_desk: Desk) -> None:
+    keys = {"1": "Approve", "2": "Reject", "3": "Approve", "4": "Search", "5": "Follow"}
     async with board(told_desk, (width, 24)) as (app, pilot):
-        for key in "1234":
+        for key, last in keys.items():
             await pilot.press(key)
             await pilot.pause()
             await pilot.pause()
             lines = _texts(app.export_screenshot())
             assert any("23" in line and "entries" in line for line in lines)
-            assert any("Approve" in line for line in lines)
+            assert any(last in line for line in lines)
+            assert any("Quit" in line for line in lines)
+            assert any("5" in line and "Review" in line for line in lines)
             assert app.screen.max_scroll_y == 0
 
 
-SHOWN = {"runs": ["1"], "asks": ["2"], "budgets": ["3"], "log": ["4"], "entry": ["4", *["j"] * 12, "enter"]}
+SHOWN = {
+    "runs": ["1"],
+    "asks": ["2"],
+    "budgets": ["3"],
+    "log": ["4"],
+    "review": ["5"],
+    "entry": ["4", *["j"] * 12, "enter"],
+}
 
 
 @pytest.mark.parametrize("name", SHOWN)
