@@ -18,7 +18,7 @@ from openclaw.approvals import Amendment, Answer, Approval, Approvals
 from openclaw.approvers import Approvers, statement
 from openclaw.audit import AuditLog, Draft
 from openclaw.audit.mask import MASKED, hides
-from openclaw.canonical import encode, plain
+from openclaw.canonical import encode, plain, storable
 from openclaw.errors import ApprovalError
 from openclaw.quorum import Voice, person
 from openclaw.store import Store, Transaction
@@ -133,6 +133,10 @@ class Answers:
             person(one.by) == person(said.by) and (one.answer, one.changed) == (verdict, digest)
             for one in self._approvals.get(question).answers
         )
+
+    def waiting(self, thread: str) -> list[str]:
+        """The questions of a thread that wait, by name."""
+        return [one.id for one in self._approvals.list() if one.thread == storable(thread)]
 
     def progress(self, approval: Approval) -> tuple[int, int]:
         """How many have agreed to a question, of how many."""

@@ -212,6 +212,12 @@ class Approvals:
         """
         row = transaction.connection.execute(_BY_ID, {"id": approval}).mappings().one_or_none()
         found = _found(transaction.connection, row, approval, transaction.now)
+        if found.state == "expired":
+            said = f"by `{found.answered_by}` " if found.answered_by else ""
+            raise ApprovalError(
+                f"nobody can answer `{approval}` any more: its time was over at {utc(found.expires_at)}",
+                hint=f"an approval {said}that was not used by then counts as no, as silence does: the agent has to ask again",
+            )
         if found.state != "pending":
             by_whom = f" by `{found.answered_by}`" if found.answered_by else ""
             raise ApprovalError(f"`{approval}` is already {found.state}{by_whom}", hint="an answer is given once")

@@ -43,7 +43,8 @@ def native(value: object) -> bytes | None:
 def own_form(value: object) -> bytes | None:
     """The same of a value that is its own ``canonical.plain``; None where that takes a closer look."""
     known = native(value)
-    return known if known is not None and b'"$' not in known else None
+    # A quote inside of a text has a backslash before it, so what is found is a key, or the text after another one in a list.
+    return None if known is None or b'{"$' in known or b',"$' in known else known
 
 
 @cache

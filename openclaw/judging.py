@@ -85,7 +85,8 @@ def against(asked: Asked, decision: Decision, duties: Duties, digest: Callable[[
         said = f": {approval.reason}" if approval.reason else ""
         return Refused(f"rejected by {approval.answered_by}{said}", source="approval")
     if approval is not None and approval.state == "expired":
-        return Refused("nobody approved it in time", source="approval")
+        late = f"{approval.answered_by} approved it, and it was not made in time" if approval.answered_by else ""
+        return Refused(late or "nobody approved it in time", source="approval")
     if approval is not None and approval.args_digest != digest():
         return Refused("the approval was given for other arguments", source="approval")
     if approval is not None and approval.state == "used" and not asked.claimed:

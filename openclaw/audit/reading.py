@@ -7,14 +7,14 @@ be looked into, a query covers a bounded stretch of the log: it can be interrupt
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from pydantic import JsonValue
 from pydantic_core import from_json
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from openclaw.action import utc
 from openclaw.audit.entry import Entry
@@ -111,27 +111,28 @@ class Reader:
             page_max: entries of one page, where the caller wants no more than a few.
             seen: hears how far the reading has come.
         """
-        low, high = self._bounds(wanted, after, before)
-        whole = high - low + 1
-        size = PAGE if page_max is None else max(1, min(page_max, PAGE))
-        stretch = STRETCH_MIN if inside or wanted.looks_inside else None
-        while low <= high:
-            first, last = low, high
-            if stretch is not None:
-                first, last = (
-                    (max(low, high - stretch + 1), high) if newest_first else (low, min(high, low + stretch - 1))
-                )
-                stretch = min(2 * stretch, STRETCH_MAX)
-            page = self._page(wanted, first, last, size, newest_first=newest_first)
-            if len(page) == size:
-                low, high = (low, page[-1].seq - 1) if newest_first else (page[-1].seq + 1, high)
-            elif newest_first:
-                high = first - 1
-            else:
-                low = last + 1
-            if seen is not None:
-                seen(whole - (high - low + 1), whole)
-            yield page
+        for page in self._walk(
+            COLUMNS,
+            wanted,
+            after=after,
+            before=before,
+            newest_first=newest_first,
+            inside=inside,
+            page_max=page_max,
+            seen=seen,
+        ):
+            yield [to_entry(row) for row in page]
+
+    def numbers(self, wanted: Selection, *, after: int = 0) -> Iterator[list[int]]:
+        """Pages of the numbers alone of the entries that are wanted, in order: for who knows many of them already."""
+        for page in self._walk((ENTRY.c.seq,), wanted, after=after):
+            yield [row["seq"] for row in page]
+
+    def numbered(self, seqs: Iterable[int]) -> list[Entry]:
+        """The entries of these numbers, in order; of those that are there."""
+        query = sa.select(*COLUMNS).where(ENTRY.c.seq.in_(list(seqs))).order_by(ENTRY.c.seq)
+        with self._store.read() as connection:
+            return [to_entry(row) for row in connection.execute(query).mappings()]
 
     def lines(self, wanted: Selection, *, seen: Seen | None = None) -> Iterator[list[Line]]:
         """Pages of the entries that are wanted, in order of ``seq``, for half the time of ``entries``.
@@ -164,12 +165,55 @@ class Reader:
         with self._store.read() as connection:
             return {row.seq: _body(row.seq, row.body) for row in connection.execute(query)}
 
-    def _page(self, wanted: Selection, first: int, last: int, size: int, *, newest_first: bool) -> list[Entry]:
-        query = sa.select(*COLUMNS).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
+    def _walk(
+        self,
+        columns: Sequence[sa.ColumnElement[Any]],
+        wanted: Selection,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        newest_first: bool = False,
+        inside: bool = False,
+        page_max: int | None = None,
+        seen: Seen | None = None,
+    ) -> Iterator[Sequence[RowMapping]]:
+        """What ``entries`` says, as rows of these columns; ``seq`` is among them."""
+        low, high = self._bounds(wanted, after, before)
+        whole = high - low + 1
+        size = PAGE if page_max is None else max(1, min(page_max, PAGE))
+        stretch = STRETCH_MIN if inside or wanted.looks_inside else None
+        while low <= high:
+            first, last = low, high
+            if stretch is not None:
+                first, last = (
+                    (max(low, high - stretch + 1), high) if newest_first else (low, min(high, low + stretch - 1))
+                )
+                stretch = min(2 * stretch, STRETCH_MAX)
+            page = self._page(columns, wanted, first, last, size, newest_first=newest_first)
+            if len(page) == size:
+                low, high = (low, page[-1]["seq"] - 1) if newest_first else (page[-1]["seq"] + 1, high)
+            elif newest_first:
+                high = first - 1
+            else:
+                low = last + 1
+            if seen is not None:
+                seen(whole - (high - low + 1), whole)
+            yield page
+
+    def _page(
+        self,
+        columns: Sequence[sa.ColumnElement[Any]],
+        wanted: Selection,
+        first: int,
+        last: int,
+        size: int,
+        *,
+        newest_first: bool,
+    ) -> Sequence[RowMapping]:
+        query = sa.select(*columns).where(ENTRY.c.seq >= first, ENTRY.c.seq <= last)
         query = query.order_by(ENTRY.c.seq.desc() if newest_first else ENTRY.c.seq).limit(size)
         with self._store.read() as connection:
-            query = query.where(*conditions(wanted, connection))
-            return [to_entry(row) for row in connection.execute(query).mappings()]
+            return connection.execute(query.where(*conditions(wanted, connection))).mappings().all()
 
     def _bounds(self, wanted: Selection, after: int, before: int | None) -> tuple[int, int]:
         with self._store.read() as connection:

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
-from langgraph.types import Command
+from langgraph.types import Command, StateSnapshot
 
 from openclaw.action import DEFAULT_ORG, Principal, Run
 from openclaw.budget import Budget
@@ -32,7 +32,7 @@ from openclaw.graph.memory import govern_store
 from openclaw.graph.metering import bound_model, seal_model
 from openclaw.graph.providers import made_model
 from openclaw.graph.results import entered
-from openclaw.graph.resuming import answered, gives_answers
+from openclaw.graph.resuming import answered, gives_answers, names_no_question
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import bound, seal, trust_of
 from openclaw.graph.tally import Tally
@@ -78,7 +78,8 @@ class _Governed(Pregel[Any, Any, Any, Any]):
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``stream``, inside a governed run."""
         if gives_answers(input):
-            input = answered(input, self._binding.gate.answers)  # noqa: A001
+            state = self.get_state(config or {}) if self._keeps and names_no_question(input) else None
+            input = answered(input, self._binding.gate.answers, _waiting(state))  # noqa: A001
         scope = self._open(input, config)
         inner = cast("Generator[Any]", super().stream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
@@ -96,7 +97,8 @@ class _Governed(Pregel[Any, Any, Any, Any]):
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: A002
         """As LangGraph's own ``astream``, inside a governed run."""
         if gives_answers(input):
-            input = await asyncio.to_thread(answered, input, self._binding.gate.answers)  # noqa: A001
+            state = await self.aget_state(config or {}) if self._keeps and names_no_question(input) else None
+            input = await asyncio.to_thread(answered, input, self._binding.gate.answers, _waiting(state))  # noqa: A001
         scope = await self._aopen(input, config)
         inner = cast("AsyncGenerator[Any]", super().astream(input, config, **kwargs))  # pyright: ignore[reportUnknownMemberType]
         try:
@@ -395,6 +397,11 @@ def _thread(given: object, configurable: Mapping[str, Any]) -> tuple[str | None,
     thread = configurable.get("thread_id")
     resumed = given is None or (isinstance(given, Command) and given.resume is not None)
     return None if thread is None else str(thread), resumed and thread is not None
+
+
+def _waiting(state: StateSnapshot | None) -> list[str]:
+    """The interrupts that a thread waits at, by name."""
+    return [] if state is None else [interrupt.id for interrupt in state.interrupts]
 
 
 def _abandoned(binding: Binding, thread: str | None) -> list[Running]:

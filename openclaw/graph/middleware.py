@@ -31,6 +31,7 @@ from openclaw.graph.attempts import Attempts, answered, attempts, staged
 from openclaw.graph.metering import seal_model
 from openclaw.graph.providers import made_model
 from openclaw.graph.recovery import results_in
+from openclaw.graph.resuming import hear
 from openclaw.graph.scope import OnRefusal, Scope, Shared
 from openclaw.graph.seal import seal, trust_of
 from openclaw.graph.tally import Tally
@@ -214,6 +215,7 @@ class _Escort:
             else self._gate.open_run(workflow=self._identity.name, thread=thread, resumed=True)
         )
         self._recover(run, thread, messages)
+        hear(self._gate.answers, thread)
         scope = Scope(
             gate=self._gate,
             run=run,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from openclaw.encoding import own_form
 from openclaw.errors import Diagnostic, PolicyError
 from openclaw.policy.contents import MANIFEST, Contents, is_data, is_rules, is_test, read_folder
-from openclaw.policy.documents import BadDocument, parse_json
+from openclaw.policy.documents import BadDocument, canonical_bytes, parse_json
 from openclaw.policy.members import NAME
 from openclaw.policy.scan import Scan, scan, tokens_of
 
@@ -98,7 +98,7 @@ class Bundle(NamedTuple):
     def of(cls, modules: list[Module], data: Mapping[str, JsonValue]) -> Bundle:
         """A bundle of these modules and this base document."""
         ordered = tuple(sorted(modules, key=lambda module: module.path))
-        return cls(modules=ordered, data=_canonical(data), revision=_revision(ordered, data))
+        return cls(modules=ordered, data=canonical_bytes(data), revision=_revision(ordered, data))
 
     def shown(self, path: str) -> str:
         """How people know the file that an engine calls ``path``."""
@@ -114,16 +114,9 @@ def _revision(modules: tuple[Module, ...], data: Mapping[str, JsonValue]) -> str
         shared += 1
     named = {"/".join(PurePosixPath(path).parts[shared:]): text for path, text in authors.items()}
     decision = [module.text for module in modules if module.path == DECISION_FILE]
-    return "sha256:" + hashlib.sha256(_canonical({"decision": decision, "modules": named, "data": data})).hexdigest()
-
-
-def _canonical(value: Mapping[str, object]) -> bytes:
-    known = own_form(value)
-    if known is not None:
-        return known
-    from openclaw.canonical import canonical  # Takes long to import, and is for values that are not JSON.
-
-    return canonical(value)
+    return (
+        "sha256:" + hashlib.sha256(canonical_bytes({"decision": decision, "modules": named, "data": data})).hexdigest()
+    )
 
 
 def _is_plain(value: Mapping[str, JsonValue]) -> bool:

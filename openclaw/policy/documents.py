@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from openclaw.encoding import own_form
 
 
 class BadDocument(ValueError):
@@ -62,3 +64,13 @@ def _literal(text: str) -> _Literal:
     number = _Literal(0.0)  # Its text is all that is asked of it, and it may be larger than any float.
     number.text = text
     return number
+
+
+def canonical_bytes(value: Mapping[str, object]) -> bytes:
+    """``openclaw.canonical.canonical`` of an object that is JSON already, as nearly all here are: that takes long to import."""
+    known = own_form(value)
+    if known is not None:
+        return known
+    from openclaw.canonical import canonical
+
+    return canonical(value)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from openclaw.errors import Diagnostic, PolicyError
-from openclaw.policy.documents import parse_json
+from openclaw.policy.documents import canonical_bytes, parse_json
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -58,9 +58,7 @@ class Manifest(NamedTuple):
         }
         if self.metadata:
             fields["metadata"] = dict(self.metadata)
-        from openclaw.canonical import canonical  # For who builds bundles; who reads one need not wait for it.
-
-        return canonical(fields)
+        return canonical_bytes(fields)
 
 
 def read_manifest(content: bytes, shown: str) -> Manifest:

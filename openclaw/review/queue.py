@@ -49,6 +49,10 @@ QUEUED: tuple[Queued, ...] = (
 """What waits for a reviewer. The database must find each by an index: a refusal's effect, or a rare kind."""
 
 
+AT_ONCE = 50
+"""Entries that are read in one go: a page of the queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """An entry, and the last verdict on it that counts, if there is one."""
@@ -63,17 +67,68 @@ class Item:
         return self.last is None or self.last.verdict == "follow-up"
 
 
-def queue(reader: Reader, query: Query | None = None, *, limit: int | None = None) -> Iterator[Item]:
-    """What waits for a reviewer, oldest first; ``query`` narrows it.
+class Queue:
+    """What waits for a reviewer, asked for again and again: what was judged before is not read anew."""
 
-    Raises:
-        ConfigurationError: a condition in the query is none.
-    """
-    search = Search(query or Query())
-    judged, followed = _said(reader)
-    found = heapq.merge(*(_of(reader, search, queued) for queued in QUEUED), key=lambda item: item[1].seq)
-    waiting = (Item(name, entry, followed.get(entry.seq)) for name, entry in found if entry.seq not in judged)
-    yield from itertools.islice(waiting, limit)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._heard = 0  # reviews up to this entry are known
+        self._done = 0  # up to this entry nothing waits
+        # Of what is done with, the numbers alone are held: years of reviews are many. Exceptions are few.
+        self._judged: set[int] = set()
+        self._followed: dict[int, Review] = {}
+        self._exceptions: dict[int, Entry] = {}
+
+    def items(self, query: Query | None = None, *, limit: int | None = None) -> Iterator[Item]:
+        """What waits now, oldest first; ``query`` narrows it.
+
+        Raises:
+            ConfigurationError: a condition in the query is none.
+        """
+        search = Search(query or Query())
+        self._listen()
+        found = heapq.merge(*(self._of(search, queued) for queued in QUEUED), key=lambda item: item[1].seq)
+        first = next(found, None)
+        if query is None:
+            self._done = self._heard if first is None else first[1].seq - 1
+        if first is not None:
+            for name, entry in itertools.islice(itertools.chain([first], found), limit):
+                yield Item(name, entry, self._followed.get(entry.seq))
+
+    def _listen(self) -> None:
+        """The last verdicts that count on what has been judged, and on what somebody wants to look at again."""
+        size = self._reader.size()
+        for page in self._reader.entries(Selection(equal={"kind": "exception"}), after=self._heard):
+            self._exceptions |= {entry.seq: entry for entry in page}
+        for review in reviews(self._reader, after=self._heard):
+            about = self._exceptions.get(review.of)
+            if about is not None and not counts(about, review):
+                continue
+            if review.verdict == "follow-up":
+                self._judged.discard(review.of)
+                self._followed[review.of] = review
+                self._done = min(self._done, review.of - 1)
+            elif review.verdict:
+                self._judged.add(review.of)
+                self._followed.pop(review.of, None)
+        self._heard = size
+
+    def _of(self, search: Search, queued: Queued) -> Iterator[tuple[str, Entry]]:
+        asked = search.selection.equal
+        if any(asked.get(name, value) != value for name, value in queued.equal.items()):
+            return
+        selection: Selection = replace(search.selection, equal={**asked, **queued.equal})
+        for numbers in self._reader.numbers(selection, after=self._done):
+            left = [number for number in numbers if number not in self._judged]
+            for at in range(0, len(left), AT_ONCE):
+                for entry in self._reader.numbered(left[at : at + AT_ONCE]):
+                    if queued.fits(entry) and search.fits(entry):
+                        yield queued.name, entry
+
+
+def queue(reader: Reader, query: Query | None = None, *, limit: int | None = None) -> Iterator[Item]:
+    """``Queue.items``, asked once."""
+    return Queue(reader).items(query, limit=limit)
 
 
 def last_of(entry: Entry, said: Sequence[Review]) -> Review | None:
@@ -81,36 +136,4 @@ def last_of(entry: Entry, said: Sequence[Review]) -> Review | None:
     return next((review for review in reversed(said) if counts(entry, review)), None)
 
 
-def _said(reader: Reader) -> tuple[set[int], dict[int, Review]]:
-    """The entries that have been judged, and those that somebody wants to look at again: the last verdict that counts.
-
-    Of what is done with, the numbers alone are held: years of reviews are many. Exceptions are few.
-    """
-    judged: set[int] = set()
-    followed: dict[int, Review] = {}
-    exceptions = {entry.seq: entry for page in reader.entries(Selection(equal={"kind": "exception"})) for entry in page}
-    for review in reviews(reader):
-        about = exceptions.get(review.of)
-        if about is not None and not counts(about, review):
-            continue
-        if review.verdict == "follow-up":
-            judged.discard(review.of)
-            followed[review.of] = review
-        elif review.verdict:
-            judged.add(review.of)
-            followed.pop(review.of, None)
-    return judged, followed
-
-
-def _of(reader: Reader, search: Search, queued: Queued) -> Iterator[tuple[str, Entry]]:
-    asked = search.selection.equal
-    if any(asked.get(name, value) != value for name, value in queued.equal.items()):
-        return
-    selection: Selection = replace(search.selection, equal={**asked, **queued.equal})
-    for page in reader.entries(selection):
-        for entry in page:
-            if queued.fits(entry) and search.fits(entry):
-                yield queued.name, entry
-
-
-__all__ = ["QUEUED", "Item", "Queued", "last_of", "queue"]
+__all__ = ["QUEUED", "Item", "Queue", "Queued", "last_of", "queue"]

@@ -131,10 +131,10 @@ def counts(entry: Entry, review: Review) -> bool:
     return entry.kind != "exception" or person(review.by) != person(text(entry.body, "by"))
 
 
-def reviews(reader: Reader, of: Entry | None = None) -> Iterator[Review]:
-    """What has been said, oldest first; ``of`` one entry alone, which is looked for in its run."""
+def reviews(reader: Reader, of: Entry | None = None, *, after: int = 0) -> Iterator[Review]:
+    """What has been said, oldest first; ``of`` one entry alone, which is looked for in its run. ``after``: in later entries."""
     equal = {"kind": "review"} | ({"run": of.run} if of is not None and of.run else {})
-    for page in reader.entries(Selection(equal=equal), after=of.seq if of is not None else 0):
+    for page in reader.entries(Selection(equal=equal), after=max(after, of.seq if of is not None else 0)):
         for entry in page:
             found = read_review(entry)
             if of is None or found.of == of.seq:

@@ -17,6 +17,7 @@ from openclaw.audit import AuditLog, Draft, Signer
 from openclaw.errors import OpenClawError
 from openclaw.store import Store
 from openclaw.store.tables import Table
+from tests.support.sqlite_files import sqlite_file
 from tests.support.sqlite_pages import Region, regions
 
 PAGE = 512  # SQLite's smallest: more kinds of pages in fewer bytes
@@ -56,9 +57,8 @@ def build(folder: Path) -> Path:
     log.append(Draft(kind="halt", agent="b", body={"by": "eva"}))
     log.close()
     store.close()
-    with sqlite3.connect(path) as connection:
+    with sqlite_file(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
-    connection.close()
     return path
 
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import pty
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from openclaw.cli import show
 from tests.cli.conftest import Command
+from tests.support.sqlite_files import sqlite_file
 
 READING = [
     ["audit", "list"],
@@ -104,9 +104,8 @@ def test_a_store_that_is_none_is_wrong_usage_in_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be one: " + "x" * 5000)
     (tmp_path / "folder").mkdir()
-    with sqlite3.connect(tmp_path / "other.db") as other:
+    with sqlite_file(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
-    other.close()
     said = openclaw("--store", store, "audit", "list")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith(message)
@@ -187,9 +186,8 @@ def test_text_from_the_log_cannot_drive_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     hostile = "\x1b[2J\u202egnp.exe\x9b31m [bold]x[/bold]\r\n"
-    with sqlite3.connect(desk / "openclaw.db") as connection:
+    with sqlite_file(desk / "openclaw.db") as connection:
         connection.execute("UPDATE openclaw_entry SET agent = ? WHERE seq = 11", (hostile,))
-    connection.close()
     shown = "\\u001b[2J\\u202egnp.exe\\u009b31m [bold]x[/bold]\\r\\n"
     assert shown in openclaw("audit", "list").out
     assert shown in openclaw("audit", "show", "11").out

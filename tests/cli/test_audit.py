@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from openclaw.audit import Proof, Verifier
 from tests.cli.conftest import Command
+from tests.support.sqlite_files import sqlite_file
 
 
 def test_list_shows_the_log_in_its_order(desk: Path, openclaw: Command) -> None:
@@ -195,9 +195,8 @@ def test_checkpoint_prints_a_signed_note_and_keeps_it_outside(desk: Path, opencl
 
 
 def change(desk: Path, statement: str) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as connection:
+    with sqlite_file(desk / "openclaw.db") as connection:
         connection.execute(statement)
-    connection.close()
 
 
 def test_show_says_how_the_entry_stands(desk: Path, openclaw: Command) -> None:

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
+from tests.support.sqlite_files import sqlite_file
 from tests.support.terminal import program
 
 
@@ -59,9 +59,8 @@ def test_pages_before_and_after_an_entry(desk: Path, openclaw: Command) -> None:
 
 
 def test_csv_is_read_back_and_holds_no_formula(desk: Path, openclaw: Command) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as database:
+    with sqlite_file(desk / "openclaw.db") as database:
         database.execute("UPDATE openclaw_entry SET agent = '=HYPERLINK(\"x\")' WHERE seq = 11")
-    database.close()
     said = openclaw("audit", "list", "--csv", "--effect", "deny", "--columns", "seq,agent,reason,args")
     rows = list(csv.reader(io.StringIO(said.out)))
     assert rows[0] == ["seq", "agent", "reason", "args"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from openclaw.review.serving import serving
 from openclaw.store import Store
 from tests.cli.conftest import Command
 from tests.support.readers import reading_only
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import DESK_REGO, StillClock, tell_on, told
 
 DAY = ("audit", "report", "--period", "2026-11-23")
@@ -96,18 +96,16 @@ def test_the_policies_that_decided_say_which_demands_their_rules_serve(
 
 
 def test_a_log_that_was_changed_is_reported_as_broken(desk: Path, openclaw: Command) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as database:
+    with sqlite_file(desk / "openclaw.db") as database:
         database.execute("UPDATE openclaw_entry SET effect = 'allow' WHERE seq = 11")
-    database.close()
     said = openclaw(*DAY, "--out", "report.html")
     assert said.code == 1
     assert "Nothing below can be relied upon" in (desk / "report.html").read_text()
 
 
 def test_what_an_agent_wrote_is_no_markup(desk: Path, openclaw: Command) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as database:
+    with sqlite_file(desk / "openclaw.db") as database:
         database.execute("UPDATE openclaw_entry SET agent = '<script>alert(1)</script>'")
-    database.close()
     openclaw(*DAY, "--out", "report.html")
     page = (desk / "report.html").read_text()
     assert "<script" not in page
@@ -128,11 +126,10 @@ def test_what_cannot_be_reported_is_said(desk: Path, openclaw: Command) -> None:
 
 def test_a_font_is_for_a_pdf_and_is_looked_at_before_the_log_is(desk: Path, openclaw: Command) -> None:
     vera = str(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf")
-    with sqlite3.connect(
+    with sqlite_file(
         desk / "openclaw.db"
     ) as connection:  # a broken log is reported too, and soonest shows other letters
         connection.execute("UPDATE openclaw_entry SET agent = 'Pawe\u0142' WHERE seq = 11")
-    connection.close()
     for name in ("with.pdf", "again.pdf"):
         assert openclaw(*DAY, "--out", name, "--font", vera).code == 1
     assert openclaw(*DAY, "--out", "without.pdf").code == 1

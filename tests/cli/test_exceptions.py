@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from openclaw.cli import books
 from tests.cli.conftest import Command
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import StillClock
 
 OPEN = ("exceptions", "open", "--agent", "refunds", "--by", "eva", "--reason", "the bank is down")
@@ -149,7 +149,7 @@ def test_the_counts_show_it(desk: Path, openclaw: Command) -> None:
 def test_a_database_from_before_says_what_it_lacks_and_gets_it_from_a_command_that_writes(
     desk: Path, openclaw: Command
 ) -> None:
-    with sqlite3.connect("openclaw.db") as old:
+    with sqlite_file("openclaw.db") as old:
         old.execute("DROP TABLE openclaw_exception_use")
         old.execute("DROP TABLE openclaw_exception")
     said = openclaw("exceptions", "list")
@@ -164,7 +164,7 @@ def test_a_database_from_before_says_what_it_lacks_and_gets_it_from_a_command_th
 
 def test_what_was_made_of_a_row_by_hand_is_shown_as_what_it_is(desk: Path, openclaw: Command) -> None:
     openclaw(*OPEN)
-    with sqlite3.connect("openclaw.db") as forged:
+    with sqlite_file("openclaw.db") as forged:
         forged.execute("UPDATE openclaw_exception SET seq = 3")
     said = openclaw("exceptions", "show", "exc-0001")
     assert said.code == 0

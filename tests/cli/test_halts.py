@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
+from tests.support.sqlite_files import sqlite_file
 
 
 def test_a_halt_is_laid_listed_and_lifted_without_the_log_s_key(desk: Path, openclaw: Command) -> None:
@@ -29,9 +29,8 @@ def test_a_halt_is_laid_listed_and_lifted_without_the_log_s_key(desk: Path, open
 def test_a_database_from_before_there_were_halts_is_one_clear_error_and_a_halt_mends_it(
     desk: Path, openclaw: Command
 ) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as connection:
+    with sqlite_file(desk / "openclaw.db") as connection:
         connection.execute("DROP TABLE openclaw_halt")
-    connection.close()
     said = openclaw("halts")
     assert (said.code, said.out) == (2, "")
     assert said.err == (

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from tests.cli.conftest import Command
 from tests.cli.test_audit_list import program
 from tests.support.readers import reading_only
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import told
 
 
@@ -61,11 +62,11 @@ def test_the_queue_asks_for_the_questions_on_its_page_alone(desk: Path, openclaw
     page, waiting = (one.partition("WHERE")[2] for one in asked if "FROM openclaw_approval" in one)
     assert "openclaw_approval.seq IN (12)" in page
     assert "openclaw_approval.state IN ('pending')" in waiting
-    database = sqlite3.connect(desk / "openclaw.db")
-    for one in asked:
-        if "FROM openclaw_approval" in one:
-            plan = database.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()
-            assert "USING INDEX openclaw_approval_state" in plan[0][3]
+    with sqlite_file(desk / "openclaw.db") as database:
+        for one in asked:
+            if "FROM openclaw_approval" in one:
+                plan = database.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()
+                assert "USING INDEX openclaw_approval_state" in plan[0][3]
 
 
 def test_the_queue_is_worked_through(desk: Path, openclaw: Command, monkeypatch: pytest.MonkeyPatch) -> None:

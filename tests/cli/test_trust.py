@@ -14,6 +14,7 @@ import pytest
 from openclaw.audit import Proof, Signer, Verifier
 from tests.cli.conftest import Command
 from tests.support import witness
+from tests.support.sqlite_files import sqlite_file
 
 AFTER = "2026-11-23T10:01:00Z"
 
@@ -52,9 +53,8 @@ def _add(database: sqlite3.Connection) -> None:
 
 
 def _swap_for_an_older_copy(database: sqlite3.Connection) -> None:
-    with sqlite3.connect("older.db") as older:
+    with sqlite_file("older.db") as older:
         older.backup(database)
-    older.close()
 
 
 def _run(statement: str) -> Callable[[sqlite3.Connection], object]:
@@ -81,10 +81,8 @@ def test_verify_finds_what_was_done_and_names_the_entry(
     for _ in range(2):  # of 23 entries, and of 24
         assert openclaw("audit", "checkpoint").code == 0
     assert openclaw("audit", "verify", "--json").json["size"] == 25
-    database = sqlite3.connect(desk / "openclaw.db")
-    change(database)
-    database.commit()
-    database.close()
+    with sqlite_file(desk / "openclaw.db") as database:
+        change(database)
     said = openclaw("audit", "verify", "--json")
     assert said.code == 1
     assert said.json["ok"] is False

@@ -410,3 +410,10 @@ def test_a_question_whose_time_is_over_is_found_as_expired(store_url: str, polic
         clock.advance(WAIT_SECONDS + 1)
         assert [one.id for one in governance.approvals.list("expired")] == [waits, agreed]
         assert governance.approvals.list("pending") == governance.approvals.list("approved") == []
+
+
+def test_an_approval_under_the_same_key_for_other_arguments_is_worth_nothing(governance: Governance) -> None:
+    question = ask(governance, call("refund", amount=10))
+    governance.approvals.approve(question, by="ada")
+    assert refused(governance.gate.admit(call("refund", amount=11))) == "the approval was given for other arguments"
+    assert governance.approvals.get(question).state == "approved"

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from openclaw.answers import Said
 from openclaw.approvers import Approver
@@ -274,3 +274,61 @@ def test_an_answer_that_is_none_resumes_nothing(desk: House, answer: Any, says: 
         graph.invoke(Command(resume={interrupt.id: answer}), THREAD)
     assert desk.pending() == [interrupt.id]
     assert desk.did == [("look", 1)]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_answer_needs_no_name_where_one_question_waits(desk: House, asynchronous: bool) -> None:
+    graph = desk.compile(payer(desk), checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    command: Any = Command(resume={"approve": True, "by": "ada", "args": {"amount": 5}})
+    for _ in range(2):
+        messages = (await graph.ainvoke(command, THREAD) if asynchronous else graph.invoke(command, THREAD))["messages"]
+    assert messages[-1].content == "Done."
+    assert desk.did == [("look", 1), ("pay", 5, "acme", "")]
+    assert len(desk.entries("approval")) == 1
+
+
+def test_an_answer_without_a_name_resumes_nothing_where_several_wait(desk: House) -> None:
+    pay = payer(desk).tools[1]
+    model = ScriptedModel([[("pay", {"amount": 1}), ("pay", {"amount": 2})], "Done."])
+    graph = desk.compile(Agent("desk", model=model, tools=[pay]), checkpointer=InMemorySaver())
+    asked = {interrupt.id for interrupt in graph.invoke(GO, THREAD)["__interrupt__"]}
+    with pytest.raises(ApprovalError, match="2 interrupts wait") as caught:
+        graph.invoke(Command(resume={"approve": True, "by": "ada"}), THREAD)
+    assert all(name in caught.value.message for name in asked)
+    assert {*desk.pending()} == asked
+    assert desk.did == []
+
+
+def test_an_answer_to_a_nodes_own_interrupt_goes_to_it(desk: House) -> None:
+    def own(state: MessagesState) -> Any:
+        return {"messages": [("ai", str(interrupt("may I?")))]}
+
+    graph = desk.compile(
+        StateGraph(MessagesState).add_node("own", own).add_edge(START, "own"), checkpointer=InMemorySaver()
+    )
+    graph.invoke(GO, THREAD)
+    messages = graph.invoke(Command(resume={"approve": True, "by": "ada"}), THREAD)["messages"]
+    assert messages[-1].content == "{'approve': True, 'by': 'ada'}"
+
+
+def test_an_approval_is_to_the_arguments_that_were_asked_about(desk: House) -> None:
+    amount, pay = [10], payer(desk).tools[1]
+
+    def act(state: MessagesState) -> Any:
+        return {"messages": [("ai", pay.invoke({"amount": amount[0]}))]}  # type: ignore[union-attr]
+
+    graph = desk.compile(
+        StateGraph(MessagesState).add_node("act", act).add_edge(START, "act"), checkpointer=InMemorySaver()
+    )
+    [first] = graph.invoke(GO, THREAD)["__interrupt__"]
+    say(desk, "ada")
+    amount[0] = 11  # the node is resumed, and asks for another call in the place of the one that was approved
+    [second] = graph.invoke(None, THREAD)["__interrupt__"]
+    assert second.id != first.id
+    assert desk.did == []
+    assert desk.approvals.get(first.id).state == "approved"
+    assert desk.approvals.get(first.id).args_digest != desk.approvals.get(second.id).args_digest
+    amount[0] = 10
+    assert graph.invoke(None, THREAD)["messages"][-1].content == "paid 10"
+    assert desk.did == [("pay", 10, "acme", "")]

@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 
-from openclaw.errors import ConfigurationError, Ungoverned
+from openclaw.errors import ApprovalError, ConfigurationError, Ungoverned
 from openclaw.graph import middleware
 from openclaw.testing import ScriptedModel
 from tests.graph.house import House
@@ -56,6 +58,52 @@ def test_asks_wait_and_resume(house: House) -> None:
     assert house.did == [("look", 1), ("risky", 2)]
     assert house.decisions("look") == ["allow"]
     assert len({entry.run for entry in house.entries("decision")}) == 1
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_command_answers_where_no_governed_graph_takes_it(
+    house: House, named: bool, asynchronous: bool
+) -> None:
+    graph = agent(
+        house, [[("look", {"x": 1}), ("risky", {"x": 2})], "ok"], "look", "risky", checkpointer=InMemorySaver()
+    )
+    [asked] = (await graph.ainvoke(GO, THREAD) if asynchronous else graph.invoke(GO, THREAD))["__interrupt__"]
+    answer = {"approve": True, "by": "ada"}
+    command: Any = Command(resume={asked.id: answer} if named else answer)
+    for _ in range(2):
+        messages = (await graph.ainvoke(command, THREAD) if asynchronous else graph.invoke(command, THREAD))["messages"]
+    assert_valid(messages)
+    assert messages[-1].content == "ok"
+    assert house.did == [("look", 1), ("risky", 2)]
+    assert [entry.body["by"] for entry in house.entries("approval")] == ["ada"]
+
+
+def test_a_command_whose_answer_is_none_leaves_the_question_where_it_is(house: House) -> None:
+    graph = agent(house, [("risky", {"x": 2}), "ok"], "risky", checkpointer=InMemorySaver())
+    [asked] = graph.invoke(GO, THREAD)["__interrupt__"]
+    with pytest.raises(ApprovalError, match="lets no approver change `x`"):
+        graph.invoke(Command(resume={"approve": True, "by": "ada", "args": {"x": 3}}), THREAD)
+    assert house.pending() == [asked.id]
+    messages = graph.invoke(Command(resume={"approve": False, "by": "ada", "reason": "not now"}), THREAD)["messages"]
+    assert answers(messages)["scripted-0-0"].content == "Refused by approval: rejected by ada: not now"
+    assert house.did == []
+
+
+def test_an_answer_to_the_gate_is_none_to_the_tool_that_waits_by_itself(house: House) -> None:
+    @tool
+    def risky(x: int) -> str:
+        """Act, and ask for oneself."""
+        return f"heard {interrupt('really?')}"
+
+    mine = middleware(agent="desk", gate=house.gate)
+    model = ScriptedModel([("risky", {"x": 2}), "ok"])
+    graph = agents.create_agent(model, [risky], middleware=[mine], checkpointer=InMemorySaver())
+    graph.invoke(GO, THREAD)
+    [own] = graph.invoke(Command(resume={"approve": True, "by": "ada"}), THREAD)["__interrupt__"]
+    assert own.value == "really?"
+    messages = graph.invoke(Command(resume="yes"), THREAD)["messages"]
+    assert answers(messages)["scripted-0-0"].content == "heard yes"
 
 
 def test_a_middleware_that_calls_a_tool_outside_of_the_run_is_refused(house: House) -> None:

@@ -90,7 +90,8 @@ def test_plain_json_is_its_own_form_and_a_tag_is_not() -> None:
     if encoding.native({}) is None:
         pytest.skip("the native extension is not built: `make native`")
     assert encoding.own_form({"b": [1, None], "a": "x"}) == b'{"a":"x","b":[1,null]}'
-    assert encoding.own_form({"$int": "1"}) is None
+    assert encoding.own_form({"a": '{"$int": 1}', "b": "$"}) is not None
+    assert encoding.own_form({"$int": "1"}) is encoding.own_form([{"a": 0, "$b": 0}]) is None
     assert encoding.own_form({"a": 2**53}) is None
 
 

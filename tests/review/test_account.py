@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from openclaw.review.account import account
 from openclaw.review.otherwise import ANOTHER, differences
 from tests.conftest import require
 from tests.policy.support import HOW_NATIVE
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import DESK_REGO, tell_on, told
 
 
@@ -139,9 +139,8 @@ def test_an_entry_of_a_changed_log_is_broken(change: str, says: str, sqlite_url:
     with told(sqlite_url, tmp_path) as story:
         store, log = story.governance.gate._store, story.governance.audit
         log.checkpoint()
-        with sqlite3.connect(tmp_path / "openclaw.db") as database:
+        with sqlite_file(tmp_path / "openclaw.db") as database:
             database.execute(change)
-        database.close()
         found = standing(store, log, 5)
         assert found.verdict == "broken"
         assert says in found.told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from openclaw.errors import ConfigurationError, StoreError
 from openclaw.review.sql import asked, limited
 from openclaw.store import Store
 from tests.support.readers import reading_only
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import told
 
 HOSTILE = [
@@ -206,9 +206,7 @@ def test_a_question_for_too_large_a_value_is_refused(sqlite_url: str, tmp_path: 
         answer(store, "SELECT zeroblob(1000000000)")
     with pytest.raises(ConfigurationError, match="no such table: nowhere; write, for example"):
         answer(store, "SELECT * FROM nowhere")
-    database = sqlite3.connect(tmp_path / "openclaw.db")
-    database.execute("UPDATE openclaw_entry SET agent = CAST(x'ff41' AS TEXT) WHERE seq = 3")
-    database.commit()
-    database.close()
+    with sqlite_file(tmp_path / "openclaw.db") as database:
+        database.execute("UPDATE openclaw_entry SET agent = CAST(x'ff41' AS TEXT) WHERE seq = 3")
     assert answer(store, "SELECT agent FROM openclaw_entry WHERE seq = 3")[1] == [["\\xffA"]]
     store.close()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from openclaw.audit.reading import Reader
+from openclaw.audit import Entry
+from openclaw.audit.reading import Reader, Selection
 from openclaw.errors import AuditError, ConfigurationError
 from openclaw.review import queue as queues
 from openclaw.review.entries import detail, event
 from openclaw.review.query import Query
-from openclaw.review.queue import Queued, queue
+from openclaw.review.queue import Queue, Queued, queue
 from openclaw.review.verdicts import add_review, reviews
 from openclaw.store import Store
 from tests.support.story import tell_on, told
@@ -96,4 +98,52 @@ def test_another_kind_joins_by_a_line(sqlite_url: str, tmp_path: Path, monkeypat
     with told(sqlite_url, tmp_path):
         store = Store.open(sqlite_url, create=False, readonly=True)
         assert [(item.name, item.entry.seq) for item in queue(Reader(store), limit=1)] == [("new policy", 1)]
+        store.close()
+
+
+def test_what_was_judged_is_not_read_again(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with told(store_url, tmp_path) as story:
+        tell_on(story)
+        log = story.governance.audit
+        store = Store.open(store_url, create=False, readonly=True)
+        waiting, looked, passed = Queue(Reader(store)), list[int](), list[int]()
+        numbered, numbers = Reader.numbered, Reader.numbers
+
+        def listen_numbered(reader: Reader, seqs: Iterable[int]) -> list[Entry]:
+            looked.extend(found := list(seqs))
+            return numbered(reader, found)
+
+        def listen_numbers(reader: Reader, wanted: Selection, *, after: int = 0) -> Iterator[list[int]]:
+            for page in numbers(reader, wanted, after=after):
+                passed.extend(page)
+                yield page
+
+        monkeypatch.setattr(Reader, "numbered", listen_numbered)
+        monkeypatch.setattr(Reader, "numbers", listen_numbers)
+
+        def look() -> list[int]:
+            looked.clear()
+            passed.clear()
+            found = [item.entry.seq for item in waiting.items()]
+            asked_again = (sorted(looked), sorted(passed))
+            assert found == seqs(store)  # who asks for the first time is told the same
+            looked[:], passed[:] = asked_again
+            return found
+
+        assert look() == [11, 12, 18, 21]
+        add_review(log, 11, by="eva", verdict="agreed")
+        add_review(log, 18, by="eva", verdict="agreed")
+        assert look() == [12, 21]
+        assert (looked, passed) == ([12, 21], [11, 12, 18, 21])
+        assert look() == [12, 21]
+        assert (looked, passed) == ([12, 21], [12, 18, 21])
+        add_review(log, 11, by="ann", verdict="follow-up")  # a judged one comes back, before where one was
+        assert look() == [11, 12, 21]
+        for seq in (11, 12, 21):
+            add_review(log, seq, by="ann", verdict="agreed")
+        assert look() == []
+        assert look() == []
+        assert (looked, passed) == ([], [])
+        story.ask("refunds", "refund", order="B-9", amount=70, account="ACME-1")
+        assert look() == [log.size()]
         store.close()

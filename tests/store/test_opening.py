@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 
 from openclaw.errors import StoreError
 from openclaw.store import Store
+from tests.support.sqlite_files import sqlite_file
 
 PROJECT = Path(__file__).parents[2]
 
@@ -47,12 +47,12 @@ def test_the_password_of_a_url_is_never_shown() -> None:
 
 def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "theirs.db"
-    with sqlite3.connect(path) as theirs:
+    with sqlite_file(path) as theirs:
         theirs.execute("CREATE TABLE customers (name)")
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"belongs to another program: it has the table `customers`"):
         Store.open(f"sqlite:///{path}")
-    with sqlite3.connect(path) as theirs:
+    with sqlite_file(path) as theirs:
         assert theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("customers",)]
     assert path.read_bytes()[100:] == before[100:]
 
@@ -216,9 +216,8 @@ def test_a_file_of_any_name_is_read_only_where_that_is_asked(tmp_path: Path, nam
     with store.read() as connection:
         assert connection.exec_driver_sql("SELECT size FROM openclaw_head").scalar_one() == 0
     store.close()
-    with sqlite3.connect(tmp_path / name / "a.db") as connection:
+    with sqlite_file(tmp_path / name / "a.db") as connection:
         connection.execute("UPDATE openclaw_meta SET schema_version = 77")
-    connection.close()
     with pytest.raises(StoreError) as caught:
         Store.open(url, create=False, readonly=True)
     assert caught.value.message.startswith(f"the database `{url}` has schema version 77")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.sqlite_files import sqlite_file
 
 HEADER = 100
 LEAF_INDEX, LEAF_TABLE, INNER_INDEX, INNER_TABLE = 0x0A, 0x0D, 0x02, 0x05
@@ -24,9 +25,8 @@ def regions(path: Path) -> list[Region]:
     """The whole file, in order."""
     data = path.read_bytes()
     size = int.from_bytes(data[16:18], "big")
-    with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as connection:
+    with sqlite_file(f"file:{path}?mode=ro&immutable=1") as connection:
         roots = connection.execute("SELECT name, tbl_name, rootpage FROM sqlite_master WHERE rootpage > 0").fetchall()
-    connection.close()
     owners: dict[int, str] = {}
     for page in _tree(data, size, 1):
         owners[page] = "sqlite_master"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import re
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from openclaw.cli.ui.screen import Board
 from tests.cli.conftest import Command
 from tests.cli.test_audit_list import program
 from tests.support.readers import reading_only
+from tests.support.sqlite_files import sqlite_file
 from tests.support.story import StillClock, tell_on, told
 
 PICTURES = Path(__file__).parents[3] / "docs" / "screens"
@@ -183,11 +183,10 @@ async def test_a_database_that_cannot_be_read_is_said_so_and_looked_at_again(
 
 
 async def test_nothing_that_an_agent_wrote_is_markup(told_desk: Desk, desk: Path) -> None:
-    with sqlite3.connect(desk / "openclaw.db") as database:
+    with sqlite_file(desk / "openclaw.db") as database:
         database.execute(
             "UPDATE openclaw_entry SET agent = '[bold red]x[/] [@click=app.quit]q[/]\x1b[31m', run = '[b]run[/b]'"
         )
-    database.close()
     async with board(told_desk) as (app, pilot):
         assert rows(app, "log")[0][3] == "[bold red]x[/] [@click=app.quit]q[/]\\u001b[31m"
         await pilot.press("enter")
