@@ -15,7 +15,7 @@ from openclaw.cli.books import Books, opened
 from openclaw.cli.credentials import SignWithOption, TokenOption, said
 from openclaw.cli.options import JsonOption, KeyOption, StoreOption
 from openclaw.errors import ConfigurationError
-from openclaw.review.asks import answers_of, brief_args, progress
+from openclaw.review.asks import answers_of, background, brief_args, progress
 from openclaw.review.entries import brief_call, texts
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The question, as `openclaw approvals list` names it.")]
@@ -84,6 +84,7 @@ def show_question(
             ("asked", f"{show.moment(found.requested_at)}, entry {found.seq}"),
             ("until", show.moment(found.expires_at)),
             *(("why", reason) for reason in texts(found.request, "reasons")),
+            *background(found),
             *(("needs", str(quorum)) for quorum in demand.quorums),
             *([("needs", "every answer with proof of who gives it")] if demand.authenticated else []),
             *([("may change", ", ".join(demand.amend))] if demand.amend else []),

@@ -17,7 +17,7 @@ from openclaw.approvals import Approval
 from openclaw.cli import show
 from openclaw.cli.ui.desk import Detail, Pairs
 from openclaw.cli.ui.parts import run_lines, told
-from openclaw.review.asks import answers_of, brief_args
+from openclaw.review.asks import answers_of, background, brief_args
 from openclaw.review.entries import brief_call, detail, texts
 from openclaw.review.queue import Item
 from openclaw.review.timeline import Timeline
@@ -137,6 +137,7 @@ def answering(question: Approval, *, approve: bool, by: str) -> Saying:
         ("agent", question.agent),
         ("run", question.run),
         *(("why asked", reason) for reason in texts(question.request, "reasons")),
+        *background(question),
         *(("needs", str(quorum)) for quorum in question.demand.quorums),
         *answers_of(question),
     ]
