@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -132,30 +133,47 @@ def memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What a wide fan-out took: seconds, MiB more than before, and the most threads that there were at once."""
+
+    seconds: float
+    mib: float
+    threads: int
+
+
+def spread(graph: Any, width: int, *, asynchronous: bool) -> Spread:
+    """Run a fan-out, and watch its memory and threads while it runs."""
+    gc.collect()
+    before, over = memory_mib(), threading.Event()
+    most = [before], [threading.active_count()]
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            most[0].append(max(most[0].pop(), memory_mib()))
+            most[1].append(max(most[1].pop(), threading.active_count() - 1))  # not counting this one
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.perf_counter()
+    try:
+        state = asyncio.run(graph.ainvoke({"done": []})) if asynchronous else graph.invoke({"done": []})
+        took = time.perf_counter() - began
+    finally:
+        over.set()
+        watcher.join()
+    assert len(state["done"]) == width
+    return Spread(took, max(most[0][0], memory_mib()) - before, most[1][0])
+
+
 def wide(gov: Governance, width: int) -> None:
     """How much memory and how many threads a wide fan-out takes, and its time beside the ungoverned one."""
     print(f"\n{f'{width:,} calls side by side':32}{'time':>12}{'memory':>12}{'threads':>12}")
     for said, graph in (("ungoverned", fan(width).compile()), ("governed", gov.compile(fan(width), name="fan"))):
         for asynchronous in (False, True):
-            gc.collect()
-            most, over = threading.active_count(), threading.Event()
-            before = memory_mib()
-
-            def watch(stop: threading.Event = over) -> None:
-                nonlocal most
-                while not stop.wait(0.002):
-                    most = max(most, threading.active_count() - 1)  # not counting this one
-
-            watcher = threading.Thread(target=watch)
-            watcher.start()
-            began = time.perf_counter()
-            state = asyncio.run(graph.ainvoke({"done": []})) if asynchronous else graph.invoke({"done": []})
-            took = time.perf_counter() - began
-            over.set()
-            watcher.join()
-            assert len(state["done"]) == width
+            found = spread(graph, width, asynchronous=asynchronous)
             how = f"{said}, {'async' if asynchronous else 'sync'}"
-            print(f"{how:32}{took:10.2f} s{memory_mib() - before:+8.1f} MiB{most:12}")
+            print(f"{how:32}{found.seconds:10.2f} s{found.mib:+8.1f} MiB{found.threads:12}")
 
 
 class Endless(BaseChatModel):

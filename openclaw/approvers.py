@@ -201,7 +201,9 @@ class Approvers:
             return None  # Their key or token is another one since: nobody knows any more whether it was they.
         return Voice(by, frozenset(found.roles), proved)
 
-    def recorded(self, voice: Voice, by: str, proof: str, transaction: Transaction) -> dict[str, JsonValue]:
+    def recorded(
+        self, voice: Voice, by: str, proof: str, transaction: Transaction | None = None
+    ) -> dict[str, JsonValue]:
         """What an entry says of whoever has proved to be ``by``: their roles, how, and what stands to be compared later."""
         said: dict[str, JsonValue] = {"roles": [*sorted(voice.roles)]} if voice.roles else {}
         proved = how_proved(proof)
@@ -209,7 +211,8 @@ class Approvers:
             said["proof"] = proved
         if proved == "signature":
             known = self.find(by, transaction)
-            assert known is not None, "INVARIANT: a signature was checked with the key of somebody who is enrolled"
+            if known is None:  # Withdrawn since the check, where no transaction holds both.
+                raise ApprovalError(f"`{by}` is not enrolled any more", hint="see `openclaw approvals approvers`")
             said |= {"signed": proof, "key": known.key}
         return said
 

@@ -81,7 +81,7 @@ class Executions:
         return [_running(row) for row in rows]
 
     def results(self, *, workflow: str, thread: str) -> list[tuple[str, bytes]]:
-        """The tools that have returned something in a thread, the last ``RESULTS_MAX`` of them, with what was kept of it."""
+        """The tools that have returned or raised something in a thread, the last ``RESULTS_MAX`` of them, with what is kept."""
         of = {"of_workflow": storable(workflow), "of_thread": storable(thread)}
         found: list[tuple[str, bytes]] = []
         for row in self._store.fetch(_RESULTS, of):
@@ -185,7 +185,7 @@ _RESULTS = Statement(
     sa.select(_ENTRY.c.seq, _ENTRY.c.tool, _ACTION.c.state, _ACTION.c.worker, _ACTION.c.result)
     .where(
         _ACTION.c.seq == _ENTRY.c.seq,
-        _ACTION.c.state == sa.literal_column("'done'"),
+        sa.or_(_ACTION.c.state == sa.literal_column("'done'"), _ACTION.c.state == sa.literal_column("'failed'")),
         _RUN.c.id == _ENTRY.c.run,
         _RUN.c.thread == sa.bindparam("of_thread"),
         _RUN.c.workflow == sa.bindparam("of_workflow"),

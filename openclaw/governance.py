@@ -263,6 +263,7 @@ class Governance:
         checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
         store: BaseStore | None = None,
         name: str | None = None,
+        on_refusal: OnRefusal | None = None,
     ) -> GovernedGraph:
         """A plain LangGraph ``CompiledStateGraph``, every tool call and model call of which passes the gate.
 
@@ -271,6 +272,7 @@ class Governance:
             checkpointer: LangGraph's; without one, an ``ask`` is a refusal that says so.
             store: LangGraph's long-term memory; its reads and writes are actions of kind ``memory`` (``govern_store``).
             name: what policies see as workflow and agent where ``spec`` is one's own graph.
+            on_refusal: what becomes of a refused call in this graph, where it is not what ``open`` was told.
 
         Raises:
             ConfigurationError: it holds something that cannot be governed; the message names it.
@@ -283,7 +285,7 @@ class Governance:
             ledger=self.ledger,
             checkpointer=checkpointer,
             store=store,
-            on_refusal=self._on_refusal,
+            on_refusal=self._on_refusal if on_refusal is None else on_refusal,
             name=name,
             rights=self._rights,
         )

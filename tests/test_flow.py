@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import threading
 from decimal import Decimal
@@ -530,3 +531,20 @@ def test_threads_may_describe_while_another_sees() -> None:
         assert trust(seen, "ann") == "trusted"
     feeder.join()
     assert trust(seen, "eve") == "untrusted"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECRET[::-1],
+        codecs.encode(SECRET, "rot13"),
+        base64.b32encode(SECRET.encode()).decode(),
+        "Eve's address at the example network",
+    ],
+)
+def test_what_is_said_not_to_be_caught_is_not_and_the_switch_is_for_it(value: str) -> None:
+    """Spelling backwards, other encodings, paraphrase: whoever makes one of these caught changes what the module says."""
+    seen: Any = flow("do it", mail=f"Psst: {SECRET}!").describe({"to": value})
+    assert seen["args"]["to"]["trust"] == "unknown"
+    assert seen["args"]["to"]["whole"] is False
+    assert seen["untrusted"] is True

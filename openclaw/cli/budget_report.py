@@ -39,8 +39,13 @@ UntilOption = Annotated[
 def report(
     context: typer.Context,
     by: Annotated[
-        str, typer.Option(metavar="WHAT", help=f"What groups are made by: {', '.join(BY)}, or a label's name: team.")
-    ] = "agent",
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            show_default="agent",
+            help=f"What groups are made by: {', '.join(BY)}, or a label's name: team.",
+        ),
+    ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
     zone: Annotated[
@@ -59,7 +64,7 @@ def report(
     """Report who spent what, and what a completed run or an approved action costs; see docs/economics.md."""
     if as_json + as_csv + as_focus > 1:
         raise ConfigurationError("--json, --csv and --focus exclude each other", hint="give one of them")
-    wanted = read_by(by)
+    wanted = read_by("agent" if by is None else by)
     try:
         zone_of(zone)
     except ValueError as error:
@@ -69,6 +74,8 @@ def report(
     with opened(context, store) as books:
         if as_focus:
             _print_focus(books, since, until)
+            if by is not None:
+                show.note("rows of FOCUS are by day, agent, model and labels, whatever --by says; --csv has groups")
             return
         made = _costs(books, wanted, since, until, zone)
     if as_json:

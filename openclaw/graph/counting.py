@@ -35,6 +35,8 @@ FRAME = 8
 _TOKENS_PER_MESSAGE = 4
 _CHARS_PER_TOKEN = 4
 _MAX_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
+_UNLIMITED = (-1, -2)
+"""What some providers take for "as much as there is room for"; such a call is told a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +123,25 @@ def output_limit(model: BaseChatModel, kwargs: Mapping[str, object]) -> tuple[in
     """The most that may come out, and the argument by which the call has to be told so; empty if it knows.
 
     Raises:
-        ConfigurationError: the declared limit is beyond what any model can write.
+        ConfigurationError: the declared limit is no number of tokens, or beyond what any model can write.
     """
     for holder in (kwargs, _declared(model)):
         for name in _MAX_NAMES:
             declared = holder.get(name)
-            if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
-                if declared > OUTPUT_TOKENS_MAX:
-                    raise ConfigurationError(
-                        f"`{name}` is {declared}, and no call may ask for more than {OUTPUT_TOKENS_MAX} tokens",
-                        hint="give the number of tokens that an answer may have",
-                    )
-                return declared, ""
+            if isinstance(declared, int | float | str) and declared not in _UNLIMITED:
+                return _number_of_tokens(name, declared), ""
     return DEFAULT_OUTPUT_TOKENS, "max_tokens" if "max_tokens" in type(model).model_fields else ""
+
+
+def _number_of_tokens(name: str, declared: object) -> int:
+    why = "which is no number of tokens"
+    if isinstance(declared, int) and not isinstance(declared, bool) and declared > 0:
+        if declared <= OUTPUT_TOKENS_MAX:
+            return declared
+        why = f"and no call may ask for more than {OUTPUT_TOKENS_MAX} tokens"
+    raise ConfigurationError(
+        f"`{name}` is {declared!r}, {why}", hint="give the number of tokens that an answer may have"
+    )
 
 
 def tellable(model: BaseChatModel, kwargs: Mapping[str, object]) -> str:

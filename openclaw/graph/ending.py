@@ -61,10 +61,12 @@ class Ending:
             raise
         except Exception as error:
             self.outcome = replace(self.outcome, status="failed", error=f"{type(error).__name__}: {printable(error)}")
+            self._error = error
             if not self._looked_at:
-                self._call.came_in(printable(error), vouched=False)
+                self._enter(None)
+                self._keep()
                 raise
-            self._error, self.seen = error, str(error)
+            self.seen = str(error)
             self._await()
 
     def returned(self, response: object) -> None:
@@ -89,7 +91,7 @@ class Ending:
                 refused = Refused(f"the result is withheld: {error.message}", source="gate", hint=error.hint)
                 shown = replace(shown, value=None, refused=refused)
         self.outcome = replace(self.outcome, shown=shown)
-        if shown.refused is None and self._error is None:
+        if shown.refused is None:
             self._keep()
 
     def result(self) -> object:
@@ -111,8 +113,7 @@ class Ending:
 
     def _enter(self, shown: Shown | None) -> None:
         if self._error is not None:
-            said = str(shown.value) if shown is not None and shown.changed else printable(self._error)
-            self._call.came_in(said, vouched=False)
+            self._call.came_in(self._said(shown), vouched=False)
         else:
             said = entering(self._response, self._call.tool)
             self._call.came_in(said, vouched=not self._body.tainted)
@@ -127,9 +128,19 @@ class Ending:
         self.asks = True
         self.outcome = replace(self.outcome, shown=Shown(value=None, changed=True, duties=self._permit.duties))
 
+    def _said(self, shown: Shown | None) -> str:
+        """What the error says to whoever sees it."""
+        return str(shown.value) if shown is not None and shown.changed else printable(self._error)
+
     def _keep(self) -> None:
-        if self._permit.key is not None:
-            self.outcome = replace(self.outcome, replay=pack(self._response, unvouched=self._body.tainted))
+        """What an error has said is not handed on by a node that runs again: that tries anew. But it has been read."""
+        if self._permit.key is None:
+            return
+        if self._error is not None:
+            kept = pack(self._said(self.outcome.shown), unvouched=True)
+        else:
+            kept = pack(self._response, unvouched=self._body.tainted)
+        self.outcome = replace(self.outcome, replay=kept)
 
 
 __all__ = ["Ending"]

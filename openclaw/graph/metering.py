@@ -249,12 +249,14 @@ def _metered_stream(stream: Callable[..., Iterator[ChatGenerationChunk]]) -> Cal
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
             return
-        inner = stream(self, messages, *args, **call.capped(admission, kwargs))
+        inner: Iterator[ChatGenerationChunk] | None = None
         try:
             while True:
                 # Set for one drive only: between two chunks, the context belongs to whoever reads the stream.
                 token = _INSIDE.set(self)
                 try:
+                    if inner is None:  # A `_stream` that is no generator asks the provider here, and may fail here.
+                        inner = stream(self, messages, *args, **call.capped(admission, kwargs))
                     chunk = next(inner, _END)
                 finally:
                     _INSIDE.reset(token)
@@ -300,7 +302,7 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
         if not isinstance(admission, Permit):
             yield _as_chunk(call.instead(admission))
             return
-        inner = astream(self, messages, *args, **call.capped(admission, kwargs))
+        inner: AsyncIterator[ChatGenerationChunk] | None = None
         watch = Watch(call.scope.gate, admission)
         watch.start()
         try:
@@ -308,6 +310,8 @@ def _metered_astream(astream: Callable[..., AsyncIterator[ChatGenerationChunk]])
                 token = _INSIDE.set(self)
                 try:
                     with watch.driven():
+                        if inner is None:  # The same.
+                            inner = astream(self, messages, *args, **call.capped(admission, kwargs))
                         chunk = await anext(inner, None)
                 finally:
                     _INSIDE.reset(token)

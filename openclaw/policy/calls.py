@@ -45,6 +45,27 @@ def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: st
             )
 
 
+def valued_walks(bundle: Bundle, engine: str) -> Iterator[Diagnostic]:
+    """Every ``walk(…)`` that stands for a value: ``engine`` gives none there, or one list, where OPA gives pair after pair."""
+    for module in bundle.modules:
+        if "walk" not in module.text:
+            continue
+        # Late: hardly any policy walks, and reading it whole takes a while.
+        from openclaw.policy.parser import parse
+        from openclaw.policy.ruleset import dotted
+        from openclaw.policy.syntax import Call, every_term
+
+        for term in (term for rule in parse(module.text).rules for term in every_term(rule)):
+            if isinstance(term, Call) and dotted(term.function) == "walk" and len(term.args) == 1:
+                yield Diagnostic(
+                    module.shown,
+                    term.at.line,
+                    term.at.column,
+                    f"{engine} does not go through what `walk(…)` finds where it stands for a value",
+                    "write it as a statement: `walk(value, [path, member])`",
+                )
+
+
 def defined_names(scans: Iterable[Scan]) -> set[str]:
     """The full names of all rules, without ``data``."""
     return {".".join((*found.package.path, *rule.path)) for found in scans if found.package for rule in found.rules}

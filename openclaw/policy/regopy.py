@@ -32,7 +32,7 @@ from pydantic import JsonValue
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle
-from openclaw.policy.calls import unknown_calls
+from openclaw.policy.calls import unknown_calls, valued_walks
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
 from openclaw.policy.enumeration import with_members_named
 from openclaw.policy.negation import with_operands_first
@@ -63,7 +63,13 @@ _SEES_BYTES = re.compile(
 # true), padding that may be left out, letters as negative numbers, another YAML; the environment of the child.
 _HOLLOW = frozenset(
     {"base64.decode", "base64.is_valid", "base64url.decode", "bits.lsh", "graph.reachable_paths", "hex.encode", "max"}
-    | {"min", "object.subset", "opa.runtime", "yaml.is_valid", "yaml.unmarshal"}
+    | {"min", "object.subset", "opa.runtime", "units.parse", "units.parse_bytes", "urlquery.decode", "urlquery.encode"}
+    | {"urlquery.encode_object", "yaml.is_valid", "yaml.marshal", "yaml.unmarshal"}
+)
+# To it, `to_number` reads a text up to where it is no number any more: `1,000` would be 1.
+_BEGINS_AS_NUMBER = re.compile(rb'"[ \t]*[+-]?\.?\d[^"]*"')
+_NO_HALF_NUMBER = re.compile(
+    rb'"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))"'
 )
 _BLIND = frozenset({"json.filter", "json.remove", "json.patch", "time.now_ns"})
 
@@ -329,9 +335,12 @@ class RegopyEngine:
             found = _located(loaded["error"], bundle, given)
             raise PolicyError("the policies do not compile", diagnostics=found)
         missing = _HOLLOW.union(loaded["missing"])
-        unknown = list(unknown_calls(bundle, lambda name: name not in missing, "regopy"))
+        unknown = [
+            *unknown_calls(bundle, lambda name: name not in missing, "regopy"),
+            *valued_walks(bundle, "regopy"),
+        ]
         if unknown:
-            raise PolicyError("the policies call functions that do not exist here", diagnostics=unknown)
+            raise PolicyError("the policies call functions that this engine does not have", diagnostics=unknown)
         self._pool.add(first)
         for _ in range(CHILDREN - 1):
             self._pool.add(self._pool.start())
@@ -386,9 +395,14 @@ class RegopyEngine:
         """Why the loaded policies would not see the text in this JSON as it is; empty where they do."""
         signs = "quotes, backslashes and control characters" if b"\\" in encoded else "letters beyond ASCII"
         seer = self._looking.escapes if b"\\" in encoded else "" if encoded.isascii() else self._looking.bytes
+        way_out = "install the native engine, or use an OPA server"
+        if self._looking.numbers:
+            for found in _BEGINS_AS_NUMBER.findall(encoded):
+                if not _NO_HALF_NUMBER.fullmatch(found):
+                    shown = found[1:-1].decode("utf-8", "replace")[:40]
+                    return f"regopy would read `{shown}` as the number that it begins with, in `to_number`: {way_out}"
         if not seer:
             return ""
-        way_out = "install the native engine, or use an OPA server"
         return f"regopy misreads {signs} where a policy looks inside text, here with `{seer}`: {way_out}"
 
     def _read(self, answer: bytes) -> Decision:
@@ -413,10 +427,13 @@ class RegopyEngine:
 
 @dataclass(frozen=True)
 class _Looking:
-    """A function of the policies that sees escapes instead of characters, and one that sees bytes; or empty."""
+    """A function of the policies that sees escapes instead of characters, and one that sees bytes; or empty. ``numbers``:
+    whether they make numbers of texts.
+    """
 
     escapes: str
     bytes: str
+    numbers: bool
 
 
 def _looking(scans: Mapping[str, Scan]) -> _Looking:
@@ -425,7 +442,9 @@ def _looking(scans: Mapping[str, Scan]) -> _Looking:
     calls = [call.dotted for found in authors for call in found.calls if call.dotted not in _BLIND]
     raw = [name.dotted.split("\n")[0] for found in authors for name in found.escaped]
     escapes = [name for name in calls if _SEES_ESCAPES.match(name)] + raw
-    return _Looking(next(iter(escapes), ""), next((name for name in calls if _SEES_BYTES.match(name)), ""))
+    return _Looking(
+        next(iter(escapes), ""), next((name for name in calls if _SEES_BYTES.match(name)), ""), "to_number" in calls
+    )
 
 
 def _given(bundle: Bundle) -> tuple[dict[str, Rewritten], list[Diagnostic]]:

@@ -125,12 +125,16 @@ def _row(key: _Key, microusd: int, quantity: int, given: int, produced: int, est
         "SubAccountId": _account(key),
         "SubAccountName": key.agent,
         "SubAccountType": "Agent",
-        "Tags": json.dumps(
-            {**dict(key.labels), "agent": key.agent, "workflow": key.workflow}, sort_keys=True, ensure_ascii=False
-        ),
+        "Tags": json.dumps(_tags(key), sort_keys=True, ensure_ascii=False),
         "x_EstimatedCalls": estimated,
     }
     return row | ({"x_InputTokens": given, "x_OutputTokens": produced} if is_model else {})
+
+
+def _tags(key: _Key) -> dict[str, str]:
+    """Labels, agent and workflow: those that there are."""
+    named = (("agent", key.agent), ("workflow", key.workflow))
+    return {**dict(key.labels), **{tag: value for tag, value in named if value}}
 
 
 def _account(key: _Key) -> str:

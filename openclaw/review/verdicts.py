@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from openclaw.approvers import Approvers, how_proved, sign
+from openclaw.approvers import Approvers, sign
 from openclaw.audit import AuditLog, Draft, Entry, SigningKey
 from openclaw.audit.reading import Reader, Selection
 from openclaw.errors import ConfigurationError
@@ -104,11 +104,7 @@ def _proof(log: AuditLog, entry: Entry, by: str, verdict: Verdict, prover: Prove
     known, proof = prover.approvers.prove(
         by, stated, signed=signed, token=prover.token, needed=bool(text(began.body, "proof")), act="review"
     )
-    if not proof:
-        return {}
-    found = prover.approvers.find(by)
-    said: dict[str, JsonValue] = {"proof": how_proved(proof), "roles": [*sorted(known.roles)]}
-    return said | ({"signed": proof, "key": found.key} if signed and found is not None else {})
+    return prover.approvers.recorded(known, by, proof) if proof else {}
 
 
 def read_review(entry: Entry) -> Review:

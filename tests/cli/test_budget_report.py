@@ -118,6 +118,13 @@ def test_focus_rows_have_labels_for_tags(labelled: Path, openclaw: Command) -> N
     assert len(tags) == 2
 
 
+def test_focus_rows_do_not_follow_by_and_say_so(desk: Path, openclaw: Command) -> None:
+    plain, said = (openclaw("budget", "report", "--focus", *more) for more in ((), ("--by", "month")))
+    assert said.out == plain.out
+    assert "rows of FOCUS are by day, agent, model and labels, whatever --by says" in said.err
+    assert plain.err == ""
+
+
 def test_focus_rows_are_csv(desk: Path, openclaw: Command) -> None:
     rows = list(csv.DictReader(io.StringIO(openclaw("budget", "report", "--focus").out)))
     assert [(row["SubAccountName"], row["BilledCost"], row["ChargeClass"]) for row in rows] == [

@@ -17,7 +17,10 @@ from openclaw.decision import Decision
 from openclaw.errors import PolicyError
 from openclaw.policy import PolicyEngine
 from openclaw.policy.functions import FUNCTIONS
+from tests.conformance.test_engines import Open, open_named
 from tests.policy.support import ENGINES, policy, write_folder
+
+__all__ = ["open_named"]
 
 CASES: list[tuple[str, list[JsonValue]]] = [
     ("array.slice", [[1, 2], 0, 1.5]),
@@ -58,12 +61,17 @@ CASES: list[tuple[str, list[JsonValue]]] = [
     ("substring", ["äbcdef", 2, 2]),
     ("substring", ["abc", 1.5, 3]),
     ("substring", ["abc", -1, 2]),
+    ("to_number", ["1,000"]),
+    ("to_number", [" 7"]),
+    ("to_number", ["7.5"]),
     ("units.parse", ["12 MiBx"]),
+    ("units.parse_bytes", ["1e3"]),
     ("urlquery.decode", ["%zz"]),
     ("urlquery.decode", ["a+b%20c%C3%A4%0A\nd"]),
     ("urlquery.decode_object", ["a=1&b=%zz"]),
     ("urlquery.encode", ["a b~*ä/é._-!"]),
     ("yaml.is_valid", ["{{.a}}"]),
+    ("yaml.marshal", ["x"]),
     ("yaml.unmarshal", ["{{.a}}"]),
 ]
 
@@ -122,6 +130,32 @@ def test_a_function_gives_what_it_gives_to_opa_or_is_refused(
     for way in ("shown", "negated"):
         found = answer(here.evaluate({way: name, "given": given}))
         assert found is None or found == answer(ask("opa")[0].evaluate({way: name, "given": given}))
+
+
+WALKS = [
+    "walk(input.given, [path, member]); member == 3",
+    "walk(input.given, pair); pair[1] == 3",
+    "walk(input.given, [_, 3])",
+    "[_, member] := walk(input.given); member == 3",
+    "some path, member; [path, member] = walk(input.given); member == 3",
+    "count([member | [_, member] := walk(input.given)]) == 3",
+    "pair := walk(input.given); pair[1] == 3",
+    "walk(input.given)[1] == 3",
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("body", WALKS)
+def test_what_walk_finds_is_gone_through_or_refused_with_the_way_out(open_named: Open, engine: str, body: str) -> None:
+    try:
+        decision = open_named(engine, f'deny contains "three" if {{ {body} }}').evaluate({"given": {"a": {"b": 3}}})
+    except PolicyError as error:
+        (found,) = error.diagnostics
+        assert "walk(input.given)" in body
+        assert (found.line, "`walk(value, [path, member])`" in found.hint) == (3, True)
+        assert engine != "opa"
+    else:
+        assert decision.reasons == ("three",)
 
 
 def test_most_functions_are_not_refused(ask: Callable[[str], Asked]) -> None:

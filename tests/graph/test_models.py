@@ -264,6 +264,65 @@ def test_an_absurd_limit_is_an_error_and_no_call(house: House) -> None:
     assert house.decisions("scripted") == []
 
 
+@pytest.mark.parametrize("absurd", [0, -4, float("nan"), 1e9, "many"])
+def test_a_limit_that_is_no_number_of_tokens_is_an_error_and_no_call(house: House, absurd: object) -> None:
+    model = ScriptedModel(["ok"])
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"], max_tokens=absurd)]}
+
+    with pytest.raises(ConfigurationError, match="which is no number of tokens"):
+        house.compile(drawn(act), name="own").invoke(GO)
+    assert house.decisions("scripted") == []
+
+
+def test_a_limit_that_means_none_is_held_as_one(house: House) -> None:
+    model = ScriptedModel(["ok"], max_tokens=-1)
+
+    def act(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    house.compile(drawn(act), name="own").invoke(GO)
+    (entry,) = house.entries("decision")
+    body: Any = entry.body
+    assert body["reservation"]["held"]["output_tokens"] == DEFAULT_OUTPUT_TOKENS
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream", "batch"])
+def test_a_fallback_is_governed_as_the_model_before_it(house: House, how: str) -> None:
+    class Down(ScriptedModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("the provider is down")
+
+        def _stream(self, *args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError("the provider is down")
+
+    spare = ScriptedModel(["saved"], model_name="spare", usage=(10, 3))
+    chain: Any = Down(["never"]).with_fallbacks([spare])
+    got: list[Any] = []
+
+    async def act(state: MessagesState) -> dict[str, Any]:
+        match how:
+            case "invoke":
+                got.append(chain.invoke("hello"))
+            case "ainvoke":
+                got.append(await chain.ainvoke("hello"))
+            case "stream":
+                got.extend(chain.stream("hello"))
+            case "astream":
+                got.extend([part async for part in chain.astream("hello")])
+            case _:
+                got.extend(chain.batch(["hello"]))
+        return {}
+
+    asyncio.run(house.compile(drawn(act), name="own").ainvoke(GO))
+    assert "".join(part.content for part in got) == "saved"
+    assert house.decisions("scripted") == house.decisions("spare") == ["allow"]
+    given, produced = settled(house)
+    assert given > 10, "the input of the call that failed is charged too"
+    assert produced == 3
+
+
 def test_parallel_calls_never_overspend(house: House) -> None:
     house.ledger.set_limit(ACCOUNT, Budget(tokens=250))
     model = ScriptedModel(["ok"], usage=(20, 50), max_tokens=50)

@@ -125,3 +125,27 @@ def test_without_the_setting_after_closing_and_where_two_would_it_is_refused(tmp
         with pytest.raises(Ungoverned):
             act.invoke({"x": 5})
     assert did == [2, 4]
+
+
+@pytest.mark.parametrize(("all_of_them", "this_one"), [("message", "raise"), ("raise", "message")])
+def test_one_graph_may_take_a_refusal_otherwise_than_the_others(
+    tmp_path: Path, policies: Path, all_of_them: Any, this_one: Any
+) -> None:
+    @tool
+    def forbidden() -> str:
+        """Act."""
+        return "done"
+
+    def agent(name: str) -> Agent:
+        return Agent(name, model=ScriptedModel([("forbidden", {}), "said"]), tools=[forbidden])
+
+    def says(graph: Any) -> str:
+        try:
+            return str(graph.invoke({"messages": [("user", "go")]})["messages"][-2].status)
+        except Refused as refused:
+            return str(refused.reasons[0])
+
+    said = {"message": "error", "raise": "`forbidden` is never allowed"}
+    with opened(tmp_path, policies, on_refusal=all_of_them) as governance:
+        assert says(governance.compile(agent("one"))) == said[all_of_them]
+        assert says(governance.compile(agent("other"), on_refusal=this_one)) == said[this_one]

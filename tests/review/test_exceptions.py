@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from openclaw.action import Principal, Run, ToolCall
-from openclaw.approvers import Approver
+from openclaw.approvers import Approver, sign
 from openclaw.audit import Signer
 from openclaw.audit.reading import Reader
 from openclaw.breakglass import PolicyException
 from openclaw.budget import Usage
+from openclaw.errors import ApprovalError
 from openclaw.gate import Outcome, Permit, Refusal, Request
 from openclaw.governance import Governance
 from openclaw.policy import Bundle
@@ -206,3 +207,13 @@ def test_a_decision_and_its_run_tell_of_the_exception(governance: Governance) ->
     spent = governance.audit.entries(kind="decision")[-1]
     assert lifted(spent) == f"{one.id} by eva: is used up: 1 of 1"
     assert lifted(governance.audit.entry(one.seq)) == ""
+
+
+def test_whoever_is_withdrawn_between_the_check_and_the_record_has_said_nothing(governance: Governance) -> None:
+    approvers = governance.gate.approvers
+    key = Signer.generate("ada")
+    governance.approvals.enroll(Approver(name="ada", key=str(key.verifier)), by="root")
+    voice, proof = approvers.prove("ada", "so it is\n", signed=sign("so it is\n", key), token="", needed=True)
+    governance.approvals.withdraw("ada", by="root")
+    with pytest.raises(ApprovalError, match="`ada` is not enrolled any more"):
+        governance.gate._store.run(lambda transaction: approvers.recorded(voice, "ada", proof, transaction))

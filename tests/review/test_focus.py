@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -100,6 +101,12 @@ def test_a_row_is_what_an_agent_used_of_a_model_on_a_day(story: Story) -> None:
         "2026-12-01T00:00:00Z",
     )
     assert (triage["ChargePeriodStart"], triage["ChargePeriodEnd"]) == ("2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z")
+
+
+def test_an_agent_outside_of_a_workflow_has_no_tag_of_one(story: Story) -> None:
+    inside = next(spending(Reader(story.governance.gate._store)))
+    tags = [json.loads(str(row[COLUMNS.index("Tags")])) for row in FocusRows([replace(inside, workflow="")]).rows()]
+    assert tags == [{"agent": inside.agent}]
 
 
 def test_the_next_day_is_another_row(story: Story) -> None:
