@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -280,6 +282,52 @@ def test_bars_show_what_is_spent_held_and_left() -> None:
     assert bar(5, 5, 10).plain == "█" * 12 + "▒" * 12
     assert bar(20, 5, 10).plain == "█" * 24
     assert bar(0, 0, 0).plain == "█" * 24
+
+
+def test_in_a_browser_it_shows_the_same_and_takes_keys(desk: Path, openclaw: Command) -> None:
+    # What `textual serve` starts for each browser, and says to it: packets of keys in, packets of a screen out.
+    environment = os.environ | {
+        "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+        "COLUMNS": "100",
+        "ROWS": "30",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "openclaw", "ui", "--by", "eva", "--every", "60"],
+        cwd=desk,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as served:
+        assert served.stdin is not None
+        assert served.stdout is not None
+        shown = b""
+
+        def until_shown(text: bytes) -> None:
+            nonlocal shown
+            while text not in shown:
+                kind, size = served.stdout.read(1), int.from_bytes(served.stdout.read(4), "big")
+                assert kind, shown
+                shown += served.stdout.read(size) if kind == b"D" else b""
+            shown = b""
+
+        def press(keys: bytes) -> None:
+            served.stdin.write(b"D" + len(keys).to_bytes(4, "big") + keys)
+            served.stdin.flush()
+
+        while served.stdout.readline() != b"__GANGLION__\n":
+            pass
+        until_shown(b"run-0002")
+        press(b"5")
+        until_shown(b"Disputed")
+        press(b"d")
+        until_shown(b"11: denial")
+        press(b"by browser\r")
+        until_shown(b"entry 11 disputed by eva")
+        press(b"q")
+        served.stdout.read()
+    assert served.returncode == 0
+    said = openclaw("audit", "list", "--kind", "review", "--json", "--columns", "of,comment").json
+    assert said == [{"of": 11, "comment": "by browser"}]
 
 
 def test_the_command_opens_on_a_terminal_and_leaves_by_q(desk: Path) -> None:
