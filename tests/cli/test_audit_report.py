@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,24 @@ def test_the_same_time_gives_the_same_bytes_also_when_the_log_has_grown(
     store.close()
     assert openclaw(*DAY, "--out", str(second), "--store", store_url, "--key", key).code == 0
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_place_of_the_machine_and_its_language_change_no_byte(desk: Path, openclaw: Command) -> None:
+    assert openclaw("audit", "checkpoint").code == 0
+    places = [
+        {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1", "COLUMNS": "80"},
+        {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "COLUMNS": "200"},
+        {"TZ": "America/Los_Angeles", "LANG": "de_DE.UTF-8", "PYTHONHASHSEED": "3", "NO_COLOR": "1"},
+    ]
+    for form in ("html", "md", "pdf"):
+        made: set[bytes] = set()
+        for place in places:
+            command = [sys.executable, "-m", "openclaw", *DAY, "--out", f"report.{form}"]
+            kept = {name: value for name, value in os.environ.items() if name not in {"LC_ALL", "LANG", "COLUMNS"}}
+            subprocess.run(command, cwd=desk, env={**kept, **place}, check=True, capture_output=True)
+            made.add((desk / f"report.{form}").read_bytes())
+            (desk / f"report.{form}").unlink()
+        assert len(made) == 1, form
 
 
 def test_a_report_tells_of_everything(desk: Path, openclaw: Command) -> None:
