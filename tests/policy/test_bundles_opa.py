@@ -196,7 +196,7 @@ def test_what_opa_would_refuse_for_its_roots_we_refuse(opa_binary: str, tmp_path
     ("files", "said"),
     [
         ({"main.rego": "package openclaw.policies.main\n\nallow if {\n"}, "the policies do not compile"),
-        ({"main.rego": policy("allow if nobody(input.x)")}, "call functions that do not exist"),
+        ({"main.rego": policy("allow if nobody(input.x)")}, "call functions that this engine does not have"),
         ({"x.rego": "package openclaw.policies.a.b\n"}, "cannot be used"),
         ({"main_cases.yaml": "- name: x\n  input: {n: 9}\n  expect: {effect: allow}\n"}, "a test of .* did not pass"),
     ],
