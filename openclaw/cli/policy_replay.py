@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from pydantic import JsonValue
@@ -16,6 +16,7 @@ from openclaw.cli.options import JsonOption, SinceOption, StoreOption
 from openclaw.cli.progress import reading
 from openclaw.policy import open_bundle
 from openclaw.policy.bundle import Bundle
+from openclaw.policy.late_cache import LateCache
 from openclaw.policy.source import read_policies
 from openclaw.review.comparing import Change
 from openclaw.review.entries import call
@@ -30,19 +31,28 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Decide the log's decisions again under other policies. Exit code 1 if an answer changes. Nothing is recorded."""
+    bundle = Bundle.assemble(read_policies(policies))
     with (
-        contextlib.closing(open_bundle(bundle := Bundle.assemble(read_policies(policies)))) as engine,
+        contextlib.closing(LateCache(open_bundle(bundle), bundle, cache=True)) as engine,
         opened(context, store) as books,
         reading("deciding again") as seen,
     ):
         found = replay(books.log, engine, bundle=bundle, since=books.moment(since), seen=seen)
-        calls = {seq: call(books.log.entry(seq)) for seq, _ in _examples(found)}
+        examples = [_Example(seq, change, call(books.log.entry(seq))) for seq, change in _examples(found)]
     if as_json:
-        show.as_json(_json(found, calls))
+        show.as_json(_json(found, examples))
     else:
-        _print(found, calls)
+        _print(found, examples)
     if found.changed:
         raise typer.Exit(DOES_NOT_HOLD)
+
+
+class _Example(NamedTuple):
+    """An entry, what its answer would change to, and the call that it was about."""
+
+    seq: int
+    change: Change
+    call: str
 
 
 def _examples(found: Replay) -> list[tuple[int, Change]]:
@@ -53,11 +63,11 @@ def _examples(found: Replay) -> list[tuple[int, Change]]:
     )
 
 
-def _print(found: Replay, calls: Mapping[int, str]) -> None:
+def _print(found: Replay, examples: Sequence[_Example]) -> None:
     changes.print_groups(found.groups, ("same", "changed", "undecidable", "unanswered"))
-    if calls:
+    if examples:
         columns = [show.Column("entry", justify="right"), show.Column("change"), show.Column("call", wide=True)]
-        show.table(columns, [(str(seq), f"{it.before} → {it.after}", calls[seq]) for seq, it in _examples(found)])
+        show.table(columns, [(str(it.seq), f"{it.change.before} → {it.change.after}", it.call) for it in examples])
         show.lines("")
     show.fields(
         [
@@ -72,13 +82,13 @@ def _print(found: Replay, calls: Mapping[int, str]) -> None:
         show.note("unanswered: no policy was asked then, or its engine failed")
 
 
-def _json(found: Replay, calls: Mapping[int, str]) -> JsonValue:
+def _json(found: Replay, examples: Sequence[_Example]) -> JsonValue:
     return {
         "revision": found.revision,
         "decisions": found.compared,
         "changed": found.changed,
         "groups": changes.groups_json(found.groups),
         "examples": [
-            {"entry": seq, "before": it.before, "after": it.after, "call": calls[seq]} for seq, it in _examples(found)
+            {"entry": it.seq, "before": it.change.before, "after": it.change.after, "call": it.call} for it in examples
         ],
     }

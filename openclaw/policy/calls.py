@@ -29,7 +29,8 @@ _SYNTAX = frozenset({"set", "print"})  # `set()` is the empty set; print() says 
 
 
 def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: str) -> Iterator[Diagnostic]:
-    """Every call in ``bundle`` of a function that is neither a rule of it nor a built-in of ``engine``."""
+    """Every call in ``bundle`` of a function that is neither a rule of it nor a built-in of ``engine``, or that it does not
+    answer as OPA does in that place."""
     scans = {module: scan(module.text) for module in bundle.modules}
     defined = defined_names(scans.values())
     for module, found in scans.items():
@@ -43,9 +44,10 @@ def unknown_calls(bundle: Bundle, has_builtin: Callable[[str], bool], engine: st
                 f"`{call.dotted}` is no function that {engine} has",
                 way_out(call.dotted, defined, engine),
             )
+    yield from _valued_walks(bundle, engine)
 
 
-def valued_walks(bundle: Bundle, engine: str) -> Iterator[Diagnostic]:
+def _valued_walks(bundle: Bundle, engine: str) -> Iterator[Diagnostic]:
     """Every ``walk(…)`` that stands for a value: ``engine`` gives none there, or one list, where OPA gives pair after pair."""
     for module in bundle.modules:
         if "walk" not in module.text:

@@ -32,7 +32,7 @@ from pydantic import JsonValue
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import DECISION_FILE, Bundle
-from openclaw.policy.calls import unknown_calls, valued_walks
+from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_answer
 from openclaw.policy.enumeration import with_members_named
 from openclaw.policy.negation import with_operands_first
@@ -335,10 +335,7 @@ class RegopyEngine:
             found = _located(loaded["error"], bundle, given)
             raise PolicyError("the policies do not compile", diagnostics=found)
         missing = _HOLLOW.union(loaded["missing"])
-        unknown = [
-            *unknown_calls(bundle, lambda name: name not in missing, "regopy"),
-            *valued_walks(bundle, "regopy"),
-        ]
+        unknown = list(unknown_calls(bundle, lambda name: name not in missing, "regopy"))
         if unknown:
             raise PolicyError("the policies call functions that this engine does not have", diagnostics=unknown)
         self._pool.add(first)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from openclaw.decision import Decision, DecisionCode
 from openclaw.errors import ConfigurationError, Diagnostic, PolicyError
 from openclaw.policy.bundle import Bundle
-from openclaw.policy.calls import unknown_calls, valued_walks
+from openclaw.policy.calls import unknown_calls
 from openclaw.policy.engine import ENTRY_POINT, BadInput, encode, read_json
 from openclaw.policy.program import Program
 from openclaw.policy.results import Results, reading_of
@@ -86,7 +86,7 @@ class RegorusEngine:
             self._policy = Program(files, bundle.data, "data." + ENTRY_POINT.replace("/", "."))
         except native.NativeError as error:
             raise PolicyError("the policies do not compile", diagnostics=[_finding(bundle, error)]) from error
-        findings = [*unknown_calls(bundle, has_function, "regorus"), *valued_walks(bundle, "regorus")]
+        findings = list(unknown_calls(bundle, has_function, "regorus"))
         if findings:
             raise PolicyError("the policies call functions that this engine does not have", diagnostics=findings)
 

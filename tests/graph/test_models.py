@@ -88,6 +88,23 @@ class Route(BaseModel):
 STRUCTURED_WAYS = ["invoke", "ainvoke", "stream", "astream", "batch", "abatch"]
 
 
+async def said_by(chain: Any, how: str, asked: str) -> list[Any]:
+    """What a model or a chain says when it is asked in one of LangChain's ways."""
+    match how:
+        case "invoke":
+            return [chain.invoke(asked)]
+        case "ainvoke":
+            return [await chain.ainvoke(asked)]
+        case "stream":
+            return [*chain.stream(asked)]
+        case "astream":
+            return [part async for part in chain.astream(asked)]
+        case "batch":
+            return [*chain.batch([asked])]
+        case _:
+            return [*await chain.abatch([asked])]
+
+
 async def structured(house: House, how: str, *, limit: int) -> list[Any]:
     """What a node gets that asks a model, whose chain was made before it was sealed, for an object."""
     house.ledger.set_limit(ACCOUNT, Budget(calls=10, tokens=limit))
@@ -95,19 +112,7 @@ async def structured(house: House, how: str, *, limit: int) -> list[Any]:
     got: list[Any] = []
 
     async def act(state: MessagesState) -> dict[str, Any]:
-        match how:
-            case "invoke":
-                got.append(chain.invoke("where?"))
-            case "ainvoke":
-                got.append(await chain.ainvoke("where?"))
-            case "stream":
-                got.extend(chain.stream("where?"))
-            case "astream":
-                got.extend([part async for part in chain.astream("where?")])
-            case "batch":
-                got.extend(chain.batch(["where?"]))
-            case _:
-                got.extend(await chain.abatch(["where?"]))
+        got.extend(await said_by(chain, how, "where?"))
         return {}
 
     await house.compile(drawn(act), name="own").ainvoke(GO)
@@ -302,17 +307,7 @@ def test_a_fallback_is_governed_as_the_model_before_it(house: House, how: str) -
     got: list[Any] = []
 
     async def act(state: MessagesState) -> dict[str, Any]:
-        match how:
-            case "invoke":
-                got.append(chain.invoke("hello"))
-            case "ainvoke":
-                got.append(await chain.ainvoke("hello"))
-            case "stream":
-                got.extend(chain.stream("hello"))
-            case "astream":
-                got.extend([part async for part in chain.astream("hello")])
-            case _:
-                got.extend(chain.batch(["hello"]))
+        got.extend(await said_by(chain, how, "hello"))
         return {}
 
     asyncio.run(house.compile(drawn(act), name="own").ainvoke(GO))

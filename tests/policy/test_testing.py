@@ -210,3 +210,15 @@ def test_results_come_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
         tmp_path, "test_z if true\n\ntest_a if true\n\ntest_m if true", cases=[case({"effect": "allow"})]
     )
     assert [result.name.rsplit(".", 1)[-1] for result in report.results] == ["yaml: one", "test_z", "test_a", "test_m"]
+
+
+@pytest.mark.usefixtures("native")
+def test_no_test_passes_on_what_no_engine_would_load(tmp_path: Path) -> None:
+    """`walk(…)` as a value gives nothing here: the test would hold, and the deny be lost."""
+    rule = 'deny contains "three" if {\n\t[_, member] := walk(input.given)\n\tmember == 3\n}'
+    test = (
+        'package main_test\n\ntest_a if not "three" in data.openclaw.policies.main.deny with input as {"given": [3]}\n'
+    )
+    folder = write_folder(tmp_path, {"main": policy(rule), "main_test.rego": test})
+    with pytest.raises(PolicyError, match=r"`walk\(…\)` finds where it stands for a value"):
+        run_tests(folder)
