@@ -135,7 +135,8 @@ def memory_mib() -> float:
 
 @dataclass(frozen=True)
 class Spread:
-    """What a wide fan-out took: seconds, MiB more than before, and the most threads that there were at once."""
+    """What a wide fan-out took: seconds, MiB more than before, and the most threads that it had at once, its caller's among
+    them: those that others had before are not counted."""
 
     seconds: float
     mib: float
@@ -146,12 +147,13 @@ def spread(graph: Any, width: int, *, asynchronous: bool) -> Spread:
     """Run a fan-out, and watch its memory and threads while it runs."""
     gc.collect()
     before, over = memory_mib(), threading.Event()
-    most = [before], [threading.active_count()]
+    others = {*threading.enumerate()} - {threading.current_thread()}
+    most = [before], [1]
 
     def watch() -> None:
         while not over.wait(0.002):
             most[0].append(max(most[0].pop(), memory_mib()))
-            most[1].append(max(most[1].pop(), threading.active_count() - 1))  # not counting this one
+            most[1].append(max(most[1].pop(), len({*threading.enumerate()} - others) - 1))  # not counting this one
 
     watcher = threading.Thread(target=watch)
     watcher.start()
