@@ -91,7 +91,7 @@ def way_out(name: str, defined: Set[str] = frozenset(), engine: str = "") -> str
     # Late: only a policy that cannot be used needs them.
     import difflib
 
-    from openclaw.policy.functions import FUNCTIONS, REMOVED
+    from openclaw.policy.functions import FUNCTIONS, INSTEAD, REMOVED
 
     if engine == "regopy" and name in FUNCTIONS and name.startswith(_NATIVE) and name not in _WAYS_OUT:
         return "install the native engine, or use an OPA server"
@@ -101,6 +101,6 @@ def way_out(name: str, defined: Set[str] = frozenset(), engine: str = "") -> str
     if name in FUNCTIONS:
         return "use an OPA server, which has it, or write a function of your own"
     if name in REMOVED:
-        return "Rego v1 has it no longer: write `some … in` or `every … in`, or compare the type"
+        return INSTEAD
     near = difflib.get_close_matches(name, {*FUNCTIONS, *(full.rsplit(".", 1)[-1] for full in defined)}, n=1)
     return f"did you mean `{near[0]}`?" if near else "define it, or correct its name"

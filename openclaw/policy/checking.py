@@ -49,7 +49,7 @@ from openclaw.policy.bundle import Bundle, combining_rules
 from openclaw.policy.calls import unknown_calls
 from openclaw.policy.dead import dead_findings
 from openclaw.policy.fractions import fraction_findings
-from openclaw.policy.functions import FUNCTIONS, OPERATORS, REMOVED
+from openclaw.policy.functions import FUNCTIONS, INSTEAD, OPERATORS, REMOVED
 from openclaw.policy.inputs import input_findings
 from openclaw.policy.obligations import obligation_findings
 from openclaw.policy.reached import Reached
@@ -172,7 +172,7 @@ def _call(ruleset: Ruleset, definition: Definition, call: Call, *, alone: bool) 
 
 def _function_hint(ruleset: Ruleset, definition: Definition, name: str) -> str:
     if name in REMOVED:
-        return "Rego v1 has it no longer: write `some … in` or `every … in`, or compare the type"
+        return INSTEAD
     last = name.rsplit(".", 1)[-1]
     elsewhere = sorted(
         {

@@ -86,3 +86,6 @@ REMOVED = frozenset(
     | {"net.cidr_overlap", "re_match", "set_diff"}
 )
 """Functions that Rego v1 has no longer."""
+
+INSTEAD = "Rego v1 has it no longer: write `some … in` or `every … in`, or compare the type"
+"""What to do about a call of one of them."""
